@@ -1,0 +1,1 @@
+"""The command line of medvision: parse, one call of the library, print."""

@@ -1,0 +1,190 @@
+"""What can go wrong, said so that a person can act on it.
+
+Every problem has a stable reason code. The table :data:`REASONS` says what each code means and what to do;
+the errors, the ledger, ``--json`` and the pages all use it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Grade = Literal["error", "warning", "note"]
+
+
+@dataclass(frozen=True)
+class Reason:
+    """What a reason code means, and the usual cure."""
+
+    what: str
+    cure: str
+
+
+REASONS: dict[str, Reason] = {
+    # reading
+    "not-found": Reason("The path does not exist.", "Check the spelling; quote paths with spaces."),
+    "empty-folder": Reason("The folder holds no file.", "Check that the copy is complete, or leave the folder out."),
+    "no-image": Reason(
+        "No image was found there.", "Name a NIfTI file, a DICOM folder, a PNG/JPEG, an .npz or a manifest."
+    ),
+    "not-an-image": Reason("The content is not what the name promises.", "Remove the file or give the right one."),
+    "unreadable": Reason("The file cannot be read.", "Check the file's permissions, and copy it again."),
+    "truncated": Reason(
+        "The file ends before its data do.", "Copy or download it again; compare its size with the source."
+    ),
+    "bad-header": Reason("The header contradicts itself or the data.", "Export the image again from its source."),
+    "too-large": Reason(
+        "The header claims more data than is accepted.", "Check the file; a header this size is mostly damage."
+    ),
+    "bad-geometry": Reason(
+        "The position or spacing of the voxels is missing or impossible.", "Export again with its geometry."
+    ),
+    "not-3d": Reason("The image is not one 3D volume.", "Split it into volumes, and name the one to analyse."),
+    "not-finite": Reason("Voxels are NaN or infinite.", "Replace them in the source; say by what in your notes."),
+    "bad-labels": Reason(
+        "The label image is not made of the expected whole numbers.", "Export labels as integers with known names."
+    ),
+    "grid-differs": Reason(
+        "Label and image do not lie on the same grid.", "Resample the label onto its image, and look at it."
+    ),
+    "slices-missing": Reason("Slices are missing or unevenly spaced.", "Fetch the whole series again."),
+    "slices-duplicate": Reason("Two slices lie at the same position.", "Remove the copy, or split the time points."),
+    "series-mixed": Reason(
+        "Slices of one series do not belong together.", "Export each series, patient and orientation on its own."
+    ),
+    "unsupported": Reason("This kind of object is not read (yet).", "Convert it to NIfTI with a tool you trust."),
+    "codec-missing": Reason("No decoder for this compression is installed.", "pip install python-gdcm"),
+    "bad-rescale": Reason(
+        "The rescale from stored to real values is missing or impossible.", "Export the series again."
+    ),
+    "name-clash": Reason("Two inputs would write to the same output name.", "Rename one, or run them separately."),
+    "not-analysed-here": Reason("An object without pixels to analyse.", "Nothing to do: it is left out."),
+    # data sets
+    "bad-manifest": Reason("The list of cases cannot be used as it stands.", "Mend the named line or column."),
+    "label-missing": Reason("A case has no label to learn from or compare with.", "Add the label or drop the case."),
+    "split-leak": Reason("An image or a patient stands on both sides of a split.", "Remove one, or group by patient."),
+    "split-ungrouped": Reason(
+        "No patient is named, so the split cannot keep patients together.", "Add a patient column to the manifest."
+    ),
+    "too-few-cases": Reason("There are too few cases for this.", "Add cases."),
+    # pipelines
+    "pipeline-unknown": Reason("There is no pipeline of that name.", "`medvision pipelines list` names them."),
+    "pipeline-invalid": Reason("The pipeline file is not valid.", "`medvision pipelines check` names the place."),
+    "weights-missing": Reason("The pipeline has no weights yet.", "Train it: `medvision train`."),
+    "weights-mismatch": Reason(
+        "The weights do not belong to this pipeline.",
+        "Restore the pipeline.toml of the training, or train again.",
+    ),
+    # contract and review
+    "modality-differs": Reason("The case's modality is not the pipeline's.", "Use a pipeline made for this modality."),
+    "modality-unknown": Reason("The file states no modality.", "Check that it is what the pipeline was made for."),
+    "spacing-outside": Reason("The spacing lies outside what the pipeline accepts.", "Look at the result before use."),
+    "size-outside": Reason(
+        "The field of view is not one that the pipeline accepts.", "Crop or choose another pipeline."
+    ),
+    "channels-differ": Reason("The number of channels is not the pipeline's.", "Give the channels the card names."),
+    "side-detected": Reason("The side was not stated; it has been detected.", "State it: column `side` of a manifest."),
+    "side-uncertain": Reason("Left or right could not be told.", "State it: column `side` of a manifest."),
+    "orientation-doubted": Reason(
+        "The network agrees better with a turned or mirrored image.", "Check the orientation in the file's header."
+    ),
+    "constant-image": Reason("All voxels have the same value.", "Check the export of the image."),
+    "nothing-found": Reason("The network found none of its labels.", "Look at the image; check the field of view."),
+    "probability-near-threshold": Reason("The probability is close to the decision.", "Have a person decide."),
+    # running
+    "output-unwritable": Reason("The output cannot be written.", "Check permissions and free space."),
+    "busy": Reason("Another run holds the output folder.", "Wait for it, or choose another folder."),
+    "input-changed": Reason("An input changed while it was analysed.", "Run again when the copy is complete."),
+    "extra-missing": Reason("An optional package is not installed.", "Install the extra that the message names."),
+    "usage": Reason("The request cannot be carried out as worded.", "See `--help`."),
+    "internal": Reason("A bug in medvision.", "Please report it with the traceback (it holds no patient data)."),
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that was noticed about a file, a case or a data set.
+
+    Parameters
+    ----------
+    code
+        A key of :data:`REASONS`.
+    grade
+        ``"error"``: the case is refused; ``"warning"``: the result is marked for review; ``"note"``: told, no more.
+    message
+        One sentence with the facts. It must not hold anything that identifies a patient.
+    path
+        The file or folder that it is about, if there is one.
+    cure
+        What to do; the code's usual cure where it is not given.
+    """
+
+    code: str
+    grade: Grade
+    message: str
+    path: Path | None = None
+    cure: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.code not in REASONS:
+            raise KeyError(f"{self.code!r} is not a reason code")
+        if self.cure is None:
+            object.__setattr__(self, "cure", REASONS[self.code].cure)
+
+    def __str__(self) -> str:
+        where = f"{self.path}: " if self.path is not None else ""
+        return f"{where}{self.message} [{self.code}] {self.cure}"
+
+
+class MedvisionError(Exception):
+    """Base of all errors that medvision raises on purpose; see :class:`Finding` for the parameters.
+
+    Examples
+    --------
+    >>> error = InputError("truncated", "600 of 1,200 bytes are there", path=Path("a.nii.gz"))
+    >>> print(error)
+    a.nii.gz: 600 of 1,200 bytes are there [truncated] Copy or download it again; compare its size with the source.
+    """
+
+    def __init__(self, code: str, message: str, *, path: Path | None = None, cure: str | None = None) -> None:
+        self.finding = Finding(code, "error", message, path, cure)
+        super().__init__(str(self.finding))
+
+    @property
+    def code(self) -> str:
+        """The reason code."""
+        return self.finding.code
+
+    @property
+    def path(self) -> Path | None:
+        """The file or folder that the error is about."""
+        return self.finding.path
+
+
+class InputError(MedvisionError, ValueError):
+    """An image, a label or a list of cases cannot be used; exit code 4 or 5."""
+
+
+class GeometryError(MedvisionError, ValueError):
+    """A geometry is impossible, or two do not agree."""
+
+
+class PipelineError(MedvisionError, ValueError):
+    """A pipeline, its settings or its weights are refused; exit code 7."""
+
+
+class OutputError(MedvisionError, OSError):
+    """Something cannot be written; exit code 6."""
+
+
+class BusyError(MedvisionError, OSError):
+    """Another run holds the output folder; exit code 8."""
+
+
+class UsageError(MedvisionError, ValueError):
+    """The request contradicts itself; exit code 2."""
+
+
+class ExtraMissingError(MedvisionError, ImportError):  # type: ignore[misc]  # ImportError.path is a str
+    """An optional package is needed and not installed; exit code 2."""

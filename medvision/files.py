@@ -1,0 +1,97 @@
+"""Files that are whole or absent: atomic writes and content hashes."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from medvision.errors import OutputError
+
+_CHUNK = 1 << 20
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; when the block ends well, sync it and put it in `path`'s place.
+
+    A reader sees the old file or the new one, never a part. The temporary file is removed when the block fails.
+
+    Raises
+    ------
+    OutputError
+        The folder cannot be written, or the disk is full; the old file is intact.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=".", suffix=f".part{''.join(path.suffixes)}", dir=path.parent)
+        os.close(handle)
+    except OSError as error:
+        raise OutputError("output-unwritable", f"cannot write here: {error.strerror}", path=path) from error
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    except OSError as error:
+        if isinstance(error, OutputError):
+            raise
+        raise OutputError("output-unwritable", f"writing failed: {error.strerror or error}", path=path) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` to `path`, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write `content` to `path` as UTF-8, whole or not at all."""
+    write_bytes(path, content.encode())
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write `content` as readable JSON (UTF-8, NaN refused), whole or not at all."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def sha256_of(*paths: Path) -> str:
+    """Return the SHA-256 of the contents of the files, one after another, as 64 hex digits."""
+    total = hashlib.sha256()
+    for path in paths:
+        for chunk in _chunks(path):
+            total.update(chunk)
+    return total.hexdigest()
+
+
+def sha256_of_text(parts: Iterable[str]) -> str:
+    """Return the SHA-256 of `parts`, each ended by a zero byte, as 64 hex digits.
+
+    >>> sha256_of_text(["a", "b"]) == sha256_of_text(["ab"])
+    False
+    """
+    total = hashlib.sha256()
+    for part in parts:
+        total.update(part.encode() + b"\0")
+    return total.hexdigest()
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            yield chunk
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

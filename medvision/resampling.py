@@ -1,0 +1,103 @@
+"""Values moved from one grid to another, exactly where the grids allow it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvision.geometry import FloatArray, Geometry, Shape
+
+_EXACT = 1e-4  # of a voxel: below it, a value is moved, not interpolated
+
+
+def resample(
+    values: NDArray[Any], source: Geometry, target: Geometry, *, order: int = 1, fill: float = 0.0, smooth: bool = False
+) -> NDArray[Any]:
+    """Return `values` on the grid `target`.
+
+    Grids that differ by an axis order, flips and whole voxels exchange their values bit by bit; all others are
+    interpolated in the world's coordinates, shear included.
+
+    Parameters
+    ----------
+    values
+        (I, J, K) on the grid `source`.
+    order
+        0 nearest neighbour, 1 linear, 3 cubic spline.
+    fill
+        The value outside the field of view of `source`.
+    smooth
+        Blur before going to a coarser grid, against aliasing: Gaussian of (ratio - 1) / 2 voxels (as scikit-image).
+
+    Returns
+    -------
+    (I', J', K') in the type of `values`; float32 where float values are interpolated.
+    """
+    matrix = target.index_map(source)
+    moved = _moved_exactly(values, matrix, target.shape, fill)
+    if moved is not None:
+        return moved
+    from scipy import ndimage
+
+    kind = np.float32 if order else values.dtype
+    if smooth and order:
+        ratio = np.linalg.norm(matrix[:3, :3], axis=1)
+        sigma = np.maximum(0.0, (ratio - 1) / 2)
+        values = ndimage.gaussian_filter(values.astype(np.float32), sigma, mode="nearest")
+    linear, offset = _snapped(matrix)
+    # The field of view ends at the faces of the outer voxels, half a voxel beyond their centres: "nearest" carries
+    # the values there, and what lies further out is filled.
+    result: NDArray[Any] = ndimage.affine_transform(
+        values, linear, offset, target.shape, order=order, mode="nearest", output=kind, prefilter=order > 1
+    )
+    outside = _outside(matrix, source.shape, target.shape)
+    if outside.any():
+        result[outside] = fill
+    return result
+
+
+def _moved_exactly(values: NDArray[Any], matrix: FloatArray, shape: Shape, fill: float) -> NDArray[Any] | None:
+    """Return the values moved by slicing, or None where the grids are not whole voxels apart."""
+    linear, offset = matrix[:3, :3], matrix[:3, 3]
+    whole = np.round(linear)
+    if np.abs(np.abs(whole).sum(axis=0) - 1).any() or np.abs(np.abs(whole).sum(axis=1) - 1).any():
+        return None
+    drift = np.abs(linear - whole) @ np.asarray(shape) + np.abs(offset - np.round(offset))
+    if drift.max() > _EXACT:
+        return None
+    axes = [int(np.flatnonzero(whole[:, new])[0]) for new in range(3)]
+    moved = values.transpose(axes)
+    result = np.full(shape, fill, dtype=values.dtype)
+    take, put = [], []
+    for new, old in enumerate(axes):
+        sign, first, size = int(whole[old, new]), round(offset[old]), values.shape[old]
+        at = first + sign * np.arange(shape[new])
+        inside = (at >= 0) & (at < size)
+        take.append(at[inside])
+        put.append(np.flatnonzero(inside))
+    if all(len(axis) for axis in put):
+        result[np.ix_(*put)] = moved[np.ix_(*take)]
+    return result
+
+
+def _snapped(matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return linear part and offset with rounding noise removed, the diagonal as a vector where it is one."""
+    linear = np.where(np.abs(matrix[:3, :3]) < 1e-9, 0.0, matrix[:3, :3])
+    diagonal = np.diag(linear)
+    return (diagonal if np.array_equal(linear, np.diag(diagonal)) else linear), matrix[:3, 3]
+
+
+def _outside(matrix: FloatArray, source: Shape, target: Shape) -> NDArray[np.bool_]:
+    """Return which voxels of the target have their centre outside the source's outer faces."""
+    outside = np.zeros(target, dtype=bool)
+    axes = [np.arange(size) for size in target]
+    for row, size in enumerate(source):
+        i, j, k = (
+            (matrix[row, column] * axis).reshape([-1 if column == axis_ else 1 for axis_ in range(3)])
+            for column, axis in enumerate(axes)
+        )
+        at = i + j + k + matrix[row, 3]
+        outside |= (at < -0.5 - _EXACT) | (at > size - 0.5 + _EXACT)
+    return outside

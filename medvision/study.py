@@ -1,0 +1,165 @@
+"""What is to be analysed: sources of voxels, cases, and the collections made of them.
+
+A source names files, not yet their voxels: ten thousand cases cost little until one is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+from medvision.errors import Finding, InputError
+from medvision.files import sha256_of, sha256_of_text
+
+SourceKind = Literal["nifti", "dicom", "picture", "npz"]
+Side = Literal["left", "right"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the voxels of one image come from.
+
+    Parameters
+    ----------
+    kind
+        Which reader understands it.
+    files
+        One file, or the slices of one DICOM series in the order of their positions.
+    member
+        For ``"npz"``: the array's name and the index of the picture in it.
+    """
+
+    kind: SourceKind
+    files: tuple[Path, ...]
+    member: tuple[str, int] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.files:
+            raise InputError("no-image", "a source needs at least one file")
+
+    @property
+    def path(self) -> Path:
+        """The file; for a series of several, their folder."""
+        return self.files[0] if len(self.files) == 1 else self.files[0].parent
+
+    def digest(self) -> str:
+        """Return the SHA-256 of what is read: the files' contents, independent of their names and folder."""
+        if self.member is None:
+            return sha256_of(*self.files)
+        return sha256_of_text([sha256_of(*self.files), self.member[0], str(self.member[1])])
+
+
+@dataclass(frozen=True)
+class Series:
+    """One DICOM series as found by its headers, in geometric order; it holds nothing that identifies a patient.
+
+    Parameters
+    ----------
+    files
+        The slices, ordered by position along their normal.
+    modality
+        The DICOM modality.
+    description
+        Number of slices and matrix in words, for messages.
+    """
+
+    files: tuple[Path, ...]
+    modality: str
+    description: str
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing to analyse, or to learn from.
+
+    Parameters
+    ----------
+    id
+        Names outputs; letters, digits, ``.``, ``_`` and ``-`` only.
+    images
+        A source for each channel, or one source that holds all.
+    label
+        For segmentation a source of labels; for classification the class's number; None where unknown.
+    patient
+        What keeps a patient's cases together in a split; None where unknown. Never written to a result.
+    split
+        ``"train"``, ``"val"`` or ``"test"`` where the data set fixes it.
+    modality
+        The modality where the data set states it and the image file cannot.
+    attributes
+        All further columns of a manifest, e.g. sex, age, scanner, side.
+    """
+
+    id: str
+    images: tuple[Source, ...]
+    label: Source | int | None = None
+    patient: str | None = None
+    split: str | None = None
+    modality: str | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.id or self.id != safe_id(self.id):
+            raise InputError("bad-manifest", f"{self.id!r} cannot name an output; {safe_id(self.id)!r} could")
+        if not self.images:
+            raise InputError("no-image", f"case {self.id} names no image")
+        if self.side is None and "side" in self.attributes:
+            raise InputError("bad-manifest", f"case {self.id}: side is 'left' or 'right', got another word")
+        object.__setattr__(self, "attributes", MappingProxyType(dict(self.attributes)))
+
+    @property
+    def path(self) -> Path:
+        """The file or folder of the first image."""
+        return self.images[0].path
+
+    @property
+    def side(self) -> Side | None:
+        """The side of the body that the case shows, where stated."""
+        stated = self.attributes.get("side", "").strip().lower()
+        return {"left": "left", "l": "left", "right": "right", "r": "right"}.get(stated)  # type: ignore[return-value]
+
+    def digest(self) -> str:
+        """Return the SHA-256 of everything about the case that a result can depend on."""
+        stated = [str(self.modality), str(self.side)]
+        return sha256_of_text([source.digest() for source in self.images] + stated)
+
+
+@dataclass(frozen=True)
+class Collection:
+    """What was found: the cases, and everything that was left out, with its reason.
+
+    Parameters
+    ----------
+    cases
+        In the order of their ids.
+    rejected
+        What was meant as an image and cannot be used; each is an error of the batch.
+    skipped
+        What was passed over because it is no image (text files, reports, folders' own files); told, no error.
+    """
+
+    cases: tuple[Case, ...]
+    rejected: tuple[Finding, ...] = ()
+    skipped: tuple[Finding, ...] = ()
+
+    def merged(self, others: Iterable[Collection]) -> Collection:
+        """Return this collection and `others` as one, cases in the order of their ids."""
+        parts = [self, *others]
+        return Collection(
+            tuple(sorted((case for part in parts for case in part.cases), key=lambda case: case.id)),
+            tuple(finding for part in parts for finding in part.rejected),
+            tuple(finding for part in parts for finding in part.skipped),
+        )
+
+
+def safe_id(text: str) -> str:
+    """Return `text` with everything but letters, digits, ``.``, ``_`` and ``-`` replaced by ``_``.
+
+    >>> safe_id("scan 1/T1 w")
+    'scan_1_T1_w'
+    """
+    kept = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in text).lstrip(".-")
+    return kept[:120]
