@@ -60,6 +60,17 @@ REASONS: dict[str, Reason] = {
     ),
     "name-clash": Reason("Two inputs would write to the same output name.", "Rename one, or run them separately."),
     "not-analysed-here": Reason("An object without pixels to analyse.", "Nothing to do: it is left out."),
+    "not-read": Reason("A file that is no image.", "Nothing to do: it is left out."),
+    "forms-differ": Reason(
+        "The header's sform and qform place the voxels differently.", "The sform is used; look at the orientation."
+    ),
+    "spacing-differs": Reason(
+        "The stated distance of slices is not that of their positions.", "Nothing to do: the positions are used."
+    ),
+    "one-slice": Reason("The series has one slice.", "Nothing to do: its thickness stands for the spacing."),
+    "lossy-compressed": Reason("The image was compressed with loss.", "Use the original, if there is one."),
+    "padding-replaced": Reason("Voxels marked as padding were replaced.", "Nothing to do: they hold no measurement."),
+    "converted": Reason("The file was read in another form than its name or mode says.", "Nothing to do."),
     # data sets
     "bad-manifest": Reason("The list of cases cannot be used as it stands.", "Mend the named line or column."),
     "label-missing": Reason("A case has no label to learn from or compare with.", "Add the label or drop the case."),
@@ -90,6 +101,9 @@ REASONS: dict[str, Reason] = {
         "The network agrees better with a turned or mirrored image.", "Check the orientation in the file's header."
     ),
     "constant-image": Reason("All voxels have the same value.", "Check the export of the image."),
+    "no-foreground": Reason(
+        "No voxel counts as foreground.", "Compare the image's values with the threshold of the step."
+    ),
     "nothing-found": Reason("The network found none of its labels.", "Look at the image; check the field of view."),
     "probability-near-threshold": Reason("The probability is close to the decision.", "Have a person decide."),
     # running

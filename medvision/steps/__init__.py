@@ -1,0 +1,54 @@
+"""What is done to an image before the network sees it: one frozen dataclass a step, called with a volume.
+
+Steps never change their input, give float32 values, and keep world coordinates: the geometry of what they return says
+where its voxels lie. The fields of a step are its settings, in Python as in a ``pipeline.toml``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated
+
+from pydantic import Field
+
+from medvision.steps.clip import Clip, Window
+from medvision.steps.crop import CropForeground
+from medvision.steps.normalise import Percentile, Rescale, ZScore
+from medvision.steps.pad import Pad
+from medvision.steps.reorient import Reorient
+from medvision.steps.resample import Resample, Resize
+from medvision.steps.sequence import SPATIAL, apply, apply_to_labels, undo
+
+Step = Annotated[
+    Reorient | Resample | Resize | CropForeground | Pad | Clip | Window | Rescale | ZScore | Percentile,
+    Field(discriminator="use"),
+]
+"""Any step; its field `use` tells which."""
+
+STEPS: Mapping[str, type] = MappingProxyType(
+    {
+        step.use: step
+        for step in (Reorient, Resample, Resize, CropForeground, Pad, Clip, Window, Rescale, ZScore, Percentile)
+    }
+)
+"""The steps by name."""
+
+__all__ = [
+    "SPATIAL",
+    "STEPS",
+    "Clip",
+    "CropForeground",
+    "Pad",
+    "Percentile",
+    "Reorient",
+    "Resample",
+    "Rescale",
+    "Resize",
+    "Step",
+    "Window",
+    "ZScore",
+    "apply",
+    "apply_to_labels",
+    "undo",
+]
