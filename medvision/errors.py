@@ -105,6 +105,7 @@ REASONS: dict[str, Reason] = {
         "No voxel counts as foreground.", "Compare the image's values with the threshold of the step."
     ),
     "nothing-found": Reason("The network found none of its labels.", "Look at the image; check the field of view."),
+    "not-explainable": Reason("No saliency map can be made.", "Name another layer, or use another method."),
     "probability-near-threshold": Reason("The probability is close to the decision.", "Have a person decide."),
     # running
     "output-unwritable": Reason("The output cannot be written.", "Check permissions and free space."),

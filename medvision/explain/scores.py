@@ -1,0 +1,120 @@
+"""The number whose origin a map shows: a margin between classes, or the logits of a region.
+
+Logits, never probabilities: the gradient of a softmax vanishes where the network is sure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvision.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """Where, and for which label, a segmentation is to be explained.
+
+    Parameters
+    ----------
+    label
+        The channel of the logits; with a single logit, 1 for the structure and 0 for the background.
+    mask
+        (I, J[, K]) bool on the grid of the network's input, e.g. one connected part of what it found.
+    """
+
+    label: int
+    mask: NDArray[np.bool_]
+
+
+def runner_up(logits: torch.Tensor, target: int) -> int | None:
+    """Return the most likely class other than `target`; None where there is one logit only.
+
+    Parameters
+    ----------
+    logits
+        (1, classes): one case.
+
+    Raises
+    ------
+    UsageError
+        The network gave something else or values that are not finite, or there is no such class.
+    """
+    _require_logits(logits, target, dimensions=2)
+    if logits.shape[1] == 1:
+        return None
+    others = logits[0].detach().clone()
+    others[target] = -np.inf
+    return int(others.argmax())
+
+
+def margin(logits: torch.Tensor, target: int, rival: int | None) -> torch.Tensor:
+    """Return the logit of `target` less that of `rival`; for a single logit, its value for 1 and less it for 0.
+
+    Parameters
+    ----------
+    logits
+        (1, classes): one case.
+    rival
+        From :func:`runner_up`. It is handed in so that noisy copies of an image are measured against the same class.
+
+    Examples
+    --------
+    >>> import torch
+    >>> logits = torch.tensor([[2.0, -1.0, 0.5]])
+    >>> float(margin(logits, 0, runner_up(logits, 0)))
+    1.5
+    """
+    if rival is None:
+        return logits[0, 0] if target == 1 else -logits[0, 0]
+    return logits[0, target] - logits[0, rival]
+
+
+def region_score(logits: torch.Tensor, region: Region) -> torch.Tensor:
+    """Return the sum of a label's logits over a region; for a single logit, less it for label 0.
+
+    Parameters
+    ----------
+    logits
+        (1, classes, I, J[, K]): one case.
+
+    Raises
+    ------
+    UsageError
+        The network gave something else or values that are not finite, there is no such label, or the region does not
+        fit or is empty.
+    """
+    import torch
+
+    _require_logits(logits, region.label, dimensions=region.mask.ndim + 2)
+    if region.mask.shape != tuple(logits.shape[2:]):
+        raise UsageError("usage", f"the region {region.mask.shape} does not fit the logits {tuple(logits.shape[2:])}")
+    if not region.mask.any():
+        raise UsageError("usage", "the region is empty: there is nothing to explain")
+    inside = torch.as_tensor(np.asarray(region.mask, dtype=bool), device=logits.device)
+    if logits.shape[1] == 1:
+        total = logits[0, 0][inside].sum()
+        return total if region.label == 1 else -total
+    return logits[0, region.label][inside].sum()
+
+
+def _require_logits(logits: Any, target: int, *, dimensions: int) -> None:
+    import torch
+
+    shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else ()
+    if len(shape) != dimensions or shape[0] != 1:
+        wanted = "(1, classes)" if dimensions == 2 else f"(1, classes) and {dimensions - 2} axes"
+        raise UsageError(
+            "usage", f"a network that gives logits {wanted} is needed, this one gives {shape or type(logits).__name__}"
+        )
+    classes = max(2, shape[1])
+    if not 0 <= target < classes:
+        raise UsageError("usage", f"there is no class {target}: the network has {classes}")
+    if not bool(logits.isfinite().all()):
+        raise UsageError("not-explainable", "the network's logits are not finite")
