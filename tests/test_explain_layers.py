@@ -235,7 +235,23 @@ def test_a_coarse_bottleneck_stays_where_the_decoder_has_nothing_but_full_size()
     assert bottleneck([Stage((16, 16), ("full",)), Stage((4, 4), ("deep",))], (16, 16)).layers == ("deep",)
 
 
-def test_a_network_can_be_copied_after_it_was_explained() -> None:
-    subject = resnet(2)
-    HiResCam()(subject, torch.rand(1, 1, 32, 32), 0)
+def test_a_network_that_keeps_its_outputs_can_still_be_copied_after_it_was_explained() -> None:
+    subject = dynunet()
+    before = list(subject.heads)
+    SegHiResCam()(subject, torch.rand(1, 1, 16, 16, 16), region(16, 16, 16))
+    assert all(now is then for now, then in zip(subject.heads, before, strict=True))
     assert copy.deepcopy(subject).training
+
+
+def test_what_a_module_notes_during_the_pass_is_forgotten() -> None:
+    class Noting(Halves):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.seen = x
+            self.count = getattr(self, "count", 0) + 1
+            return super().forward(x)
+
+    subject = Noting()
+    subject.count = 7
+    SegHiResCam()(subject, torch.rand(1, 1, 16, 16), region(16, 16))
+    assert subject.count == 7
+    assert not hasattr(subject, "seen")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
@@ -41,6 +41,8 @@ class HiResCam:
     R. L. Draelos, L. Carin: Use HiResCAM instead of Grad-CAM for faithful explanations of convolutional neural
     networks. arXiv:2011.08891, 2020.
     """
+
+    task: ClassVar[str] = "classification"
 
     use: Literal["hirescam"] = "hirescam"
     layer: str | None = None
@@ -99,6 +101,8 @@ class SegHiResCam:
     R. L. Draelos, L. Carin: arXiv:2011.08891, 2020; for regions: K. Vinogradova, A. Dibrov, G. Myers: Towards
     interpretable semantic segmentation via gradient-weighted class activation mapping. AAAI 2020.
     """
+
+    task: ClassVar[str] = "segmentation"
 
     use: Literal["seg-hirescam"] = "seg-hirescam"
     layer: str | None = None

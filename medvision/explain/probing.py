@@ -14,22 +14,30 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def undisturbed(network: torch.nn.Module) -> Iterator[None]:
-    """Let gradients flow through the network in evaluation mode; afterwards every module has its own mode again.
+    """Let gradients flow through the network in evaluation mode; afterwards every module is as it was.
 
     It works inside ``torch.no_grad()`` and ``torch.inference_mode()``, and switches autocast off: gradients of half
-    precision underflow. Parameters keep their ``requires_grad`` and ``.grad``.
+    precision underflow. Parameters keep their ``requires_grad`` and ``.grad``, modules their mode and what else they
+    keep as public attributes.
     """
     import torch
 
-    modes = [(module, module.training) for module in network.modules()]
+    modules = list(network.modules())
+    attributes = [_public(module) for module in modules]
+    # MONAI's DynUNet keeps intermediate outputs in a list; with their graph in it, it could not be copied any more.
+    lists = [(value, value.copy()) for before in attributes for value in before.values() if isinstance(value, list)]
     device = next((parameter.device.type for parameter in network.parameters()), "cpu")
     network.eval()
     try:
         with torch.inference_mode(False), torch.enable_grad(), torch.autocast(device, enabled=False):
             yield
     finally:
-        for module, mode in modes:
-            module.training = mode
+        for module, before in zip(modules, attributes, strict=True):
+            for name in _public(module).keys() - before.keys():
+                delattr(module, name)
+            vars(module).update(before)
+        for value, content in lists:
+            value[:] = content
 
 
 @contextlib.contextmanager
@@ -76,3 +84,8 @@ def gradient(score: torch.Tensor, origin: torch.Tensor) -> torch.Tensor | None:
     if found is not None and not bool(found.isfinite().all()):
         raise UsageError("not-explainable", "the network's gradient is not finite")
     return found
+
+
+def _public(module: torch.nn.Module) -> dict[str, Any]:
+    """Return the public attributes of a module itself, `training` among them; its parameters are not."""
+    return {name: value for name, value in vars(module).items() if not name.startswith("_")}

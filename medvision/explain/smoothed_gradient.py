@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
@@ -40,6 +40,8 @@ class SmoothedGradient:
     ----------
     D. Smilkov et al.: SmoothGrad: removing noise by adding noise. arXiv:1706.03825, 2017.
     """
+
+    task: ClassVar[str] = "classification"
 
     use: Literal["smoothed-gradient"] = "smoothed-gradient"
     samples: Annotated[int, Field(ge=1)] = 8
