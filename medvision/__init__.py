@@ -1,3 +1,54 @@
-"""medvision: from a folder of scans to a report, for segmentation and classification, never silently wrong."""
+"""medvision: from a folder of scans to a report, for segmentation and classification, never silently wrong.
+
+>>> import medvision as mv
+>>> sorted(mv.__all__)  # doctest: +NORMALIZE_WHITESPACE
+['Case', 'Geometry', 'Labels', 'MedvisionError', 'Pipeline', 'Volume', '__version__', 'demo', 'doctor', 'load',
+ 'scan', 'train']
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from medvision.errors import MedvisionError as MedvisionError
+    from medvision.geometry import Geometry as Geometry
+    from medvision.io import load as load
+    from medvision.io import scan as scan
+    from medvision.study import Case as Case
+    from medvision.volume import Labels as Labels
+    from medvision.volume import Volume as Volume
+    from medvision.workflows.demo import demo as demo
+    from medvision.workflows.doctor import doctor as doctor
+    from medvision.workflows.pipeline import Pipeline as Pipeline
+    from medvision.workflows.train import train as train
 
 __version__ = "0.1.0"
+
+# Where each public name lives. They are imported when first asked for, so that `import medvision` costs nothing.
+_HOMES = {
+    "Case": "medvision.study",
+    "Geometry": "medvision.geometry",
+    "Labels": "medvision.volume",
+    "MedvisionError": "medvision.errors",
+    "Pipeline": "medvision.workflows.pipeline",
+    "Volume": "medvision.volume",
+    "demo": "medvision.workflows.demo",
+    "doctor": "medvision.workflows.doctor",
+    "load": "medvision.io",
+    "scan": "medvision.io",
+    "train": "medvision.workflows.train",
+}
+
+__all__ = ["__version__", *_HOMES]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'medvision' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -73,16 +73,21 @@ def sha256_of(*paths: Path) -> str:
     return total.hexdigest()
 
 
+def sha256_of_bytes(*parts: bytes) -> str:
+    """Return the SHA-256 of `parts`, one after another, as 64 hex digits."""
+    total = hashlib.sha256()
+    for part in parts:
+        total.update(part)
+    return total.hexdigest()
+
+
 def sha256_of_text(parts: Iterable[str]) -> str:
     """Return the SHA-256 of `parts`, each ended by a zero byte, as 64 hex digits.
 
     >>> sha256_of_text(["a", "b"]) == sha256_of_text(["ab"])
     False
     """
-    total = hashlib.sha256()
-    for part in parts:
-        total.update(part.encode() + b"\0")
-    return total.hexdigest()
+    return sha256_of_bytes(*(part.encode() + b"\0" for part in parts))
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvision.errors import Finding, InputError
+from medvision.files import sha256_of_bytes
 from medvision.geometry import Geometry
 from medvision.resampling import resample
 
@@ -66,6 +67,10 @@ class Volume:
     def channels(self) -> int:
         """Number of channels."""
         return int(self.voxels.shape[0])
+
+    def digest(self) -> str:
+        """Return the SHA-256 of shape and values, whatever file or number type they came in."""
+        return sha256_of_bytes(str(self.voxels.shape).encode(), self.voxels.astype(np.float64).tobytes())
 
     def with_voxels(self, voxels: NDArray[Any], *, unit: str | None = None) -> Volume:
         """Return the volume with other values on the same grid; their unit is `unit`, None for none."""

@@ -1,0 +1,45 @@
+"""The `medvision` command: its subcommands, and what an error looks like from outside."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from medvision_cli import demo, doctor, evaluate, explain, pipelines, report, run, shell, train
+
+app = typer.Typer(
+    name="medvision",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help=(
+        "From a folder of scans to a report, for segmentation and classification.\n\n"
+        "A result is right, refused with a reason, or marked for review. Research use only, not for diagnosis."
+    ),
+)
+app.callback()(shell.options)
+app.command(name="run")(run.command)
+app.command(name="train")(train.command)
+app.command(name="evaluate")(evaluate.command)
+app.command(name="explain")(explain.command)
+app.command(name="report")(report.command)
+app.add_typer(pipelines.app, name="pipelines")
+app.command(name="demo")(demo.command)
+app.command(name="doctor")(doctor.command)
+
+
+def main() -> None:
+    """Run the command line; a known error becomes one message on stderr and its exit code."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        shell.say("Interrupted. The same command goes on where this one stopped.")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(0)
+    except Exception as error:
+        code = shell.exit_code_of(error)
+        if code is None:
+            raise
+        shell.complain(error)
+        sys.exit(code)

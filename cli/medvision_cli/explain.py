@@ -1,0 +1,40 @@
+"""The command `medvision explain`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from medvision_cli import shell, summary
+
+
+def command(
+    pipeline: shell.PipelineArgument,
+    inputs: shell.InputsArgument,
+    out: shell.OutOption,
+    method: Annotated[
+        list[str] | None,
+        typer.Option("--method", "-m", help="A saliency method; may be given several times. Default: all that fit."),
+    ] = None,
+    split: shell.SplitOption = None,
+    device: shell.DeviceOption = "auto",
+    as_json: shell.JsonOption = False,
+) -> None:
+    """Show what a pipeline's network attended to: saliency maps as NIfTI, and on each case's page."""
+    from medvision.pipeline import PipelineFolder
+    from medvision.workflows.explain import explain
+
+    with shell.progress("explaining") as progress:
+        result = explain(
+            PipelineFolder.open(pipeline),
+            inputs,
+            out,
+            methods=method or (),
+            split=split,
+            device=device,
+            command=shell.command_line(),
+            progress=progress,
+        )
+    summary.tell(result, as_json=as_json)
+    raise typer.Exit(result.exit_code())

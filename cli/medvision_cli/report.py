@@ -1,0 +1,27 @@
+"""The command `medvision report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from medvision_cli import shell
+
+
+def command(
+    pipeline: shell.PipelineArgument,
+    results: Annotated[Path, typer.Argument(metavar="RESULTS", help="The output folder of a run.", show_default=False)],
+    as_json: shell.JsonOption = False,
+) -> None:
+    """Write the pages and the table of a run anew from its records; nothing is predicted again."""
+    from medvision.pipeline import PipelineFolder
+    from medvision.workflows.report import report
+
+    with shell.progress("writing pages") as progress:
+        pages = report(results, PipelineFolder.open(pipeline), progress=progress)
+    if as_json:
+        shell.print_json({"pages": pages, "index": str(results / "index.html")})
+        return
+    typer.echo(f"{pages} pages.  Report: {results / 'index.html'}")

@@ -1,0 +1,116 @@
+"""What all commands share: their common parameters, progress on stderr, messages, and exit codes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from medvision.progress import Progress
+
+PipelineArgument = Annotated[
+    str, typer.Argument(metavar="PIPELINE", help="Name of a shipped pipeline, or a pipeline folder.", show_default=False)
+]
+InputsArgument = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="INPUT...",
+        help="NIfTI or DICOM files, folders of any depth, pictures, .npz, a manifest (CSV, JSONL) or a dataset.json.",
+        show_default=False,
+    ),
+]
+OutOption = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Output folder.", show_default=False)]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+SplitOption = Annotated[
+    str | None, typer.Option("--split", help="Only the cases of this split: train, val or test.", show_default=False)
+]
+StrictOption = Annotated[bool, typer.Option("--strict", help="Count cases marked for review as refused.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+
+
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+) -> None:
+    """Answer the options that stand before any command."""
+    if version:
+        from medvision import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def command_line() -> str:
+    """Return the command line as it was given."""
+    return shlex.join(["medvision", *sys.argv[1:]])
+
+
+def say(words: str) -> None:
+    """Write a line for people, to stderr."""
+    typer.echo(words, err=True)
+
+
+def print_json(content: Any) -> None:
+    """Write JSON for machines, to stdout."""
+    typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+
+
+@contextlib.contextmanager
+def progress(words: str) -> Iterator[Progress]:
+    """Show how far the work is: a bar on a terminal, else a line every ten seconds; nothing below two seconds."""
+    if not sys.stderr.isatty():
+        yield _plain(words)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(words, total=None)
+        yield lambda done, total, last: bar.update(task, completed=done, total=total, description=f"{words} {last}")
+
+
+def _plain(words: str) -> Progress:
+    told = time.monotonic() - 8  # the first line after two seconds
+
+    def tell(done: int, total: int, last: str) -> None:
+        nonlocal told
+        if time.monotonic() - told >= 10:
+            told = time.monotonic()
+            say(f"{words}: {done} of {total} {last}".rstrip())
+
+    return tell
+
+
+def exit_code_of(error: Exception) -> int | None:
+    """Return the exit code of an error that medvision raises on purpose; None for a bug."""
+    from medvision import errors
+
+    codes = {
+        errors.UsageError: 2,
+        errors.ExtraMissingError: 2,
+        errors.PipelineError: 7,
+        errors.BusyError: 8,
+        errors.OutputError: 6,
+        errors.MedvisionError: 5,
+    }
+    return next((code for kind, code in codes.items() if isinstance(error, kind)), None)
+
+
+def complain(error: Exception) -> None:
+    """Write an error and its cure to stderr."""
+    from medvision.errors import MedvisionError
+
+    if isinstance(error, MedvisionError):
+        finding = error.finding
+        where = f"{finding.path}: " if finding.path else ""
+        say(f"medvision: {where}{finding.message} [{finding.code}]")
+        say(f"  {finding.cure}")

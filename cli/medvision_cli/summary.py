@@ -1,0 +1,65 @@
+"""What a batch came to, in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from medvision_cli import shell
+
+if TYPE_CHECKING:
+    from medvision.errors import Finding
+    from medvision.study import Collection
+    from medvision.workflows.run import BatchResult
+
+
+def tell(result: BatchResult, *, as_json: bool) -> None:
+    """Print the summary of a batch: for people, or as JSON."""
+    if as_json:
+        shell.print_json(result.to_json() | {"exit_code": result.exit_code()})
+        return
+    if not result.entries:
+        typer.echo("Nothing to do: no image was found.")
+        return
+    if not result.analysed and result.count("done"):
+        typer.echo("Nothing to do: every case that can be analysed is done already.")
+    for entry in result.entries:
+        if entry.problem is not None:
+            typer.echo(f"{entry.state:>8}  {entry.source}: {entry.problem.message} [{entry.problem.code}]")
+            typer.echo(f"          {entry.problem.cure}")
+    counts = {
+        "analysed now": result.analysed,
+        "done before": result.done_before,
+        "for review": result.count("review"),
+        "refused": result.count("refused"),
+        "failed": result.count("failed"),
+    }
+    typer.echo(f"{len(result.entries)} cases: " + ", ".join(f"{n} {words}" for words, n in counts.items() if n))
+    if result.skipped:
+        typer.echo(f"{len(result.skipped)} files were passed over: they are no images (--json or --dry-run lists them)")
+    typer.echo(f"Report: {result.folder / 'index.html'}")
+    typer.echo(f"Table:  {result.folder / 'results.csv'}")
+
+
+def tell_plan(found: Collection, *, as_json: bool) -> None:
+    """Print what a run would work on."""
+    if as_json:
+        shell.print_json(
+            {
+                "cases": [{"id": case.id, "source": str(case.path)} for case in found.cases],
+                "rejected": [_finding(finding) for finding in found.rejected],
+                "skipped": [_finding(finding) for finding in found.skipped],
+            }
+        )
+        return
+    for case in found.cases:
+        typer.echo(f" analyse  {case.id}  {case.path}")
+    for words, findings in (("refuse", found.rejected), ("skip", found.skipped)):
+        for finding in findings:
+            typer.echo(f"{words:>8}  {finding.path}: {finding.message} [{finding.code}]")
+    typer.echo(f"{len(found.cases)} cases, {len(found.rejected)} refused, {len(found.skipped)} files passed over")
+
+
+def _finding(finding: Finding) -> dict[str, str | None]:
+    return {"code": finding.code, "path": str(finding.path), "message": finding.message, "cure": finding.cure}

@@ -1,0 +1,230 @@
+"""The ledger of a batch: what is done, what failed and why, held in SQLite in the output folder.
+
+"Done" means that the hashes of inputs, pipeline and every written file agree with the ledger, not that a file exists.
+Dates and durations stand here alone, so that results are the same bytes whenever they are made.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from medvision.errors import BusyError, Finding, OutputError
+from medvision.files import sha256_of
+from medvision.study import Case, Source
+
+State = Literal["done", "refused", "failed"]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS runs (
+    id INTEGER PRIMARY KEY, started TEXT NOT NULL, command TEXT NOT NULL, versions TEXT NOT NULL, seconds REAL);
+CREATE TABLE IF NOT EXISTS cases (
+    id TEXT PRIMARY KEY, state TEXT NOT NULL, verdict TEXT, source TEXT NOT NULL, images TEXT NOT NULL, input_sha256 TEXT,
+    pipeline_sha256 TEXT NOT NULL, code TEXT, message TEXT, cure TEXT, files TEXT NOT NULL, finished TEXT NOT NULL,
+    seconds REAL NOT NULL, peak_memory_mb REAL);
+"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the ledger.
+
+    Parameters
+    ----------
+    id
+        The case's id; for an input that never became a case, its path.
+    state
+        ``"done"``; ``"refused"``: the input is at fault; ``"failed"``: we are.
+    source
+        Where the case came from, as it was named.
+    pipeline_sha256
+        Of the pipeline and of all versions that a result depends on.
+    images
+        The sources of the case's channels, so that it can be read again; none for an input that never became a case.
+    input_sha256
+        Of the case's files; None where they could not be read.
+    verdict
+        ``"accept"`` or ``"review"`` of a case that is done.
+    problem
+        Why it is not done.
+    files
+        The SHA-256 of each file written, by its path within the output folder.
+    seconds, peak_memory_mb
+        What the case took; the memory is the process's greatest so far, None where not known.
+    """
+
+    id: str
+    state: State
+    source: Path
+    pipeline_sha256: str
+    images: tuple[Source, ...] = ()
+    input_sha256: str | None = None
+    verdict: str | None = None
+    problem: Finding | None = None
+    files: Mapping[str, str] | None = None
+    seconds: float = 0.0
+    peak_memory_mb: float | None = None
+
+
+class Ledger:
+    """The ledger of one output folder, held by one process at a time.
+
+    Use it as a context manager; the folder is made where it is missing, and held until the block ends.
+
+    Raises
+    ------
+    BusyError
+        Another process holds the folder.
+    OutputError
+        The folder cannot be written, or holds a ledger that is damaged.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __enter__(self) -> Self:
+        from filelock import FileLock, Timeout
+
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = FileLock(self.folder / ".ledger.lock", timeout=0)
+            self._lock.acquire()
+        except Timeout as error:
+            raise BusyError("busy", "another run holds this output folder", path=self.folder) from error
+        except OSError as error:
+            raise OutputError("output-unwritable", f"cannot write here: {error.strerror}", path=self.folder) from error
+        try:
+            self._database = sqlite3.connect(self.folder / "ledger.sqlite")
+            self._database.execute("PRAGMA synchronous = FULL")
+            self._database.executescript(_SCHEMA)
+            self._remove_parts()
+        except sqlite3.Error as error:
+            self._lock.release()
+            raise OutputError("output-unwritable", f"the ledger cannot be used: {error}", path=self.folder) from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._database.close()
+        self._lock.release()
+
+    @contextlib.contextmanager
+    def run(self, command: str, versions: Mapping[str, str]) -> Iterator[None]:
+        """Enter a run: when it started, its command line and the versions; when the block ends, how long it took."""
+        started = time.monotonic()
+        with self._database as database:
+            cursor = database.execute(
+                "INSERT INTO runs (started, command, versions) VALUES (?, ?, ?)", (_now(), command, json.dumps(versions))
+            )
+        yield
+        with self._database as database:
+            database.execute(
+                "UPDATE runs SET seconds = ? WHERE id = ?", (time.monotonic() - started, cursor.lastrowid)
+            )
+
+    def is_done(self, case: Case, input_sha256: str, pipeline_sha256: str) -> bool:
+        """Whether the case was done from the same input by the same pipeline, and all its files are as written."""
+        entry = self.entries(case.id).get(case.id)
+        if entry is None or entry.state != "done" or entry.pipeline_sha256 != pipeline_sha256:
+            return False
+        return entry.input_sha256 == input_sha256 and self._holds(entry.files or {})
+
+    def enter(self, entry: Entry) -> None:
+        """Write a line, in place of an older one of the same id."""
+        problem = entry.problem
+        values = (
+            *(entry.id, entry.state, entry.verdict, str(entry.source)),
+            *(json.dumps([_source_json(image) for image in entry.images]), entry.input_sha256, entry.pipeline_sha256),
+            *((problem.code, problem.message, problem.cure) if problem else (None, None, None)),
+            *(json.dumps(dict(entry.files or {})), _now(), entry.seconds, entry.peak_memory_mb),
+        )
+        with self._database as database:
+            database.execute(f"INSERT OR REPLACE INTO cases VALUES ({', '.join('?' * len(values))})", values)  # noqa: S608
+
+    def forget_problems(self, inputs: Sequence[Path]) -> None:
+        """Take out what was refused or failed within `inputs`: they are looked at anew."""
+        named = {path.resolve() for path in inputs}
+        with self._database as database:
+            for entry in self.entries().values():
+                place = entry.source.resolve()
+                if entry.state != "done" and not named.isdisjoint({place, *place.parents}):
+                    database.execute("DELETE FROM cases WHERE id = ?", (entry.id,))
+
+    def remove_files(self, id_: str) -> None:
+        """Remove what an earlier run wrote for a case, before it is analysed again."""
+        for entry in self.entries(id_).values():
+            self.remove([self.folder / name for name in entry.files or {}])
+
+    def remove(self, paths: Iterable[Path]) -> None:
+        """Remove files within the output folder."""
+        for path in paths:
+            path.unlink(missing_ok=True)
+
+    def entries(self, id_: str | None = None) -> dict[str, Entry]:
+        """Return all lines by id, in the order of ids; or only the one of `id_`."""
+        rows = self._database.execute(
+            "SELECT id, state, source, images, pipeline_sha256, input_sha256, verdict, code, message, cure, files, seconds,"
+            " peak_memory_mb FROM cases WHERE ?1 IS NULL OR id = ?1 ORDER BY id",
+            (id_,),
+        )
+        return {row[0]: _entry(row) for row in rows}
+
+    def hashes(self, paths: Sequence[Path]) -> dict[str, str]:
+        """Return the SHA-256 of files within the output folder, by their path in it."""
+        return {path.relative_to(self.folder).as_posix(): sha256_of(path) for path in paths}
+
+    def _holds(self, files: Mapping[str, str]) -> bool:
+        paths = {name: self.folder / name for name in files}
+        return bool(files) and all(path.is_file() and sha256_of(path) == files[name] for name, path in paths.items())
+
+    def _remove_parts(self) -> None:
+        """Remove what a killed run left of files that it had not finished."""
+        for part in self.folder.rglob(".*.part*"):
+            part.unlink(missing_ok=True)
+
+
+def peak_memory_mb() -> float | None:
+    """Return the greatest memory that this process has held, in MB; None where the system does not tell."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _entry(row: Sequence[object]) -> Entry:
+    id_, state, source, images, pipeline, input_, verdict, code, message, cure, files, seconds, memory = row
+    problem = Finding(str(code), "error", str(message), cure=str(cure)) if code else None
+    return Entry(
+        id=str(id_),
+        state=state,  # type: ignore[arg-type]
+        source=Path(str(source)),
+        pipeline_sha256=str(pipeline),
+        images=tuple(_source(image) for image in json.loads(str(images))),
+        input_sha256=str(input_) if input_ else None,
+        verdict=str(verdict) if verdict else None,
+        problem=problem,
+        files=json.loads(str(files)),
+        seconds=float(str(seconds)),
+        peak_memory_mb=float(str(memory)) if memory is not None else None,
+    )
+
+
+def _source_json(source: Source) -> dict[str, Any]:
+    files = [str(file.absolute()) for file in source.files]
+    return {"kind": source.kind, "files": files, "member": source.member}
+
+
+def _source(content: Mapping[str, Any]) -> Source:
+    member = content["member"]
+    files = tuple(Path(file) for file in content["files"])
+    return Source(content["kind"], files, (str(member[0]), int(member[1])) if member else None)
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -1,0 +1,100 @@
+"""What a pipeline was made for, and how a case compares with it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from medvision.errors import Finding, InputError
+from medvision.study import Case
+from medvision.volume import Volume
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class Contract:
+    """What a pipeline was made for: its ``[contract]`` table.
+
+    Parameters
+    ----------
+    shows
+        What an image must show, in words for a person.
+    dimensions
+        2 for pictures, 3 for volumes.
+    modality
+        The DICOM modality, e.g. ``"MR"``; None accepts all.
+    channels
+        What each channel holds, in order.
+    side
+        The side of the body as which the network knows its structure. A case of the other side is mirrored before
+        the network and its result mirrored back; where a case does not state its side, both are tried.
+    orientation_check
+        Whether a segmentation is also tried on mirrored and turned images, so that an image that lies otherwise
+        than its header says is marked for review.
+    orientation_margin
+        How far the agreements of two orientations must lie apart to tell them from each other, 0 to 1.
+    spacing_mm
+        The least and the greatest accepted distance of voxels, in mm; outside it, the case is for review.
+    extent_mm
+        The least and the greatest accepted side of the field of view, in mm; outside it, the case is for review.
+    """
+
+    shows: str
+    dimensions: Literal[2, 3] = 3
+    modality: str | None = None
+    channels: tuple[str, ...] = Field(default=("image",), min_length=1)
+    side: Literal["left", "right"] | None = None
+    orientation_check: bool = False
+    orientation_margin: float = Field(default=0.01, ge=0.0, le=1.0)
+    spacing_mm: tuple[float, float] | None = None
+    extent_mm: tuple[float, float] | None = None
+
+    def check(self, volume: Volume, case: Case) -> tuple[Finding, ...]:
+        """Return how the case differs from what the pipeline was made for.
+
+        Raises
+        ------
+        InputError
+            The network cannot take it: other channels, a picture for a volume, or a volume for a picture.
+        """
+        if volume.channels != len(self.channels):
+            wanted = ", ".join(self.channels)
+            raise InputError(
+                "channels-differ",
+                f"{len(self.channels)} channel(s) wanted ({wanted}), got {volume.channels}",
+                path=case.path,
+            )
+        flat = volume.geometry.shape[2] == 1
+        if flat != (self.dimensions == 2):
+            wanted = "a picture" if self.dimensions == 2 else "a volume"
+            raise InputError("not-3d", f"{wanted} is wanted, the image is {volume.geometry.shape}", path=case.path)
+        return tuple(self._differences(volume, case))
+
+    def _differences(self, volume: Volume, case: Case) -> list[Finding]:
+        found = [self._modality(volume.modality or case.modality)]
+        if volume.geometry.physical:
+            found.append(_outside("spacing-outside", "spacing", volume.geometry.spacing, self.spacing_mm))
+            found.append(_outside("size-outside", "field of view", volume.geometry.extent, self.extent_mm))
+        elif self.spacing_mm or self.extent_mm:
+            message = "the file states no physical size, so spacing and field of view cannot be checked"
+            found.append(Finding("spacing-outside", "warning", message))
+        if volume.voxels.min() == volume.voxels.max():
+            found.append(Finding("constant-image", "warning", "all voxels of the image have the same value"))
+        return [finding for finding in found if finding is not None]
+
+    def _modality(self, stated: str | None) -> Finding | None:
+        if self.modality is None or stated == self.modality:
+            return None
+        if stated is None:
+            return Finding("modality-unknown", "note", f"{self.modality} is wanted; the file states no modality")
+        return Finding("modality-differs", "warning", f"{self.modality} is wanted, the image is {stated}")
+
+
+def _outside(
+    code: str, what: str, values: tuple[float, ...], limits: tuple[float, float] | None
+) -> Finding | None:
+    if limits is None or all(limits[0] <= value <= limits[1] for value in values):
+        return None
+    given = " x ".join(f"{value:.4g}" for value in values)
+    return Finding(code, "warning", f"the {what} is {given} mm; {limits[0]:.4g} to {limits[1]:.4g} mm is known")

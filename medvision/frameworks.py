@@ -1,0 +1,83 @@
+"""torch and MONAI, imported late and without side effects; where networks run, and in which precision."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.metadata
+import platform
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from medvision.errors import UsageError
+
+Precision = Literal["fp32", "bf16"]
+
+_VERSIONED = ("torch", "monai", "numpy", "scipy", "scikit-image", "nibabel", "pydicom")
+
+
+def monai_module(name: str) -> Any:
+    """Return e.g. ``monai.networks.nets``.
+
+    Importing MONAI takes seconds, replaces ``warnings.showwarning`` and warns about its own use of other packages;
+    the caller's warning machinery is left as it was found.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return importlib.import_module(f"monai.{name}")
+
+
+def choose_device(wanted: str = "auto") -> str:
+    """Return ``"cuda"`` or ``"cpu"``; ``"auto"`` takes a GPU where there is one.
+
+    Raises
+    ------
+    UsageError
+        A GPU is asked for and none can be used, or the word is unknown.
+    """
+    import torch
+
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if wanted == "cpu" or (wanted == "cuda" and torch.cuda.is_available()):
+        return wanted
+    raise UsageError("usage", f"device {wanted!r} cannot be used here", cure="Choose auto, cpu, or cuda on a GPU.")
+
+
+def training_precision(wanted: str, device: str) -> Precision:
+    """Return the precision to train in; ``"auto"`` is bf16 on a GPU, and on a processor that computes in it."""
+    if wanted == "auto":
+        return "bf16" if device == "cuda" or processor_features() & {"avx512_bf16", "amx_bf16"} else "fp32"
+    return "bf16" if wanted == "bf16" else "fp32"
+
+
+def processor_features() -> set[str]:
+    """Return which of the instruction sets that matter to networks the processor has (Linux; else none)."""
+    matter = {"avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_tile", "amx_bf16", "amx_int8"}
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return set()
+    return matter & set(text.split())
+
+
+@contextlib.contextmanager
+def autocast(device: str, precision: Precision) -> Iterator[None]:
+    """Run the block in `precision` where torch holds it safe."""
+    import torch
+
+    with torch.autocast(device, dtype=torch.bfloat16, enabled=precision == "bf16"):
+        yield
+
+
+def versions() -> Mapping[str, str]:
+    """Return the versions of Python and of the packages that a result depends on; "absent" where not installed."""
+    found = {"python": platform.python_version()}
+    for name in _VERSIONED:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "absent"
+    return found

@@ -1,0 +1,104 @@
+"""Weights as safetensors, with a card that says what they are; no code ever runs from either."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from medvision.errors import PipelineError
+from medvision.files import replacing, sha256_of, write_json
+
+
+@dataclass(frozen=True)
+class WeightsCard:
+    """What a file of weights is, for the machine; ``weights.json`` beside ``weights.safetensors``.
+
+    Parameters
+    ----------
+    sha256
+        Of the weights file.
+    meaning
+        The settings without which the weights mean nothing: task, contract, labels, steps and network.
+    input_spacing_mm
+        The spacing that the network sees; None for pictures without a physical size.
+    input_unit
+        What the network's input values are, in words.
+    modality
+        The modality of the training data.
+    training_data, licence
+        What the weights were trained on, and the terms for their use.
+    results
+        What was measured on the held-out cases, with intervals; a sentence each.
+    trained_with
+        Versions, precision, seed and steps of the training.
+    """
+
+    sha256: str
+    meaning: Mapping[str, Any]
+    input_spacing_mm: tuple[float, float, float] | None
+    input_unit: str
+    modality: str | None
+    training_data: str
+    licence: str
+    results: tuple[str, ...]
+    trained_with: Mapping[str, str]
+
+    def save(self, path: Path) -> None:
+        """Write the card as JSON."""
+        write_json(path, asdict(self))
+
+    @classmethod
+    def open(cls, path: Path) -> WeightsCard:
+        """Read a card; PipelineError where it is none."""
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            spacing = content["input_spacing_mm"]
+            results = tuple(content["results"])
+            return cls(**{**content, "input_spacing_mm": tuple(spacing) if spacing else None, "results": results})
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise PipelineError("weights-mismatch", "no readable card lies beside the weights", path=path) from error
+
+
+def save_weights(path: Path, state: Mapping[str, Any]) -> str:
+    """Write a state of named tensors as safetensors, whole or not at all, and return the file's SHA-256."""
+    from safetensors.torch import save_file
+
+    with replacing(path) as temporary:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, temporary)
+    return sha256_of(path)
+
+
+def load_weights(network: Any, path: Path, *, sha256: str) -> None:
+    """Load the weights into `network`, in place, in float32.
+
+    Raises
+    ------
+    PipelineError
+        The file is missing, is not the one of that hash, or does not fit the network tensor by tensor.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise PipelineError("weights-missing", "there is no weights file", path=path)
+    if sha256_of(path) != sha256:
+        raise PipelineError("weights-mismatch", "the file is not the one that its card describes (SHA-256)", path=path)
+    try:
+        state = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise PipelineError("weights-mismatch", "this is no readable safetensors file", path=path) from error
+    wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    given = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    if wanted != given:
+        odd = sorted(name for name in wanted.keys() | given.keys() if wanted.get(name) != given.get(name))
+        raise PipelineError(
+            "weights-mismatch",
+            f"{len(odd)} of {len(wanted)} tensors do not fit the network, first: {odd[0]}",
+            path=path,
+        )
+    network.load_state_dict(
+        {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+    )

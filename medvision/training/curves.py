@@ -1,0 +1,40 @@
+"""What happened during a training, as a table and as a picture."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from medvision.files import replacing, write_text
+
+Row = Mapping[str, float]
+
+
+def write_curves(rows: Sequence[Row], folder: Path) -> None:
+    """Write ``curves.csv`` and ``curves.png`` into `folder`; figures that an epoch lacks stay empty."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in rows)
+    write_text(folder / "curves.csv", text.getvalue())
+    _write_picture(rows, [name for name in names if name not in ("epoch", "learning_rate", "loss")], folder)
+
+
+def _write_picture(rows: Sequence[Row], figures: Sequence[str], folder: Path) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.plot([row["epoch"] for row in rows], [row["loss"] for row in rows], color="#0b6e99")
+    left.set(xlabel="epoch", ylabel="loss", title="Training loss")
+    for name in figures:
+        points = [(row["epoch"], row[name]) for row in rows if name in row]
+        right.plot(*zip(*points, strict=True), marker="o", markersize=3, label=name)
+    right.set(xlabel="epoch", title="Validation")
+    if figures:
+        right.legend()
+    with replacing(folder / "curves.png") as temporary:
+        figure.savefig(temporary, format="png", dpi=120, metadata={"Software": None})

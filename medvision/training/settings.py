@@ -1,0 +1,108 @@
+"""How a network is trained: the ``[train]`` table of a pipeline."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class Augmentation:
+    """How samples are varied; every parameter is drawn anew for each sample.
+
+    Parameters
+    ----------
+    rotation_degrees
+        Largest rotation about each axis.
+    scale
+        Largest relative change of size; 0.2 draws from 0.8 to 1.2.
+    shift
+        Largest shift along each axis, as a share of the sample's side.
+    mirror_axes
+        Axes (0, 1, 2) that may be mirrored. Never the left-right axis where labels have sides.
+    noise
+        Largest standard deviation of added Gaussian noise, in units of the network's input.
+    brightness
+        Largest relative change of all values.
+    contrast
+        Largest relative change of the values' distance to their mean.
+    gamma
+        Largest change of the exponent on values scaled to 0 to 1.
+    probability
+        How often each of them is applied, 0 to 1.
+    """
+
+    rotation_degrees: float = Field(default=15.0, ge=0.0, le=180.0)
+    scale: float = Field(default=0.15, ge=0.0, lt=1.0)
+    shift: float = Field(default=0.0, ge=0.0, le=0.5)
+    mirror_axes: tuple[int, ...] = ()
+    noise: float = Field(default=0.1, ge=0.0)
+    brightness: float = Field(default=0.1, ge=0.0, lt=1.0)
+    contrast: float = Field(default=0.2, ge=0.0, lt=1.0)
+    gamma: float = Field(default=0.3, ge=0.0, lt=1.0)
+    probability: float = Field(default=0.5, ge=0.0, le=1.0)
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class Training:
+    """How a network is trained.
+
+    Parameters
+    ----------
+    epochs
+        Number of epochs; after each, the network is validated where `validate_every` says so.
+    steps_per_epoch
+        Steps of the optimiser in an epoch; each sees `batch` samples.
+    batch
+        Samples a step.
+    patch
+        Size of the samples in voxels of the network's grid; None takes whole images (all of one size).
+    foreground
+        Share of patches that are centred on a labelled voxel (segmentation).
+    balanced
+        Whether every class is drawn equally often (classification).
+    optimiser
+        ``"sgd"`` with Nesterov momentum 0.99, or ``"adamw"``.
+    learning_rate
+        At the start; it falls to 0 by a polynomial of power 0.9 (sgd) or a cosine (adamw).
+    weight_decay
+        L2 penalty.
+    average
+        Decay of the running average of the weights that is validated and kept; 0 keeps the weights themselves.
+    label_smoothing
+        Share of the target spread over all classes (classification).
+    precision
+        ``"auto"``: bf16 where the processor computes in it, else fp32; on a GPU automatic mixed precision.
+    validation
+        Share of patients held out where the data set fixes no split.
+    validate_every
+        Epochs between validations; the last epoch is always validated.
+    seed
+        Of the split, the network's start, the samples and their variation.
+    augmentation
+        How samples are varied.
+    """
+
+    epochs: int = Field(default=50, ge=1)
+    steps_per_epoch: int = Field(default=50, ge=1)
+    batch: int = Field(default=2, ge=1)
+    patch: tuple[int, ...] | None = None
+    foreground: float = Field(default=0.5, ge=0.0, le=1.0)
+    balanced: bool = False
+    optimiser: Literal["sgd", "adamw"] = "sgd"
+    learning_rate: float = Field(default=0.01, gt=0.0)
+    weight_decay: float = Field(default=3e-5, ge=0.0)
+    average: float = Field(default=0.0, ge=0.0, lt=1.0)
+    label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0)
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    validation: float = Field(default=0.2, gt=0.0, lt=1.0)
+    validate_every: int = Field(default=5, ge=1)
+    seed: int = Field(default=0, ge=0)
+    augmentation: Augmentation = Field(default_factory=Augmentation)
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole training."""
+        return self.epochs * self.steps_per_epoch

@@ -1,0 +1,105 @@
+"""Who trains and who validates: patients are kept together, and copies are found."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from medvision.errors import Finding, InputError
+from medvision.study import Case
+
+
+@dataclass(frozen=True)
+class Split:
+    """The cases to train on and to validate on, and what was noticed about them."""
+
+    train: tuple[Case, ...]
+    val: tuple[Case, ...]
+    findings: tuple[Finding, ...] = ()
+
+
+def split(cases: Sequence[Case], *, validation: float, seed: int) -> Split:
+    """Return the split that the data set fixes, or else one that keeps every patient's cases together.
+
+    A fixed split is used as it stands; cases marked ``"test"`` are left out of both sides, always.
+
+    Parameters
+    ----------
+    validation
+        Share of patients held out, where the data set fixes nothing.
+    seed
+        Decides who is held out; the order and the number of other cases of a patient do not.
+
+    Raises
+    ------
+    InputError
+        One side is empty, or a fixed split has a patient on both sides.
+    """
+    fixed = {case.split for case in cases} & {"train", "val"}
+    if fixed:
+        unmarked = [case.id for case in cases if case.split is None]
+        if unmarked:
+            raise InputError("bad-manifest", f"some cases name a split, others do not, first: {unmarked[0]}")
+        found = Split(
+            tuple(case for case in cases if case.split == "train"), tuple(case for case in cases if case.split == "val")
+        )
+        _refuse_shared_patients(found)
+    else:
+        found = _grouped([case for case in cases if case.split != "test"], validation, seed)
+    if not found.train or not found.val:
+        raise InputError(
+            "too-few-cases",
+            f"the split leaves {len(found.train)} cases to train on and {len(found.val)} to validate on",
+        )
+    return found
+
+
+def find_copies(split: Split, digests: Mapping[str, str]) -> tuple[Finding, ...]:
+    """Return a finding for the images that stand, pixel by pixel, on both sides.
+
+    Parameters
+    ----------
+    digests
+        The hash of each case's pixels, by case id.
+    """
+    sides: dict[str, tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
+    for side, cases in enumerate((split.train, split.val)):
+        for case in cases:
+            sides[digests[case.id]][side].append(case.id)
+    shared = sorted((train[0], val) for train, val in sides.values() if train and val)
+    if not shared:
+        return ()
+    count = sum(len(val) for _, val in shared)
+    pairs = ", ".join(f"{val[0]} = {train}" for train, val in shared[:5])
+    more = f" and {len(shared) - 5} more" if len(shared) > 5 else ""
+    message = f"{count} of {len(split.val)} validation images are exact copies of training images: {pairs}{more}"
+    return (Finding("split-leak", "warning", message),)
+
+
+def _grouped(cases: Sequence[Case], validation: float, seed: int) -> Split:
+    groups: dict[str, list[Case]] = defaultdict(list)
+    for case in cases:
+        groups[f"patient {case.patient}" if case.patient is not None else f"case {case.id}"].append(case)
+    names = sorted(groups)
+    held = max(1, round(validation * len(names)))
+    chosen = {names[i] for i in np.random.default_rng([seed, 0]).permutation(len(names))[:held]}
+    train = tuple(case for name in names if name not in chosen for case in groups[name])
+    val = tuple(case for name in names if name in chosen for case in groups[name])
+    alone = sum(case.patient is None for case in cases)
+    findings: tuple[Finding, ...] = ()
+    if alone:
+        message = f"{alone} of {len(cases)} cases name no patient; each counts as a patient of its own"
+        findings = (Finding("split-ungrouped", "warning", message),)
+    return Split(train, val, findings)
+
+
+def _refuse_shared_patients(split: Split) -> None:
+    train = {case.patient for case in split.train} - {None}
+    shared = [case.id for case in split.val if case.patient in train]
+    if shared:
+        raise InputError(
+            "split-leak", f"{len(shared)} validation cases belong to patients who are trained on, first: {shared[0]}"
+        )

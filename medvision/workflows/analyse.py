@@ -1,0 +1,113 @@
+"""Analyse one case: read, check, predict, measure, explain; everything comes back in the geometry of the input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from medvision import io
+from medvision.errors import Finding
+from medvision.frameworks import versions
+from medvision.measure import measure
+from medvision.pipeline import PipelineFolder
+from medvision.results import Classification, Manifest, Record, Saliency, Segmentation
+from medvision.study import Case
+from medvision.volume import Volume
+from medvision.workflows.classify import classify
+from medvision.workflows.segment import segment
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """What is known of a case once it has been analysed.
+
+    Parameters
+    ----------
+    record
+        All that is not voxels.
+    volume
+        The input.
+    result
+        What the network says.
+    saliency
+        The maps, on the input's grid.
+    """
+
+    record: Record
+    volume: Volume
+    result: Segmentation | Classification
+    saliency: tuple[Saliency, ...]
+
+
+def analyse(case: Case, pipeline: PipelineFolder, network: Any, *, input_sha256: str, device: str = "cpu") -> Analysis:
+    """Return the analysis of one case.
+
+    Parameters
+    ----------
+    network
+        What :meth:`PipelineFolder.load_network` gave.
+    input_sha256
+        The case's digest, for the record.
+
+    Raises
+    ------
+    MedvisionError
+        The case is refused: it cannot be read, or the pipeline cannot take it.
+    """
+    volume = io.read_volume(case)
+    settings = pipeline.settings
+    noticed = [*volume.findings, *settings.contract.check(volume, case)]
+    record = Record(
+        case=case.id,
+        task=settings.task,
+        geometry=volume.geometry,
+        modality=volume.modality or case.modality,
+        findings=(),
+        manifest=_manifest(case, pipeline, input_sha256, device),
+    )
+    if settings.task == "segmentation":
+        segmented = segment(volume, case, settings, network)
+        labels = segmented.segmentation.labels
+        measurements = measure(labels, volume)
+        missing = [entry.name for entry in measurements if not entry.voxels]
+        if missing:
+            noticed.append(Finding("nothing-found", "warning", f"the network found no {' and no '.join(missing)}"))
+        return Analysis(
+            replace(
+                record,
+                findings=(*noticed, *segmented.findings),
+                measurements=measurements,
+                confidence=dict(segmented.segmentation.confidence),
+                checks=segmented.checks,
+                saliency=tuple(entry.to_json() for entry in segmented.saliency),
+            ),
+            volume,
+            segmented.segmentation,
+            segmented.saliency,
+        )
+    classified = classify(volume, settings, network)
+    return Analysis(
+        replace(
+            record,
+            findings=(*noticed, *classified.findings),
+            probabilities=dict(classified.classification.probabilities),
+            saliency=tuple(entry.to_json() for entry in classified.saliency),
+        ),
+        volume,
+        classified.classification,
+        classified.saliency,
+    )
+
+
+def _manifest(case: Case, pipeline: PipelineFolder, input_sha256: str, device: str) -> Manifest:
+    return Manifest(
+        command=f"medvision run {pipeline.settings.name} {case.path.name}",
+        pipeline=pipeline.name,
+        pipeline_sha256=pipeline.settings_sha256,
+        weights_sha256=pipeline.require_weights().sha256,
+        input_sha256=input_sha256,
+        versions=versions(),
+        device=device,
+        precision=pipeline.settings.predict.precision,
+        seed=pipeline.settings.train.seed,
+    )

@@ -1,0 +1,121 @@
+"""Compare the results of a run with the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from medvision import io
+from medvision.batch import Entry, Ledger
+from medvision.errors import Finding, InputError, MedvisionError
+from medvision.evaluate import Estimate, Scored, dice, estimates, hausdorff95_mm, scores_csv
+from medvision.files import write_json, write_text
+from medvision.frameworks import versions
+from medvision.pipeline import PipelineFolder
+from medvision.progress import Progress, silent
+from medvision.results import Record
+from medvision.study import Case, Source
+from medvision.workflows.report import read_record
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How good the results of a run are.
+
+    Parameters
+    ----------
+    estimates
+        Every figure with its interval over patients.
+    cases
+        How many cases were compared.
+    problems
+        Cases that could not be compared, with the reason; among them those that the run refused.
+    """
+
+    estimates: dict[str, Estimate]
+    cases: int
+    problems: tuple[Finding, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the evaluation as JSON values."""
+        return {
+            "schema": "medvision.evaluation/1",
+            "cases": self.cases,
+            "estimates": {name: estimate.to_json() for name, estimate in self.estimates.items()},
+            "problems": [{"code": p.code, "message": p.message, "cure": p.cure} for p in self.problems],
+        }
+
+
+def evaluate(
+    out: Path,
+    pipeline: PipelineFolder,
+    data: Sequence[Path],
+    *,
+    split: str | None = None,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Evaluation:
+    """Compare what a run left in `out` with the labels in `data`, case by case, by the cases' ids.
+
+    Writes ``evaluation.csv`` (a row a case) and ``evaluation.json`` (every figure with its interval) to `out`.
+
+    Parameters
+    ----------
+    out
+        The output folder of a run of `pipeline`.
+    data
+        The labelled data set; see :func:`medvision.io.scan`.
+    split
+        Only the cases of this split.
+    seed
+        Of the bootstrap.
+
+    Raises
+    ------
+    InputError
+        No case could be compared.
+    """
+    wanted = [case for case in io.scan(data).cases if case.label is not None and split in (None, case.split)]
+    scored: list[Scored] = []
+    problems: list[Finding] = []
+    with Ledger(out) as ledger, ledger.run(f"medvision evaluate {out}", versions()):
+        entries = ledger.entries()
+        for number, case in enumerate(wanted):
+            progress(number, len(wanted), case.id)
+            try:
+                scored.append(_compared(case, entries.get(case.id), out / "cases" / case.id, pipeline))
+            except MedvisionError as error:
+                problems.append(error.finding)
+    if not scored:
+        raise InputError("label-missing", f"none of {len(wanted)} labelled cases has a result to compare", path=out)
+    result = Evaluation(estimates(scored, seed=seed), len(scored), tuple(problems))
+    write_text(out / "evaluation.csv", scores_csv(scored))
+    write_json(out / "evaluation.json", result.to_json())
+    progress(len(wanted), len(wanted), "done")
+    return result
+
+
+def _compared(case: Case, entry: Entry | None, folder: Path, pipeline: PipelineFolder) -> Scored:
+    if entry is None or entry.state != "done":
+        reason = entry.problem.message if entry and entry.problem else "the run did not see it"
+        raise InputError("no-image", f"case {case.id} has no result: {reason}", path=case.path)
+    if entry.input_sha256 != case.digest():
+        raise InputError("input-changed", f"the result of case {case.id} belongs to another image", path=case.path)
+    record = read_record(folder)
+    patient = case.patient if case.patient is not None else case.id
+    labels = dict(pipeline.settings.labels)
+    if record.task == "classification":
+        if not isinstance(case.label, int) or case.label not in labels:
+            raise InputError("bad-labels", f"case {case.id} has no class of this pipeline", path=case.path)
+        return Scored(case.id, patient, probabilities=record.probabilities, truth=labels[case.label])
+    return _compared_masks(case, patient, record, folder, labels)
+
+
+def _compared_masks(case: Case, patient: str, record: Record, folder: Path, labels: dict[int, str]) -> Scored:
+    mask = Source("nifti", (folder / record.files["mask"],))
+    found = io.read_labels(Case(case.id, case.images, label=mask), labels, record.geometry)
+    truth = io.read_labels(case, labels, record.geometry)
+    distances = hausdorff95_mm(found, truth) if record.geometry.physical else {}
+    return Scored(case.id, patient, dice=dice(found, truth), hausdorff95_mm=distances)

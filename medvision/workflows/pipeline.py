@@ -1,0 +1,88 @@
+"""A pipeline as Python users hold it: every verb is one call of the workflow of its name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from medvision.pipeline import PipelineFolder
+from medvision.progress import Progress, silent
+from medvision.workflows.evaluate import Evaluation, evaluate
+from medvision.workflows.explain import explain
+from medvision.workflows.report import report
+from medvision.workflows.run import BatchResult, run
+from medvision.workflows.train import TrainingResult, train
+
+Paths = str | Path | Iterable[str | Path]
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A pipeline that can be run, trained, evaluated and explained.
+
+    Parameters
+    ----------
+    folder
+        The opened folder: settings and weights.
+
+    Examples
+    --------
+    >>> import medvision as mv
+    >>> pipeline = mv.Pipeline.open("mr-hippocampus")
+    >>> dict(pipeline.folder.settings.labels)
+    {1: 'Anterior', 2: 'Posterior'}
+    """
+
+    folder: PipelineFolder
+
+    @classmethod
+    def open(cls, name: str | Path) -> Pipeline:
+        """Open a pipeline by name or folder; see :meth:`medvision.pipeline.PipelineFolder.open`."""
+        return cls(PipelineFolder.open(name))
+
+    def run(
+        self,
+        inputs: Paths,
+        out: str | Path,
+        *,
+        split: str | None = None,
+        device: str = "auto",
+        progress: Progress = silent,
+    ) -> BatchResult:
+        """Analyse everything in `inputs`; see :func:`medvision.workflows.run.run`."""
+        return run(self.folder, as_paths(inputs), Path(out), split=split, device=device, progress=progress)
+
+    def train(self, data: Paths, out: str | Path, *, device: str = "auto", progress: Progress = silent) -> TrainingResult:
+        """Train on `data`, and leave a new pipeline in `out`; see :func:`medvision.workflows.train.train`."""
+        return train(self.folder, as_paths(data), Path(out), device=device, progress=progress)
+
+    def evaluate(
+        self, out: str | Path, data: Paths, *, split: str | None = None, progress: Progress = silent
+    ) -> Evaluation:
+        """Compare results with the truth; see :func:`medvision.workflows.evaluate.evaluate`."""
+        return evaluate(Path(out), self.folder, as_paths(data), split=split, progress=progress)
+
+    def explain(
+        self,
+        inputs: Paths,
+        out: str | Path,
+        *,
+        methods: Sequence[str] = (),
+        split: str | None = None,
+        device: str = "auto",
+        progress: Progress = silent,
+    ) -> BatchResult:
+        """Run with saliency methods; see :func:`medvision.workflows.explain.explain`."""
+        return explain(
+            self.folder, as_paths(inputs), Path(out), methods=methods, split=split, device=device, progress=progress
+        )
+
+    def report(self, out: str | Path, *, progress: Progress = silent) -> int:
+        """Write the pages of a run anew; see :func:`medvision.workflows.report.report`."""
+        return report(Path(out), self.folder, progress=progress)
+
+
+def as_paths(paths: Paths) -> list[Path]:
+    """Return one path, or several, as a list."""
+    return [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]

@@ -1,0 +1,143 @@
+"""Write the pages: one a case, one for the cohort, and its table. All of it comes from the records."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medvision import io
+from medvision.batch import Entry, Ledger
+from medvision.errors import InputError
+from medvision.files import write_text
+from medvision.frameworks import versions
+from medvision.pipeline import PipelineFolder
+from medvision.progress import Progress, silent
+from medvision.report import CohortRow, PipelineFacts, render_case, render_cohort, results_csv
+from medvision.results import Record, Saliency
+from medvision.study import Case, Source
+from medvision.volume import Labels, Volume
+
+
+def report(out: Path, pipeline: PipelineFolder, *, notice: str | None = None, progress: Progress = silent) -> int:
+    """Write all pages of an output folder anew from its records, masks and maps, and return how many cases there are.
+
+    Nothing is predicted again. The inputs are read where the run found them.
+
+    Raises
+    ------
+    InputError
+        An input or a result is no longer there, or is not what the run saw.
+    """
+    with Ledger(out) as ledger, ledger.run(f"medvision report {out}", versions()):
+        done = [entry for entry in ledger.entries().values() if entry.state == "done"]
+        for number, entry in enumerate(done):
+            progress(number, len(done), entry.id)
+            ledger.enter(_rewritten(entry, ledger, pipeline, notice))
+        write_cohort(ledger, pipeline, notice=notice)
+        progress(len(done), len(done), "pages")
+    return len(done)
+
+
+def write_case_page(
+    path: Path,
+    record: Record,
+    volume: Volume,
+    *,
+    labels: Labels | None,
+    saliency: Sequence[Saliency],
+    pipeline: PipelineFolder,
+    notice: str | None = None,
+) -> None:
+    """Write the page of one case."""
+    facts = pipeline_facts(pipeline, notice=notice)
+    write_text(path, render_case(record, volume, labels=labels, saliency=saliency, pipeline=facts))
+
+
+def write_cohort(ledger: Ledger, pipeline: PipelineFolder, *, notice: str | None = None) -> None:
+    """Write ``results.csv`` and ``index.html`` for everything that the ledger holds."""
+    rows = [_row(entry, ledger.folder) for entry in ledger.entries().values()]
+    write_text(ledger.folder / "results.csv", results_csv(rows))
+    title = f"{pipeline.settings.name}: {len(rows)} cases"
+    facts = pipeline_facts(pipeline, notice=notice)
+    command = f"medvision run {pipeline.settings.name} INPUT --out OUT"
+    write_text(ledger.folder / "index.html", render_cohort(rows, title=title, pipeline=facts, command=command))
+
+
+def pipeline_facts(pipeline: PipelineFolder, *, notice: str | None = None) -> PipelineFacts:
+    """Return what the pages say of a pipeline."""
+    settings = pipeline.settings
+    return PipelineFacts(
+        name=settings.name,
+        version=settings.version,
+        description=settings.description,
+        intended_use=settings.card.intended_use,
+        training_data=settings.card.training_data,
+        licence=settings.card.licence,
+        limits=settings.card.limits,
+        results=pipeline.weights.results if pipeline.weights else (),
+        notice=notice,
+    )
+
+
+def read_record(folder: Path) -> Record:
+    """Return the record in a case's folder; InputError where there is none that can be used."""
+    path = folder / "record.json"
+    try:
+        return Record.from_json(json.loads(path.read_text(encoding="utf-8")), path=path)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError("bad-header", "this is no record that can be read", path=path) from error
+
+
+def _rewritten(entry: Entry, ledger: Ledger, pipeline: PipelineFolder, notice: str | None) -> Entry:
+    folder = ledger.folder / "cases" / entry.id
+    record = read_record(folder)
+    case = Case(entry.id, entry.images)
+    volume = io.read_volume(case)
+    page = folder / record.files["page"]
+    write_case_page(
+        page,
+        record,
+        volume,
+        labels=_labels(record, folder, pipeline),
+        saliency=[_map(content, record, folder) for content in record.saliency],
+        pipeline=pipeline,
+        notice=notice,
+    )
+    return replace(entry, files={**(entry.files or {}), **ledger.hashes([page])})
+
+
+def _labels(record: Record, folder: Path, pipeline: PipelineFolder) -> Labels | None:
+    if "mask" not in record.files:
+        return None
+    return io.read_labels(_written(folder / record.files["mask"]), dict(pipeline.settings.labels), record.geometry)
+
+
+def _map(content: Mapping[str, Any], record: Record, folder: Path) -> Saliency:
+    values = io.read_volume(_written(folder / record.files[content["method"]])).voxels[0]
+    return Saliency(
+        np.asarray(values, dtype=np.float32),
+        record.geometry,
+        content["method"],
+        content["target"],
+        content["unit"],
+        content["parameters"],
+    )
+
+
+def _written(path: Path) -> Case:
+    """Return a file that a run wrote as a case that can be read, as its image and as its label."""
+    source = Source("nifti", (path,))
+    return Case("result", (source,), label=source)
+
+
+def _row(entry: Entry, folder: Path) -> CohortRow:
+    if entry.state != "done":
+        return CohortRow(entry.id, entry.state, None, None, entry.problem)
+    return CohortRow(entry.id, "done", f"cases/{entry.id}/report.html", read_record(folder / "cases" / entry.id), None)

@@ -1,0 +1,246 @@
+"""Run a pipeline over a batch: what is missing is done, what fails is told, and nothing is lost."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from medvision import io
+from medvision.batch import Entry, Ledger, peak_memory_mb
+from medvision.errors import Finding, InputError, MedvisionError, OutputError
+from medvision.files import write_json
+from medvision.frameworks import choose_device, versions
+from medvision.pipeline import PipelineFolder
+from medvision.progress import Progress, silent
+from medvision.results import Classification, Segmentation
+from medvision.study import Case, Collection
+from medvision.workflows.analyse import Analysis, analyse
+from medvision.workflows.report import write_case_page, write_cohort
+
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """What a run found and did.
+
+    Parameters
+    ----------
+    folder
+        Where the results lie.
+    entries
+        A line for each case and each refused input of this run, in the order of ids.
+    analysed, done_before
+        How many cases were analysed now, well or not, and how many were done already.
+    skipped
+        Files that are no images, and were passed over.
+    """
+
+    folder: Path
+    entries: tuple[Entry, ...]
+    analysed: int
+    done_before: int
+    skipped: tuple[Finding, ...]
+
+    def count(self, state: str) -> int:
+        """Return how many cases are ``"done"``, ``"refused"`` or ``"failed"``, or done and for ``"review"``."""
+        if state == "review":
+            return sum(entry.verdict == "review" for entry in self.entries)
+        return sum(entry.state == state for entry in self.entries)
+
+    def exit_code(self, *, strict: bool = False) -> int:
+        """Return 0 all good, 3 no image found, 4 some and 5 all cases refused or failed; `strict` counts reviews too."""
+        bad = self.count("refused") + self.count("failed") + (self.count("review") if strict else 0)
+        if not self.entries:
+            return 3
+        if not bad:
+            return 0
+        return 5 if bad == len(self.entries) else 4
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as JSON values."""
+        return {
+            "schema": "medvision.batch/1",
+            "folder": str(self.folder),
+            "cases": len(self.entries),
+            "analysed_now": self.analysed,
+            "done_before": self.done_before,
+            **{state: self.count(state) for state in ("done", "review", "refused", "failed")},
+            "skipped": [{"code": s.code, "path": str(s.path), "message": s.message} for s in self.skipped],
+            "entries": [_entry_json(entry) for entry in self.entries],
+        }
+
+
+def run(
+    pipeline: PipelineFolder,
+    inputs: Sequence[Path],
+    out: Path,
+    *,
+    split: str | None = None,
+    device: str = "auto",
+    command: str = "",
+    notice: str | None = None,
+    progress: Progress = silent,
+) -> BatchResult:
+    """Analyse every case found in `inputs`, and write results, pages and a table to `out`.
+
+    A case that is done, from the same input by the same pipeline and with all its files as they were written, is
+    left alone. A case that cannot be analysed never stops the others.
+
+    Parameters
+    ----------
+    pipeline
+        What to run.
+    inputs
+        Files, folders and DICOM trees; see :func:`medvision.io.scan`.
+    out
+        The output folder; made where missing, and held against other runs until this one ends.
+    split
+        Only the cases of this split (``"train"``, ``"val"`` or ``"test"``), where the data set names them.
+    device
+        ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    command
+        The command line, for the ledger.
+    notice
+        A sentence for the head of every page.
+    progress
+        Told of every case.
+
+    Raises
+    ------
+    PipelineError
+        The pipeline has no weights, or not its own.
+    InputError
+        Two inputs would write to the same place.
+    OutputError, BusyError
+        `out` cannot be written, or another run holds it.
+    """
+    pipeline.require_weights()
+    found = plan(inputs, split=split)
+    with Ledger(out) as ledger, ledger.run(command, versions()):
+        ledger.forget_problems(inputs)
+        for problem in found.rejected:
+            ledger.enter(_rejection(problem, pipeline))
+        missing, done_before = [], 0
+        for case in found.cases:
+            digest = _digest(case)
+            if isinstance(digest, Finding):
+                ledger.enter(Entry(case.id, "refused", case.path, pipeline.digest, case.images, problem=digest))
+            elif ledger.is_done(case, digest, pipeline.digest):
+                done_before += 1
+            else:
+                missing.append((case, digest))
+        if missing:
+            device = choose_device(device)
+            network = pipeline.load_network(device)
+        for number, (case, digest) in enumerate(missing):
+            progress(number, len(missing), case.id)
+            ledger.remove_files(case.id)
+            ledger.enter(_attempt(case, digest, pipeline, network, ledger, device=device, notice=notice))
+        if missing:
+            progress(len(missing), len(missing), "pages")
+        write_cohort(ledger, pipeline, notice=notice)
+        named = {case.id for case in found.cases} | {str(problem.path) for problem in found.rejected}
+        entries = tuple(entry for entry in ledger.entries().values() if entry.id in named)
+    return BatchResult(out, entries, len(missing), done_before, found.skipped)
+
+
+def plan(inputs: Sequence[Path], *, split: str | None = None) -> Collection:
+    """Return what a run would work on, without doing it."""
+    found = io.scan(inputs)
+    if split is None:
+        return found
+    return replace(found, cases=tuple(case for case in found.cases if case.split == split))
+
+
+def write_analysis(analysis: Analysis, folder: Path, pipeline: PipelineFolder, *, notice: str | None) -> list[Path]:
+    """Write mask or probabilities, maps, record and page of one case into `folder`, and return the files."""
+    files = {}
+    if isinstance(analysis.result, Segmentation):
+        files["mask"] = "mask.nii.gz"
+        io.write_labels(folder / files["mask"], analysis.result.labels)
+    else:
+        files["probabilities"] = "probabilities.json"
+        write_json(folder / files["probabilities"], dict(analysis.result.probabilities))
+    for saliency in analysis.saliency:
+        files[saliency.method] = f"{saliency.method}.nii.gz"
+        io.write_map(folder / files[saliency.method], saliency.values, saliency.geometry)
+    files |= {"record": "record.json", "page": "report.html"}
+    record = replace(analysis.record, files=files)
+    write_json(folder / files["record"], record.to_json())
+    write_case_page(
+        folder / files["page"],
+        record,
+        analysis.volume,
+        labels=None if isinstance(analysis.result, Classification) else analysis.result.labels,
+        saliency=analysis.saliency,
+        pipeline=pipeline,
+        notice=notice,
+    )
+    return [folder / name for name in files.values()]
+
+
+def _attempt(
+    case: Case,
+    digest: str,
+    pipeline: PipelineFolder,
+    network: Any,
+    ledger: Ledger,
+    *,
+    device: str,
+    notice: str | None,
+) -> Entry:
+    """Analyse one case and write its results; whatever goes wrong with it is the entry's problem."""
+    started = time.monotonic()
+    entry = Entry(case.id, "refused", case.path, pipeline.digest, case.images, digest)
+    try:
+        analysis = analyse(case, pipeline, network, input_sha256=digest, device=device)
+        paths = write_analysis(analysis, ledger.folder / "cases" / case.id, pipeline, notice=notice)
+        if case.digest() != digest:
+            ledger.remove(paths)
+            raise InputError("input-changed", "the input changed while it was analysed", path=case.path)
+        verdict = analysis.record.verdict
+        entry = replace(entry, state="done", verdict=verdict, files=ledger.hashes(paths))
+    except OutputError:
+        raise
+    except MedvisionError as error:
+        entry = replace(entry, problem=error.finding)
+    except Exception as error:  # noqa: BLE001 - one case must never stop the others; the ledger keeps the cause
+        entry = replace(entry, state="failed", problem=_bug(error, case))
+    return replace(entry, seconds=time.monotonic() - started, peak_memory_mb=peak_memory_mb())
+
+
+def _digest(case: Case) -> str | Finding:
+    try:
+        return case.digest()
+    except OSError as error:
+        return Finding("unreadable", "error", f"the file cannot be read: {error.strerror}", case.path)
+
+
+def _rejection(problem: Finding, pipeline: PipelineFolder) -> Entry:
+    path = problem.path or Path()
+    return Entry(str(path), "refused", path, pipeline.digest, problem=problem)
+
+
+def _bug(error: Exception, case: Case) -> Finding:
+    """Return what to report of an unforeseen error: its type and place, not its words, which may hold header values."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    message = f"{type(error).__name__} at {Path(place.filename).name}, line {place.lineno}"
+    return Finding("internal", "error", message, case.path)
+
+
+def _entry_json(entry: Entry) -> dict[str, Any]:
+    problem = entry.problem
+    return {
+        "id": entry.id,
+        "state": entry.state,
+        "verdict": entry.verdict,
+        "source": str(entry.source),
+        "code": problem.code if problem else None,
+        "message": problem.message if problem else None,
+        "cure": problem.cure if problem else None,
+        "seconds": round(entry.seconds, 3),
+    }

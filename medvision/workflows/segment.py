@@ -1,0 +1,192 @@
+"""Segment a volume: also mirrored and turned where the pipeline asks for it, and never with a guess kept quiet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvision.errors import Finding
+from medvision.explain import entropy
+from medvision.geometry import Geometry
+from medvision.pipeline import Settings
+from medvision.predict import from_tensor, to_tensor, voxel_probabilities
+from medvision.results import Saliency, Segmentation
+from medvision.steps import apply, undo
+from medvision.study import Case
+from medvision.volume import Labels, Volume
+
+AS_STORED = "as stored"
+MIRRORED = "mirrored left to right"
+TURNS: Mapping[str, tuple[int, int, int]] = {
+    AS_STORED: (1, 1, 1),
+    MIRRORED: (-1, 1, 1),
+    "turned by half about the long axis": (-1, -1, 1),
+    "mirrored front to back": (1, -1, 1),
+}
+"""The ways in which an image is tried, as signs of the world's axes."""
+
+
+@dataclass(frozen=True, eq=False)
+class Segmented:
+    """A segmentation with the maps that explain it, and what was noticed."""
+
+    segmentation: Segmentation
+    saliency: tuple[Saliency, ...]
+    findings: tuple[Finding, ...]
+    checks: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class _Tried:
+    """What the network says of the image in one orientation, on its own grid."""
+
+    turn: str
+    before: Geometry
+    prepared: Volume
+    image: Any
+    probabilities: NDArray[np.float32]
+    agreement: float
+
+
+def segment(volume: Volume, case: Case, settings: Settings, network: Any) -> Segmented:
+    """Return the segmentation of `volume`, on its own grid.
+
+    A case of the other side than the one that the network knows is mirrored before and back after. Where the side is
+    not stated, both are tried, and the one on which the network agrees with itself more is taken, and said.
+    """
+    stated = _stated_turn(case, settings)
+    tried = {turn: _try(turn, volume, settings, network) for turn in _turns(stated, settings)}
+    chosen, findings = _choose(tried, stated, settings)
+    segmentation = _on_input_grid(chosen, volume, settings)
+    maps = [_explain(method, chosen, volume, settings, network) for method in settings.explain]
+    checks: dict[str, Any] = {"orientation": chosen.turn}
+    if len(tried) > 1:
+        checks["agreement"] = {turn: round(entry.agreement, 4) for turn, entry in tried.items()}
+    return Segmented(segmentation, (segmentation.entropy, *maps), findings, checks)
+
+
+def agreement(probabilities: NDArray[np.float32]) -> float:
+    """Return how far the most probable labels agree with the probabilities that they come from, 0 to 1.
+
+    It is the mean over labels of the soft Dice between the probability of a label and its own mask: the Dice to be
+    expected if the probabilities were right. A label that is found nowhere counts 0.
+
+    Parameters
+    ----------
+    probabilities
+        (K, *spatial), background first.
+    """
+    winner = probabilities.argmax(0)
+    values = []
+    for number in range(1, len(probabilities)):
+        mask = winner == number
+        inside = float(probabilities[number][mask].sum())
+        values.append(2 * inside / (float(probabilities[number].sum()) + float(mask.sum()) + 1e-6))
+    return float(np.mean(values))
+
+
+def _stated_turn(case: Case, settings: Settings) -> str | None:
+    """Return how the image is to be shown to the network; None where that depends on a side nobody stated."""
+    known = settings.contract.side
+    if known is None:
+        return AS_STORED
+    if case.side is None:
+        return None
+    return AS_STORED if case.side == known else MIRRORED
+
+
+def _turns(stated: str | None, settings: Settings) -> list[str]:
+    if settings.contract.orientation_check:
+        return list(TURNS)
+    return [AS_STORED, MIRRORED] if stated is None else [stated]
+
+
+def _try(turn: str, volume: Volume, settings: Settings, network: Any) -> _Tried:
+    before = volume.geometry.turned(TURNS[turn])
+    prepared = apply(settings.steps, replace(volume, geometry=before))
+    device = next(network.parameters()).device
+    image = to_tensor(prepared.voxels, dimensions=settings.contract.dimensions, device=str(device))
+    found = voxel_probabilities(network, image, settings.predict, divisor=settings.network.divisor)
+    probabilities = from_tensor(found, dimensions=settings.contract.dimensions)
+    return _Tried(turn, before, prepared, image, probabilities, agreement(probabilities))
+
+
+def _choose(
+    tried: Mapping[str, _Tried], stated: str | None, settings: Settings
+) -> tuple[_Tried, tuple[Finding, ...]]:
+    """Return the orientation to use, and what must be said about it."""
+    findings = []
+    chosen = tried[stated] if stated else max((tried[AS_STORED], tried[MIRRORED]), key=lambda entry: entry.agreement)
+    if stated is None:
+        other = tried[MIRRORED if chosen.turn == AS_STORED else AS_STORED]
+        sides = {AS_STORED: settings.contract.side, MIRRORED: _opposite(settings.contract.side)}
+        figures = f"agreement {chosen.agreement:.3f}, as the other side {other.agreement:.3f}"
+        if chosen.agreement - other.agreement < settings.contract.orientation_margin:
+            message = f"the side is not stated and cannot be told: taken as {sides[chosen.turn]} ({figures})"
+            findings.append(Finding("side-uncertain", "warning", message))
+        else:
+            message = f"the side is not stated; it looks like a {sides[chosen.turn]} one ({figures})"
+            findings.append(Finding("side-detected", "note", message))
+    best = max(tried.values(), key=lambda entry: entry.agreement)
+    if best.agreement - chosen.agreement >= settings.contract.orientation_margin:
+        message = (
+            f"the network agrees better with the image {best.turn} ({best.agreement:.3f}) "
+            f"than {chosen.turn} ({chosen.agreement:.3f})"
+        )
+        findings.append(Finding("orientation-doubted", "warning", message))
+    return chosen, tuple(findings)
+
+
+def _opposite(side: str | None) -> str:
+    return "right" if side == "left" else "left"
+
+
+def _on_input_grid(tried: _Tried, volume: Volume, settings: Settings) -> Segmentation:
+    """Bring each label's probability to the input's grid, take the greatest, and say how sure it is."""
+    shape = volume.geometry.shape
+    winner = np.zeros(shape, dtype=np.uint8 if settings.outputs < 256 else np.uint16)
+    greatest = np.full(shape, -1.0, dtype=np.float32)
+    probabilities = []
+    for number, values in enumerate(tried.probabilities):
+        back = undo(values, tried.prepared.geometry, tried.before, order=1, fill=1.0 if number == 0 else 0.0)
+        better = back > greatest
+        winner[better] = number
+        greatest = np.maximum(greatest, back)
+        probabilities.append(back)
+    names = dict(settings.labels)
+    found = {name: greatest[winner == number] for number, name in names.items() if (winner == number).any()}
+    return Segmentation(
+        labels=Labels(winner, volume.geometry, names),
+        entropy=Saliency(
+            entropy(np.stack(probabilities)),
+            volume.geometry,
+            method="entropy",
+            target="all labels",
+            unit="bit",
+            parameters={"classes": settings.outputs},
+        ),
+        confidence={name: float(values.mean()) for name, values in found.items()},
+    )
+
+
+def _explain(method: Any, tried: _Tried, volume: Volume, settings: Settings, network: Any) -> Saliency:
+    """Return the map of one method for all that was labelled."""
+    import torch
+
+    dimensions = settings.contract.dimensions
+    region = torch.from_numpy(tried.probabilities.argmax(0) > 0)
+    region = (region if dimensions == 3 else region[..., 0]).to(tried.image.device)
+    spacing = tried.prepared.geometry.spacing if volume.geometry.physical else None
+    explained = method(network, tried.image, region, spacing_mm=spacing)
+    values = explained.values if dimensions == 3 else explained.values[..., None]
+    return Saliency(
+        undo(values, tried.prepared.geometry, tried.before, order=1, fill=0.0),
+        volume.geometry,
+        method=method.use,
+        target="all labels",
+        parameters=dict(explained.parameters),
+    )

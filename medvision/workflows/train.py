@@ -1,0 +1,251 @@
+"""Train a pipeline: cases, split, steps, the loop, and a folder that `run` takes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medvision import io
+from medvision.batch import Ledger
+from medvision.errors import Finding, InputError, PipelineError
+from medvision.evaluate import Scored, estimates, scores_csv, sentences
+from medvision.files import sha256_of_text, write_json, write_text
+from medvision.frameworks import choose_device, training_precision, versions
+from medvision.networks import WeightsCard, save_weights
+from medvision.pipeline import PipelineFolder, input_spacing_mm
+from medvision.predict import class_probabilities, from_tensor, to_tensor, voxel_probabilities
+from medvision.progress import Progress, silent
+from medvision.steps import apply, apply_to_labels
+from medvision.study import Case, Source
+from medvision.training import Sample, Split, Validation, find_copies, fit, split, write_curves
+from medvision.workflows.card import card_text
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a training found and left.
+
+    Parameters
+    ----------
+    folder
+        The new pipeline folder.
+    results
+        What was measured on the held-out cases, with intervals; a sentence each.
+    findings
+        What was noticed about the data.
+    train, val
+        Ids of the cases on each side of the split.
+    """
+
+    folder: Path
+    results: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    train: tuple[str, ...]
+    val: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as JSON values."""
+        return {
+            "schema": "medvision.training/1",
+            "folder": str(self.folder),
+            "results": list(self.results),
+            "findings": [{"code": f.code, "grade": f.grade, "message": f.message, "cure": f.cure} for f in self.findings],
+            "split": {"train": list(self.train), "val": list(self.val)},
+        }
+
+
+def train(
+    pipeline: PipelineFolder, data: Sequence[Path], out: Path, *, device: str = "auto", progress: Progress = silent
+) -> TrainingResult:
+    """Train the pipeline's network on `data`, and leave a complete pipeline folder in `out`.
+
+    A training that was stopped goes on where its last epoch ended, when the same command is given again.
+
+    Parameters
+    ----------
+    pipeline
+        Its settings are taken, its weights are not.
+    data
+        Data sets with labels; see :func:`medvision.io.scan`.
+    out
+        The new pipeline folder.
+    device
+        ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    progress
+        Told of every case that is prepared, and of every step.
+
+    Raises
+    ------
+    InputError
+        A case cannot be read, or lacks a label; patients stand on both sides of a split.
+    PipelineError
+        `out` holds a training of other settings or other data, or the loss is not finite.
+    """
+    settings = pipeline.settings
+    device = choose_device(device)
+    precision = training_precision(settings.train.precision, device)
+    with Ledger(out):
+        parts = split(_labelled_cases(data), validation=settings.train.validation, seed=settings.train.seed)
+        training, digests = _prepare(parts.train, pipeline, progress, "training cases")
+        held_out, more = _prepare(parts.val, pipeline, progress, "validation cases")
+        findings = (*parts.findings, *find_copies(parts, digests | more))
+        _claim(out, pipeline, parts, digests | more)
+
+        network = pipeline.build_network()
+        rows = fit(
+            network,
+            training,
+            lambda trained: _validation(_score(trained, held_out, parts.val, pipeline), settings.task),
+            settings.train,
+            folder=out / "checkpoints",
+            device=device,
+            precision=precision,
+            progress=progress,
+        )
+        write_curves(rows, out)
+        scored = _score(network, held_out, parts.val, pipeline)
+        write_text(out / "validation.csv", scores_csv(scored))
+        results = sentences(estimates(scored, seed=settings.train.seed), held_out=len(parts.val))
+        sha256 = save_weights(out / "weights.safetensors", network.state_dict())
+        trained_with = {**versions(), "device": device, "precision": precision, "steps": str(settings.train.total_steps)}
+        card = _weights_card(pipeline, sha256, results, trained_with)
+        _write_folder(out, pipeline, card, parts, findings)
+        train_ids, val_ids = (tuple(case.id for case in side) for side in (parts.train, parts.val))
+        result = TrainingResult(out, results, findings, train_ids, val_ids)
+        write_json(out / "training.json", result.to_json() | {"folder": "."})
+    return result
+
+
+def _labelled_cases(data: Sequence[Path]) -> list[Case]:
+    """Return all cases; for a training, anything that cannot be used is an error, so that nothing is missed."""
+    found = io.scan(data)
+    if found.rejected:
+        first = found.rejected[0]
+        message = f"{len(found.rejected)} of the files named cannot be used, first: {first.message}"
+        raise InputError(first.code, message, path=first.path)
+    unlabelled = [case.id for case in found.cases if case.label is None]
+    if unlabelled or not found.cases:
+        message = f"{len(unlabelled)} of {len(found.cases)} cases have no label, first: {(unlabelled or ['none'])[0]}"
+        raise InputError("label-missing", message, path=data[0])
+    return list(found.cases)
+
+
+def _prepare(
+    cases: Sequence[Case], pipeline: PipelineFolder, progress: Progress, words: str
+) -> tuple[list[Sample], dict[str, str]]:
+    """Return the cases after the pipeline's steps, and the hash of each one's own voxels."""
+    samples, digests = [], {}
+    for number, case in enumerate(cases):
+        sample, digests[case.id] = _sample(case, pipeline)
+        samples.append(sample)
+        progress(number + 1, len(cases), words)
+    return samples, digests
+
+
+def _sample(case: Case, pipeline: PipelineFolder) -> tuple[Sample, str]:
+    settings = pipeline.settings
+    volume = io.read_volume(case)
+    settings.contract.check(volume, case)
+    digest = volume.digest()
+    prepared = apply(settings.steps, volume)
+    flat = settings.contract.dimensions == 2
+    image = np.asarray(prepared.voxels[..., 0] if flat else prepared.voxels, dtype=np.float32)
+    if settings.task == "classification":
+        if not isinstance(case.label, int) or case.label not in settings.labels:
+            known = ", ".join(f"{number} {name}" for number, name in settings.labels.items())
+            raise InputError("label-missing", f"case {case.id} has no label of {known}", path=case.path)
+        return Sample(case.id, image, case.label), digest
+    if not isinstance(case.label, Source):
+        raise InputError("label-missing", f"case {case.id} has no label image", path=case.path)
+    labels = io.read_labels(case, settings.labels, volume.geometry)
+    moved = apply_to_labels(settings.steps, labels, prepared.geometry)
+    return Sample(case.id, image, moved.voxels[..., 0] if flat else moved.voxels), digest
+
+
+def _score(network: Any, samples: Sequence[Sample], cases: Sequence[Case], pipeline: PipelineFolder) -> list[Scored]:
+    """Return what the network says of each held-out sample, on the network's grid, beside the truth."""
+    settings = pipeline.settings
+    device = str(next(network.parameters()).device)
+    dimensions = settings.contract.dimensions
+    names = dict(settings.labels)
+    network.eval()
+    scored = []
+    for sample, case in zip(samples, cases, strict=True):
+        image = to_tensor(sample.image[..., None] if dimensions == 2 else sample.image, dimensions=dimensions, device=device)
+        patient = case.patient if case.patient is not None else case.id
+        if isinstance(sample.target, int):
+            values = class_probabilities(network, image, settings.predict)
+            chances = {names[number]: float(values[number]) for number in names}
+            scored.append(Scored(case.id, patient, probabilities=chances, truth=names[sample.target]))
+            continue
+        found = voxel_probabilities(network, image, settings.predict, divisor=settings.network.divisor)
+        winner = from_tensor(found, dimensions=dimensions).argmax(0).reshape(sample.target.shape)
+        scored.append(Scored(case.id, patient, dice=_dice(winner, sample.target, names)))
+    return scored
+
+
+def _dice(winner: Any, truth: Any, names: dict[int, str]) -> dict[str, float | None]:
+    values: dict[str, float | None] = {}
+    for number, name in names.items():
+        found, wanted = winner == number, truth == number
+        total = int(found.sum()) + int(wanted.sum())
+        values[name] = 2 * int((found & wanted).sum()) / total if total else None
+    return values
+
+
+def _validation(scored: Sequence[Scored], task: str) -> Validation:
+    figures = {name: estimate.value for name, estimate in estimates(scored, seed=0, resamples=0).items()}
+    return Validation(figures["mean Dice" if task == "segmentation" else "AUC"], figures)
+
+
+def _claim(out: Path, pipeline: PipelineFolder, parts: Split, digests: dict[str, str]) -> None:
+    """Mark `out` as the place of this training, or refuse to go on with another one's."""
+    settings = pipeline.settings
+    sides = [f"{side}:{case.id}:{digests[case.id]}" for side in ("train", "val") for case in getattr(parts, side)]
+    identity = {
+        "settings": sha256_of_text([str(settings.meaning()), str(asdict(settings.train))]),
+        "data": sha256_of_text(sides),
+    }
+    path = out / "checkpoints" / "identity.json"
+    if path.is_file():
+        if json.loads(path.read_text(encoding="utf-8")) != identity:
+            raise PipelineError(
+                "weights-mismatch", "a training of other settings or data lies here", path=out, cure="Choose another --out."
+            )
+    write_json(path, identity)
+
+
+def _weights_card(
+    pipeline: PipelineFolder, sha256: str, results: tuple[str, ...], trained_with: Mapping[str, str]
+) -> WeightsCard:
+    settings = pipeline.settings
+    unit = next((step.use for step in reversed(settings.steps) if step.use in _VALUE_STEPS), "as stored")
+    return WeightsCard(
+        sha256=sha256,
+        meaning=settings.meaning(),
+        input_spacing_mm=input_spacing_mm(settings),
+        input_unit=unit,
+        modality=settings.contract.modality,
+        training_data=settings.card.training_data,
+        licence=settings.card.licence,
+        results=results,
+        trained_with=trained_with,
+    )
+
+
+def _write_folder(
+    out: Path, pipeline: PipelineFolder, card: WeightsCard, parts: Split, findings: Sequence[Finding]
+) -> None:
+    """Write what makes `out` a pipeline: the settings as they were given, and the cards."""
+    settings = (pipeline.folder / "pipeline.toml").read_text(encoding="utf-8")
+    write_text(out / "pipeline.toml", settings)
+    card.save(out / "weights.json")
+    write_text(out / "card.md", card_text(pipeline.settings, card, parts, findings))
+
+
+_VALUE_STEPS = {"clip", "window", "rescale", "zscore", "percentile"}
