@@ -1,9 +1,11 @@
 """Pages and tables made from records: nothing is computed here that is not already a result.
 
-`results_csv` gives the table of a batch.
+`render_case` gives one page a case, `results_csv` the table. The pages are
+single files without scripts or outside resources, and the same input gives the same bytes.
 """
 
+from medvision.report.case import render_case
 from medvision.report.facts import CohortRow, PipelineFacts
 from medvision.report.table import results_csv
 
-__all__ = ["CohortRow", "PipelineFacts", "results_csv"]
+__all__ = ["CohortRow", "PipelineFacts", "render_case", "results_csv"]
