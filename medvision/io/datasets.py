@@ -1,0 +1,119 @@
+"""Data sets described by a ``dataset.json``: the Medical Segmentation Decathlon's form, and nnU-Net's."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from medvision.errors import Finding, InputError, MedvisionError
+from medvision.io.kinds import case_id, stem_of
+from medvision.io.located import located
+from medvision.io.sources import source_of
+from medvision.study import Case, Collection
+
+DATASET_FILE = "dataset.json"
+_MODALITIES = {"MR": "MR", "MRI": "MR", "CT": "CT", "PT": "PT", "PET": "PT"}
+
+
+def is_dataset(file: Path) -> bool:
+    """Whether a JSON file describes a data set, and not something else."""
+    try:
+        content = _content(file)
+    except MedvisionError:
+        return False
+    return isinstance(content.get("training"), list) or _is_nnunet(content)
+
+
+def cases_in_dataset(file: Path, prefix: str = "") -> Collection:
+    """Return the training cases of a data set, with their labels; its test images have none and are not listed.
+
+    Parameters
+    ----------
+    file
+        The ``dataset.json``.
+    prefix
+        Comes before each id.
+
+    Raises
+    ------
+    InputError
+        ``bad-manifest``: it is no JSON object, or lists no case.
+    """
+    content = _content(file)
+    entries = _nnunet_entries(content, file.parent) if _is_nnunet(content) else content.get("training")
+    if not isinstance(entries, list) or not entries:
+        raise InputError("bad-manifest", "it lists no training case", path=file)
+    cases, rejected = [], []
+    for number, entry in enumerate(entries, start=1):
+        try:
+            cases.append(_case(entry, file.parent, prefix, _modality(content)))
+        except MedvisionError as error:
+            finding = error.finding
+            text = f"training case {number}: {finding.message}"
+            rejected.append(Finding(finding.code, "error", text, finding.path or file, finding.cure))
+    return Collection(tuple(cases), tuple(rejected))
+
+
+def _content(file: Path) -> dict[str, Any]:
+    with located(file):
+        try:
+            content = json.loads(file.read_text("utf-8-sig"))
+        except (ValueError, RecursionError):
+            raise InputError("bad-manifest", "it is not JSON") from None
+        if not isinstance(content, dict):
+            raise InputError("bad-manifest", "it is not a JSON object")
+        return content
+
+
+def _is_nnunet(content: Mapping[str, Any]) -> bool:
+    return isinstance(content.get("channel_names"), dict) and isinstance(content.get("file_ending"), str)
+
+
+def _nnunet_entries(content: Mapping[str, Any], folder: Path) -> list[dict[str, Any]]:
+    """Return entries in the Decathlon's form, with a list of channels for an image (nnU-Net, dataset format)."""
+    ending = content["file_ending"]
+    count = len(content["channel_names"])
+    pattern = re.compile(rf"(.+)_(\d{{4}}){re.escape(ending)}")
+    channels: dict[str, dict[int, str]] = defaultdict(dict)
+    images = folder / "imagesTr"
+    for file in sorted(images.iterdir()) if images.is_dir() else ():
+        found = pattern.fullmatch(file.name)
+        if found and not file.name.startswith("."):
+            channels[found[1]][int(found[2])] = f"imagesTr/{file.name}"
+    return [
+        {
+            "id": name,
+            "image": [there.get(n, f"imagesTr/{name}_{n:04d}{ending}") for n in range(count)],
+            "label": f"labelsTr/{name}{ending}",
+        }
+        for name, there in channels.items()
+    ]
+
+
+def _modality(content: Mapping[str, Any]) -> str | None:
+    """Return the DICOM modality, where all channels are of one; None where that is not stated in so many words."""
+    channels = content.get("modality", content.get("channel_names"))
+    names = {str(name).upper() for name in channels.values()} if isinstance(channels, dict) else set()
+    return _MODALITIES.get(names.pop()) if len(names) == 1 else None
+
+
+def _case(entry: Any, folder: Path, prefix: str, modality: str | None) -> Case:
+    if not isinstance(entry, dict) or not isinstance(entry.get("image"), str | list) or not entry["image"]:
+        raise InputError("bad-manifest", "a training case is an object with 'image' and 'label'")
+    names = [entry["image"]] if isinstance(entry["image"], str) else entry["image"]
+    paths = [folder / str(name) for name in names]
+    label = folder / str(entry["label"]) if entry.get("label") else None
+    if label is None or not label.is_file():
+        raise InputError("label-missing", "its label is not there", path=label)
+    patient = entry.get("patient", entry.get("subject"))
+    return Case(
+        id=case_id(prefix + str(entry.get("id", stem_of(paths[0])))),
+        images=tuple(source_of(path) for path in paths),
+        label=source_of(label),
+        patient=str(patient) if patient is not None else None,
+        modality=modality,
+    )

@@ -1,0 +1,113 @@
+"""Lists of cases: one a line, as CSV, TSV or JSON lines."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from medvision.errors import Finding, InputError, MedvisionError
+from medvision.io.kinds import case_id, stem_of
+from medvision.io.located import located
+from medvision.io.sources import source_of
+from medvision.study import Case, Collection, Source
+
+SUFFIXES = (".csv", ".tsv", ".jsonl")
+_OWN = ("image", "id", "label", "patient", "split", "modality")
+_SPLITS = ("train", "val", "test")
+
+
+def cases_in_manifest(path: Path) -> Collection:
+    """Return the cases that a manifest lists.
+
+    The column ``image`` is required: paths relative to the manifest, several channels separated by ``;``. The columns
+    ``id``, ``label`` (a path, or the class's number), ``patient``, ``split`` and ``modality`` are as in
+    :class:`medvision.study.Case`; all others, ``side`` among them, become attributes. A line that cannot be used is
+    rejected with its number, and the others stay.
+
+    Raises
+    ------
+    InputError
+        ``bad-manifest``: the list as a whole cannot be read.
+    """
+    cases, rejected = [], []
+    for number, row in _rows(path):
+        try:
+            cases.append(_case(row, path.parent))
+        except MedvisionError as error:
+            finding = error.finding
+            text = f"line {number} of {path.name}: {finding.message}"
+            rejected.append(Finding(finding.code, "error", text, finding.path or path, finding.cure))
+    if not cases and not rejected:
+        raise InputError("bad-manifest", "it lists no case", path=path)
+    return Collection(tuple(cases), tuple(rejected))
+
+
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Give the number and the filled cells of each line."""
+    with located(path):
+        try:
+            text = path.read_text("utf-8-sig")
+        except UnicodeDecodeError:
+            raise InputError("bad-manifest", "it is not UTF-8 text") from None
+        if "\0" in text:
+            raise InputError("bad-manifest", "it is not text")
+        rows = _json_lines(text) if path.suffix.lower() == ".jsonl" else _table(text, path.suffix.lower())
+        for number, row in rows:
+            yield number, {name: value.strip() for name, value in row.items() if value.strip()}
+
+
+def _table(text: str, suffix: str) -> Iterator[tuple[int, dict[str, str]]]:
+    lines = csv.reader(text.splitlines(keepends=True), delimiter="\t" if suffix == ".tsv" else ",", strict=True)
+    try:
+        names = [name.strip() for name in next(lines, [])]
+        if "image" not in names or len(set(names)) < len(names):
+            raise InputError("bad-manifest", f"columns are named once, one is 'image'; they are {names}")
+        for row in lines:
+            if not any(row):
+                continue
+            if len(row) != len(names):
+                raise InputError("bad-manifest", f"line {lines.line_num} has {len(row)} cells, the header {len(names)}")
+            yield lines.line_num, dict(zip(names, row, strict=True))
+    except csv.Error:
+        raise InputError("bad-manifest", f"line {lines.line_num} has an open quote or the like") from None
+
+
+def _json_lines(text: str) -> Iterator[tuple[int, dict[str, str]]]:
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            raise InputError("bad-manifest", f"line {number} is not JSON") from None
+        if not isinstance(row, dict) or not all(isinstance(cell, str | int | float | None) for cell in row.values()):
+            raise InputError("bad-manifest", f"line {number} is not one object of texts and numbers")
+        yield number, {name: str(cell) for name, cell in row.items() if cell is not None}
+
+
+def _case(row: Mapping[str, str], folder: Path) -> Case:
+    paths = [folder / part.strip() for part in row.get("image", "").split(";") if part.strip()]
+    if not paths:
+        raise InputError("bad-manifest", "no image is named")
+    split = row.get("split")
+    if split not in (None, *_SPLITS):
+        raise InputError("bad-manifest", f"a split is one of {', '.join(_SPLITS)}")
+    return Case(
+        id=row["id"] if "id" in row else case_id(stem_of(paths[0])),
+        images=tuple(source_of(path) for path in paths),
+        label=_label(row.get("label"), folder),
+        patient=row.get("patient"),
+        split=split,
+        modality=row.get("modality"),
+        attributes={name: value for name, value in row.items() if name not in _OWN},
+    )
+
+
+def _label(text: str | None, folder: Path) -> Source | int | None:
+    if text is None:
+        return None
+    if text.isdecimal() and text.isascii():
+        return int(text)
+    return source_of(folder / text)

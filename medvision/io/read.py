@@ -1,0 +1,163 @@
+"""Cases with their voxels: what is read, and what is refused with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvision.errors import Finding, GeometryError, InputError, MedvisionError
+from medvision.geometry import Geometry
+from medvision.io.collect import scan
+from medvision.io.dicom_read import read_dicom
+from medvision.io.located import located
+from medvision.io.nifti import open_nifti, read_nifti
+from medvision.io.npz import read_member
+from medvision.io.pictures import read_indices, read_picture
+from medvision.study import Case, Source
+from medvision.volume import Labels, Volume
+
+_SAME_GRID = 1e-3  # of a voxel
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What :func:`load` read.
+
+    Parameters
+    ----------
+    volumes
+        The volume of each case, by its id.
+    rejected
+        What was meant as an image and cannot be used, and why.
+    skipped
+        What was passed over because it is no image.
+    """
+
+    volumes: Mapping[str, Volume]
+    rejected: tuple[Finding, ...]
+    skipped: tuple[Finding, ...]
+
+
+def load(*paths: str | Path) -> Loaded:
+    """Read every image in files, folders, data sets and manifests; a bad one keeps no other from being read.
+
+    Raises
+    ------
+    InputError
+        ``name-clash``, as :func:`medvision.io.scan`.
+    """
+    found = scan([Path(path) for path in paths])
+    volumes, rejected = {}, list(found.rejected)
+    for case in found.cases:
+        try:
+            volumes[case.id] = read_volume(case)
+        except MedvisionError as error:
+            rejected.append(error.finding)
+    return Loaded(volumes, tuple(rejected), found.skipped)
+
+
+def read_volume(case: Case) -> Volume:
+    """Return a case's image (C, I, J, K), its channels on one grid.
+
+    Raises
+    ------
+    GeometryError
+        ``grid-differs``: a channel lies on another grid than the first; ``bad-geometry``.
+    InputError
+        The image is refused, for the reason that its code gives; ``modality-differs``: the list of cases states
+        another modality than the file.
+    """
+    channels = [_read(source) for source in case.images]
+    first = channels[0]
+    for source, channel in zip(case.images, channels, strict=True):
+        _check_grid(channel.geometry, first.geometry, source.path)
+    modalities = {channel.modality for channel in channels if channel.modality}
+    if case.modality and modalities - {case.modality}:
+        text = f"{case.modality} is stated for the case, the file says {', '.join(sorted(modalities))}"
+        raise InputError("modality-differs", text, path=case.path, cure="Mend the list of cases.")
+    units = {channel.unit for channel in channels}
+    return Volume(
+        first.voxels if len(channels) == 1 else np.concatenate([channel.voxels for channel in channels]),
+        first.geometry,
+        case.modality or (modalities.pop() if len(modalities) == 1 else None),
+        units.pop() if len(units) == 1 else None,
+        tuple(finding for channel in channels for finding in channel.findings),
+    )
+
+
+def read_labels(case: Case, names: Mapping[int, str], geometry: Geometry) -> Labels:
+    """Return a case's labels, which lie on the grid of its image.
+
+    Parameters
+    ----------
+    case
+        A case with a label image.
+    names
+        The name of each number above 0.
+    geometry
+        The grid of the case's image.
+
+    Raises
+    ------
+    InputError
+        ``label-missing``; ``bad-labels``: values that are not whole, or have no name; ``unsupported``; what readers
+        refuse.
+    GeometryError
+        ``grid-differs``: a corner lies more than a thousandth of a voxel away from the image's.
+    """
+    source = case.label
+    if not isinstance(source, Source):
+        raise InputError("label-missing", f"case {case.id} names no label image", path=case.path)
+    with located(source.path):
+        values, grid = _read_label(source)
+        _check_grid(grid, geometry, source.path)
+        return Labels(_whole(values), geometry, names)
+
+
+def _read(source: Source) -> Volume:
+    if source.kind == "dicom":
+        return read_dicom(source.files)
+    if source.kind == "nifti":
+        return read_nifti(source.files[0])
+    if source.kind == "picture":
+        return read_picture(source.files[0])
+    if source.member is None:
+        raise InputError("unsupported", "an archive holds many pictures, and none is named", path=source.path)
+    return read_member(source.files[0], source.member)
+
+
+def _read_label(source: Source) -> tuple[NDArray[Any], Geometry]:
+    if source.kind == "nifti":
+        image = open_nifti(source.files[0])
+        if image.scaling is None:
+            return image.stored, image.geometry
+        slope, intercept = image.scaling
+        return image.stored * np.float64(slope) + intercept, image.geometry
+    if source.kind == "picture":
+        indices = read_indices(source.files[0])
+        return indices, Geometry.of_picture(*indices.shape[:2])
+    raise InputError("unsupported", f"labels are read from NIfTI and pictures, not from {source.kind}")
+
+
+def _whole(values: NDArray[Any]) -> NDArray[Any]:
+    """Return labels in the smallest unsigned type that holds them."""
+    if values.dtype.kind == "f" and not np.array_equal(values, np.round(values)):
+        raise InputError("bad-labels", "values are not whole numbers")
+    least, most = values.min(), values.max()
+    if least < 0 or most > np.iinfo(np.int32).max:
+        raise InputError("bad-labels", f"labels are 0 to {np.iinfo(np.int32).max}, there are {least:g} to {most:g}")
+    return values.astype(np.min_scalar_type(int(most)))
+
+
+def _check_grid(grid: Geometry, wanted: Geometry, path: Path) -> None:
+    if grid.shape != wanted.shape:
+        text = f"the sizes are {'x'.join(map(str, grid.shape))}, the image's {'x'.join(map(str, wanted.shape))}"
+        raise GeometryError("grid-differs", text, path=path)
+    if not grid.matches(wanted, tolerance_mm=_SAME_GRID * max(wanted.spacing)):
+        apart = float(np.linalg.norm(grid.corners - wanted.corners, axis=1).max())
+        raise GeometryError("grid-differs", f"corners lie up to {apart:.3f} mm from the image's", path=path)

@@ -1,0 +1,38 @@
+"""Paths that a list of cases names, turned into sources of voxels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from medvision.errors import InputError
+from medvision.io.dicom_scan import only_series
+from medvision.io.kinds import kind_of
+from medvision.io.located import located
+from medvision.io.walk import walk
+from medvision.study import Source
+
+
+def source_of(path: Path) -> Source:
+    """Return the source that one file, or the one DICOM series of a folder, is.
+
+    Raises
+    ------
+    InputError
+        ``not-found``, ``no-image``, ``series-mixed``, ``unsupported`` (an archive of many cases), and what
+        :func:`medvision.io.kinds.kind_of` refuses.
+    """
+    if not path.exists():
+        raise InputError("not-found", "there is no such file or folder", path=path)
+    if path.is_dir():
+        found = walk(path)
+        files = [file for file, kind in found.images if kind == "dicom"]
+        return Source("dicom", only_series(files, path, found.rejected).files)
+    with located(path):
+        kind = kind_of(path)
+        if kind is None:
+            raise InputError("no-image", "the file is no image")
+        if kind == "npz":
+            raise InputError("unsupported", "an archive holds many cases", cure="Name the archive itself as the input.")
+    if kind == "dicom":
+        return Source("dicom", only_series([path], path).files)
+    return Source(kind, (path,))
