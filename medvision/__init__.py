@@ -41,7 +41,7 @@ _HOMES = {
     "train": "medvision.workflows.train",
 }
 
-__all__ = ["__version__", *_HOMES]  # noqa: PLE0604
+__all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:

@@ -25,9 +25,9 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS runs (
     id INTEGER PRIMARY KEY, started TEXT NOT NULL, command TEXT NOT NULL, versions TEXT NOT NULL, seconds REAL);
 CREATE TABLE IF NOT EXISTS cases (
-    id TEXT PRIMARY KEY, state TEXT NOT NULL, verdict TEXT, source TEXT NOT NULL, images TEXT NOT NULL, input_sha256 TEXT,
-    pipeline_sha256 TEXT NOT NULL, code TEXT, message TEXT, cure TEXT, files TEXT NOT NULL, finished TEXT NOT NULL,
-    seconds REAL NOT NULL, peak_memory_mb REAL);
+    id TEXT PRIMARY KEY, state TEXT NOT NULL, verdict TEXT, source TEXT NOT NULL, images TEXT NOT NULL,
+    input_sha256 TEXT, pipeline_sha256 TEXT NOT NULL, code TEXT, message TEXT, cure TEXT, files TEXT NOT NULL,
+    finished TEXT NOT NULL, seconds REAL NOT NULL, peak_memory_mb REAL);
 """
 
 
@@ -89,29 +89,20 @@ class Ledger:
         self.folder = folder
 
     def __enter__(self) -> Self:
-        from filelock import FileLock, Timeout
-
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(self.folder / ".ledger.lock", timeout=0)
-            self._lock.acquire()
-        except Timeout as error:
-            raise BusyError("busy", "another run holds this output folder", path=self.folder) from error
-        except OSError as error:
-            raise OutputError("output-unwritable", f"cannot write here: {error.strerror}", path=self.folder) from error
+        self._held = holding(self.folder)
+        self._held.__enter__()
         try:
             self._database = sqlite3.connect(self.folder / "ledger.sqlite")
             self._database.execute("PRAGMA synchronous = FULL")
             self._database.executescript(_SCHEMA)
-            self._remove_parts()
         except sqlite3.Error as error:
-            self._lock.release()
+            self._held.__exit__(None, None, None)
             raise OutputError("output-unwritable", f"the ledger cannot be used: {error}", path=self.folder) from error
         return self
 
     def __exit__(self, *_: object) -> None:
         self._database.close()
-        self._lock.release()
+        self._held.__exit__(None, None, None)
 
     @contextlib.contextmanager
     def run(self, command: str, versions: Mapping[str, str]) -> Iterator[None]:
@@ -119,13 +110,12 @@ class Ledger:
         started = time.monotonic()
         with self._database as database:
             cursor = database.execute(
-                "INSERT INTO runs (started, command, versions) VALUES (?, ?, ?)", (_now(), command, json.dumps(versions))
+                "INSERT INTO runs (started, command, versions) VALUES (?, ?, ?)",
+                (_now(), command, json.dumps(versions)),
             )
         yield
         with self._database as database:
-            database.execute(
-                "UPDATE runs SET seconds = ? WHERE id = ?", (time.monotonic() - started, cursor.lastrowid)
-            )
+            database.execute("UPDATE runs SET seconds = ? WHERE id = ?", (time.monotonic() - started, cursor.lastrowid))
 
     def is_done(self, case: Case, input_sha256: str, pipeline_sha256: str) -> bool:
         """Whether the case was done from the same input by the same pipeline, and all its files are as written."""
@@ -168,8 +158,8 @@ class Ledger:
     def entries(self, id_: str | None = None) -> dict[str, Entry]:
         """Return all lines by id, in the order of ids; or only the one of `id_`."""
         rows = self._database.execute(
-            "SELECT id, state, source, images, pipeline_sha256, input_sha256, verdict, code, message, cure, files, seconds,"
-            " peak_memory_mb FROM cases WHERE ?1 IS NULL OR id = ?1 ORDER BY id",
+            "SELECT id, state, source, images, pipeline_sha256, input_sha256, verdict, code, message, cure, files,"
+            " seconds, peak_memory_mb FROM cases WHERE ?1 IS NULL OR id = ?1 ORDER BY id",
             (id_,),
         )
         return {row[0]: _entry(row) for row in rows}
@@ -182,10 +172,36 @@ class Ledger:
         paths = {name: self.folder / name for name in files}
         return bool(files) and all(path.is_file() and sha256_of(path) == files[name] for name, path in paths.items())
 
-    def _remove_parts(self) -> None:
-        """Remove what a killed run left of files that it had not finished."""
-        for part in self.folder.rglob(".*.part*"):
+
+@contextlib.contextmanager
+def holding(folder: Path) -> Iterator[None]:
+    """Hold an output folder against other processes until the block ends; it is made where it is missing.
+
+    What a killed process left of files that it had not finished is removed.
+
+    Raises
+    ------
+    BusyError
+        Another process holds the folder.
+    OutputError
+        The folder cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock", timeout=0)
+        lock.acquire()
+    except Timeout as error:
+        raise BusyError("busy", "another run holds this output folder", path=folder) from error
+    except OSError as error:
+        raise OutputError("output-unwritable", f"cannot write here: {error.strerror}", path=folder) from error
+    try:
+        for part in folder.rglob(".*.part*"):
             part.unlink(missing_ok=True)
+        yield
+    finally:
+        lock.release()
 
 
 def peak_memory_mb() -> float | None:

@@ -91,9 +91,7 @@ class Contract:
         return Finding("modality-differs", "warning", f"{self.modality} is wanted, the image is {stated}")
 
 
-def _outside(
-    code: str, what: str, values: tuple[float, ...], limits: tuple[float, float] | None
-) -> Finding | None:
+def _outside(code: str, what: str, values: tuple[float, ...], limits: tuple[float, float] | None) -> Finding | None:
     if limits is None or all(limits[0] <= value <= limits[1] for value in values):
         return None
     given = " x ".join(f"{value:.4g}" for value in values)

@@ -72,6 +72,38 @@ def autocast(device: str, precision: Precision) -> Iterator[None]:
         yield
 
 
+def state_of(network: Any) -> dict[str, Any]:
+    """Return the network's parameters and buffers by name, each once; they are the network's own, not copies.
+
+    ``state_dict`` names tensors that two modules share twice, as those of MONAI's ``DynUNet``.
+    """
+    found: dict[str, Any] = {}
+    seen = set()
+    for name, tensor in network.state_dict(keep_vars=True).items():
+        if id(tensor) not in seen:
+            seen.add(id(tensor))
+            found[name] = tensor.detach()
+    return found
+
+
+def set_state(network: Any, state: Mapping[str, Any]) -> None:
+    """Copy the values of `state` into the network; see :func:`state_of`.
+
+    Raises
+    ------
+    ValueError
+        Names or shapes are not those of the network.
+    """
+    own = state_of(network)
+    wanted = {name: tuple(tensor.shape) for name, tensor in own.items()}
+    given = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    if wanted != given:
+        odd = sorted(name for name in wanted.keys() | given.keys() if wanted.get(name) != given.get(name))
+        raise ValueError(f"{len(odd)} of {len(wanted)} tensors do not fit the network, first: {odd[0]}")
+    for name, tensor in own.items():
+        tensor.copy_(state[name])
+
+
 def versions() -> Mapping[str, str]:
     """Return the versions of Python and of the packages that a result depends on; "absent" where not installed."""
     found = {"python": platform.python_version()}

@@ -16,7 +16,8 @@ import typer
 from medvision.progress import Progress
 
 PipelineArgument = Annotated[
-    str, typer.Argument(metavar="PIPELINE", help="Name of a shipped pipeline, or a pipeline folder.", show_default=False)
+    str,
+    typer.Argument(metavar="PIPELINE", help="Name of a shipped pipeline, or a pipeline folder.", show_default=False),
 ]
 InputsArgument = Annotated[
     list[Path],

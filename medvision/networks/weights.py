@@ -10,6 +10,7 @@ from typing import Any
 
 from medvision.errors import PipelineError
 from medvision.files import replacing, sha256_of, write_json
+from medvision.frameworks import set_state, state_of
 
 
 @dataclass(frozen=True)
@@ -62,17 +63,17 @@ class WeightsCard:
             raise PipelineError("weights-mismatch", "no readable card lies beside the weights", path=path) from error
 
 
-def save_weights(path: Path, state: Mapping[str, Any]) -> str:
-    """Write a state of named tensors as safetensors, whole or not at all, and return the file's SHA-256."""
+def save_weights(path: Path, network: Any) -> str:
+    """Write a network's weights as safetensors, whole or not at all, and return the file's SHA-256."""
     from safetensors.torch import save_file
 
     with replacing(path) as temporary:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, temporary)
+        save_file({name: tensor.cpu().contiguous() for name, tensor in state_of(network).items()}, temporary)
     return sha256_of(path)
 
 
 def load_weights(network: Any, path: Path, *, sha256: str) -> None:
-    """Load the weights into `network`, in place, in float32.
+    """Load the weights into `network`, in place.
 
     Raises
     ------
@@ -87,18 +88,8 @@ def load_weights(network: Any, path: Path, *, sha256: str) -> None:
     if sha256_of(path) != sha256:
         raise PipelineError("weights-mismatch", "the file is not the one that its card describes (SHA-256)", path=path)
     try:
-        state = load_file(path)
+        set_state(network, load_file(path))
     except (SafetensorError, OSError) as error:
         raise PipelineError("weights-mismatch", "this is no readable safetensors file", path=path) from error
-    wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    given = {name: tuple(tensor.shape) for name, tensor in state.items()}
-    if wanted != given:
-        odd = sorted(name for name in wanted.keys() | given.keys() if wanted.get(name) != given.get(name))
-        raise PipelineError(
-            "weights-mismatch",
-            f"{len(odd)} of {len(wanted)} tensors do not fit the network, first: {odd[0]}",
-            path=path,
-        )
-    network.load_state_dict(
-        {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
-    )
+    except ValueError as error:
+        raise PipelineError("weights-mismatch", str(error), path=path) from error

@@ -11,6 +11,7 @@ from typing import Any
 
 from medvision.errors import PipelineError
 from medvision.files import replacing
+from medvision.frameworks import set_state, state_of
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,9 @@ class Progressed:
 
 def save(path: Path, network: Any, kept: Any, optimiser: Any, state: Progressed) -> None:
     """Write everything that going on needs, whole or not at all."""
-    tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
+    tensors = {f"network.{name}": tensor for name, tensor in state_of(network).items()}
     if kept is not network:
-        tensors |= {f"kept.{name}": tensor for name, tensor in kept.state_dict().items()}
+        tensors |= {f"kept.{name}": tensor for name, tensor in state_of(kept).items()}
     for number, entries in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{number}.{key}": tensor for key, tensor in entries.items() if tensor is not None}
     content = asdict(replace(state, best=state.best if math.isfinite(state.best) else -1e300))
@@ -67,9 +68,9 @@ def load(path: Path, network: Any, kept: Any, optimiser: Any) -> Progressed:
     """
     tensors, metadata = _read(path)
     try:
-        network.load_state_dict(_part(tensors, "network."))
+        set_state(network, _part(tensors, "network."))
         if kept is not network:
-            kept.load_state_dict(_part(tensors, "kept."))
+            set_state(kept, _part(tensors, "kept."))
         entries: dict[int, dict[str, Any]] = {}
         for name, tensor in _part(tensors, "optimiser.").items():
             number, key = name.split(".", 1)
@@ -78,21 +79,21 @@ def load(path: Path, network: Any, kept: Any, optimiser: Any) -> Progressed:
         content = json.loads(metadata["state"])
         best = content["best"] if content["best"] > -1e299 else -math.inf
         return Progressed(content["epoch"], best, tuple(content["rows"]))
-    except (RuntimeError, KeyError, ValueError) as error:
+    except (KeyError, ValueError) as error:
         raise _other_training(path) from error
 
 
 def save_weights(path: Path, network: Any) -> None:
     """Write the network's weights alone."""
-    _write(path, dict(network.state_dict()), {})
+    _write(path, state_of(network), {})
 
 
 def load_weights(path: Path, network: Any) -> None:
     """Load the network's weights; PipelineError where they do not fit."""
     tensors, _ = _read(path)
     try:
-        network.load_state_dict(tensors)
-    except RuntimeError as error:
+        set_state(network, tensors)
+    except ValueError as error:
         raise _other_training(path) from error
 
 

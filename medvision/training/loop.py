@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from medvision.errors import PipelineError
-from medvision.frameworks import Precision, autocast, monai_module
+from medvision.frameworks import Precision, autocast, monai_module, state_of
 from medvision.progress import Progress, silent
 from medvision.training import checkpoint
 from medvision.training.augment import apply, draw
@@ -184,7 +184,7 @@ def _average(kept: Any, network: Any, settings: Training, step: int) -> None:
         return
     decay = min(settings.average, (1 + step) / (10 + step))
     with torch.no_grad():
-        for old, new in zip(kept.state_dict().values(), network.state_dict().values(), strict=True):
+        for old, new in zip(state_of(kept).values(), state_of(network).values(), strict=True):
             if old.is_floating_point():
                 old.lerp_(new, 1 - decay)
             else:

@@ -19,8 +19,8 @@ def card_text(settings: Settings, weights: WeightsCard, parts: Split, findings: 
         "Output": [f"{number}: {name}" for number, name in settings.labels.items()],
         "Training data": [
             settings.card.training_data,
-            f"Trained on {len(parts.train)} cases of {train} patients, validated on {len(parts.val)} cases of {val} others"
-            " (where no patient is named, each case counts as one).",
+            f"Trained on {len(parts.train)} cases of {train} patients, validated on {len(parts.val)} cases of {val}"
+            " others (where no patient is named, each case counts as one).",
         ],
         "Results on the held-out cases": [
             *weights.results,
@@ -35,7 +35,9 @@ def card_text(settings: Settings, weights: WeightsCard, parts: Split, findings: 
         ],
     }
     front = f"---\nlicense: other\ntags: [medical-imaging, {settings.task}]\n---\n"
-    body = "\n".join(f"## {title}\n\n" + "\n".join(f"- {line}" for line in lines) + "\n" for title, lines in sections.items())
+    body = "\n".join(
+        f"## {title}\n\n" + "\n".join(f"- {line}" for line in lines) + "\n" for title, lines in sections.items()
+    )
     return f"{front}\n# {settings.name} {settings.version}\n\n{settings.description}\n\n{body}"
 
 

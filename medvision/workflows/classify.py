@@ -39,7 +39,9 @@ def _doubts(result: Classification, settings: Settings) -> tuple[Finding, ...]:
     first, second = sorted(result.probabilities.values(), reverse=True)[:2]
     if first - second >= settings.predict.review_margin:
         return ()
-    message = f"the two most probable classes are {first - second:.2f} apart; {settings.predict.review_margin} is asked for"
+    message = (
+        f"the two most probable classes are {first - second:.2f} apart; {settings.predict.review_margin} is asked for"
+    )
     return (Finding("probability-near-threshold", "warning", message),)
 
 

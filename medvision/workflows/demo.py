@@ -30,7 +30,9 @@ NOTICE = (
 )
 
 
-def demo(out: Path, *, device: str = "auto", command: str = "medvision demo", progress: Progress = silent) -> BatchResult:
+def demo(
+    out: Path, *, device: str = "auto", command: str = "medvision demo", progress: Progress = silent
+) -> BatchResult:
     """Cut both hippocampi from the MNI152 template, run ``mr-hippocampus`` on them, and write the report to `out`.
 
     The template is the one inside the ``nilearn`` package (ICBM 2009a nonlinear symmetric, 1 mm, without the skull;
@@ -54,9 +56,7 @@ def demo(out: Path, *, device: str = "auto", command: str = "medvision demo", pr
     writer.writerows(rows)
     write_text(folder / "cases.csv", table.getvalue())
     pipeline = PipelineFolder.open("mr-hippocampus")
-    return run(
-        pipeline, [folder / "cases.csv"], out, device=device, command=command, notice=NOTICE, progress=progress
-    )
+    return run(pipeline, [folder / "cases.csv"], out, device=device, command=command, notice=NOTICE, progress=progress)
 
 
 def cut_around(volume: Volume, centre_mm: tuple[float, float, float]) -> Volume:

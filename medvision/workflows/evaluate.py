@@ -10,7 +10,7 @@ from typing import Any
 from medvision import io
 from medvision.batch import Entry, Ledger
 from medvision.errors import Finding, InputError, MedvisionError
-from medvision.evaluate import Estimate, Scored, dice, estimates, hausdorff95_mm, scores_csv
+from medvision.evaluate import Estimate, dice, hausdorff95
 from medvision.files import write_json, write_text
 from medvision.frameworks import versions
 from medvision.pipeline import PipelineFolder
@@ -18,6 +18,7 @@ from medvision.progress import Progress, silent
 from medvision.results import Record
 from medvision.study import Case, Source
 from medvision.workflows.report import read_record
+from medvision.workflows.scores import Scored, estimates, scores_csv
 
 
 @dataclass(frozen=True)
@@ -117,5 +118,5 @@ def _compared_masks(case: Case, patient: str, record: Record, folder: Path, labe
     mask = Source("nifti", (folder / record.files["mask"],))
     found = io.read_labels(Case(case.id, case.images, label=mask), labels, record.geometry)
     truth = io.read_labels(case, labels, record.geometry)
-    distances = hausdorff95_mm(found, truth) if record.geometry.physical else {}
+    distances = hausdorff95(found, truth) if record.geometry.physical else {}
     return Scored(case.id, patient, dice=dice(found, truth), hausdorff95_mm=distances)

@@ -53,7 +53,9 @@ class Pipeline:
         """Analyse everything in `inputs`; see :func:`medvision.workflows.run.run`."""
         return run(self.folder, as_paths(inputs), Path(out), split=split, device=device, progress=progress)
 
-    def train(self, data: Paths, out: str | Path, *, device: str = "auto", progress: Progress = silent) -> TrainingResult:
+    def train(
+        self, data: Paths, out: str | Path, *, device: str = "auto", progress: Progress = silent
+    ) -> TrainingResult:
         """Train on `data`, and leave a new pipeline in `out`; see :func:`medvision.workflows.train.train`."""
         return train(self.folder, as_paths(data), Path(out), device=device, progress=progress)
 

@@ -22,7 +22,6 @@ from medvision.workflows.analyse import Analysis, analyse
 from medvision.workflows.report import write_case_page, write_cohort
 
 
-
 @dataclass(frozen=True)
 class BatchResult:
     """What a run found and did.
@@ -52,7 +51,7 @@ class BatchResult:
         return sum(entry.state == state for entry in self.entries)
 
     def exit_code(self, *, strict: bool = False) -> int:
-        """Return 0 all good, 3 no image found, 4 some and 5 all cases refused or failed; `strict` counts reviews too."""
+        """Return 0 all good, 3 no image found, 4 some and 5 all cases bad; `strict` counts those for review as bad."""
         bad = self.count("refused") + self.count("failed") + (self.count("review") if strict else 0)
         if not self.entries:
             return 3

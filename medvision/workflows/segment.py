@@ -115,9 +115,7 @@ def _try(turn: str, volume: Volume, settings: Settings, network: Any) -> _Tried:
     return _Tried(turn, before, prepared, image, probabilities, agreement(probabilities))
 
 
-def _choose(
-    tried: Mapping[str, _Tried], stated: str | None, settings: Settings
-) -> tuple[_Tried, tuple[Finding, ...]]:
+def _choose(tried: Mapping[str, _Tried], stated: str | None, settings: Settings) -> tuple[_Tried, tuple[Finding, ...]]:
     """Return the orientation to use, and what must be said about it."""
     findings = []
     chosen = tried[stated] if stated else max((tried[AS_STORED], tried[MIRRORED]), key=lambda entry: entry.agreement)

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from medvision import io
-from medvision.batch import Ledger
+from medvision.batch import holding
 from medvision.errors import Finding, InputError, PipelineError
-from medvision.evaluate import Scored, estimates, scores_csv, sentences
+from medvision.evaluate import dice
 from medvision.files import sha256_of_text, write_json, write_text
 from medvision.frameworks import choose_device, training_precision, versions
+from medvision.geometry import Geometry
 from medvision.networks import WeightsCard, save_weights
 from medvision.pipeline import PipelineFolder, input_spacing_mm
 from medvision.predict import class_probabilities, from_tensor, to_tensor, voxel_probabilities
@@ -23,7 +25,9 @@ from medvision.progress import Progress, silent
 from medvision.steps import apply, apply_to_labels
 from medvision.study import Case, Source
 from medvision.training import Sample, Split, Validation, find_copies, fit, split, write_curves
+from medvision.volume import Labels
 from medvision.workflows.card import card_text
+from medvision.workflows.scores import Scored, estimates, scores_csv, sentences
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,9 @@ class TrainingResult:
             "schema": "medvision.training/1",
             "folder": str(self.folder),
             "results": list(self.results),
-            "findings": [{"code": f.code, "grade": f.grade, "message": f.message, "cure": f.cure} for f in self.findings],
+            "findings": [
+                {"code": f.code, "grade": f.grade, "message": f.message, "cure": f.cure} for f in self.findings
+            ],
             "split": {"train": list(self.train), "val": list(self.val)},
         }
 
@@ -89,7 +95,7 @@ def train(
     settings = pipeline.settings
     device = choose_device(device)
     precision = training_precision(settings.train.precision, device)
-    with Ledger(out):
+    with holding(out):
         parts = split(_labelled_cases(data), validation=settings.train.validation, seed=settings.train.seed)
         training, digests = _prepare(parts.train, pipeline, progress, "training cases")
         held_out, more = _prepare(parts.val, pipeline, progress, "validation cases")
@@ -111,8 +117,13 @@ def train(
         scored = _score(network, held_out, parts.val, pipeline)
         write_text(out / "validation.csv", scores_csv(scored))
         results = sentences(estimates(scored, seed=settings.train.seed), held_out=len(parts.val))
-        sha256 = save_weights(out / "weights.safetensors", network.state_dict())
-        trained_with = {**versions(), "device": device, "precision": precision, "steps": str(settings.train.total_steps)}
+        sha256 = save_weights(out / "weights.safetensors", network)
+        trained_with = {
+            **versions(),
+            "device": device,
+            "precision": precision,
+            "steps": str(settings.train.total_steps),
+        }
         card = _weights_card(pipeline, sha256, results, trained_with)
         _write_folder(out, pipeline, card, parts, findings)
         train_ids, val_ids = (tuple(case.id for case in side) for side in (parts.train, parts.val))
@@ -176,7 +187,9 @@ def _score(network: Any, samples: Sequence[Sample], cases: Sequence[Case], pipel
     network.eval()
     scored = []
     for sample, case in zip(samples, cases, strict=True):
-        image = to_tensor(sample.image[..., None] if dimensions == 2 else sample.image, dimensions=dimensions, device=device)
+        image = to_tensor(
+            sample.image[..., None] if dimensions == 2 else sample.image, dimensions=dimensions, device=device
+        )
         patient = case.patient if case.patient is not None else case.id
         if isinstance(sample.target, int):
             values = class_probabilities(network, image, settings.predict)
@@ -184,23 +197,21 @@ def _score(network: Any, samples: Sequence[Sample], cases: Sequence[Case], pipel
             scored.append(Scored(case.id, patient, probabilities=chances, truth=names[sample.target]))
             continue
         found = voxel_probabilities(network, image, settings.predict, divisor=settings.network.divisor)
-        winner = from_tensor(found, dimensions=dimensions).argmax(0).reshape(sample.target.shape)
-        scored.append(Scored(case.id, patient, dice=_dice(winner, sample.target, names)))
+        winner = from_tensor(found, dimensions=dimensions).argmax(0)
+        scored.append(Scored(case.id, patient, dice=_dice(winner, sample.target.reshape(winner.shape), names)))
     return scored
 
 
-def _dice(winner: Any, truth: Any, names: dict[int, str]) -> dict[str, float | None]:
-    values: dict[str, float | None] = {}
-    for number, name in names.items():
-        found, wanted = winner == number, truth == number
-        total = int(found.sum()) + int(wanted.sum())
-        values[name] = 2 * int((found & wanted).sum()) / total if total else None
-    return values
+def _dice(winner: NDArray[Any], truth: NDArray[Any], names: Mapping[int, str]) -> dict[str, float | None]:
+    i, j, k = winner.shape
+    grid = Geometry(np.eye(4), (i, j, k), physical=False)
+    return dice(Labels(winner, grid, names), Labels(truth, grid, names))
 
 
 def _validation(scored: Sequence[Scored], task: str) -> Validation:
-    figures = {name: estimate.value for name, estimate in estimates(scored, seed=0, resamples=0).items()}
-    return Validation(figures["mean Dice" if task == "segmentation" else "AUC"], figures)
+    found = estimates(scored, seed=None).items()
+    figures = {name: estimate.value for name, estimate in found if estimate.value is not None}
+    return Validation(figures.get("mean Dice" if task == "segmentation" else "AUC", 0.0), figures)
 
 
 def _claim(out: Path, pipeline: PipelineFolder, parts: Split, digests: dict[str, str]) -> None:
@@ -212,11 +223,13 @@ def _claim(out: Path, pipeline: PipelineFolder, parts: Split, digests: dict[str,
         "data": sha256_of_text(sides),
     }
     path = out / "checkpoints" / "identity.json"
-    if path.is_file():
-        if json.loads(path.read_text(encoding="utf-8")) != identity:
-            raise PipelineError(
-                "weights-mismatch", "a training of other settings or data lies here", path=out, cure="Choose another --out."
-            )
+    if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != identity:
+        raise PipelineError(
+            "weights-mismatch",
+            "a training of other settings or data lies here",
+            path=out,
+            cure="Choose another --out.",
+        )
     write_json(path, identity)
 
 

@@ -1,0 +1,47 @@
+"""Errors name file, reason and cure, and are what a caller would expect to catch."""
+
+from __future__ import annotations
+
+import builtins
+from pathlib import Path
+
+import pytest
+
+from medvision import errors
+
+
+@pytest.mark.parametrize(
+    ("kind", "builtin"),
+    [
+        (errors.InputError, builtins.ValueError),
+        (errors.GeometryError, builtins.ValueError),
+        (errors.PipelineError, builtins.ValueError),
+        (errors.UsageError, builtins.ValueError),
+        (errors.OutputError, builtins.OSError),
+        (errors.BusyError, builtins.OSError),
+        (errors.ExtraMissingError, builtins.ImportError),
+    ],
+)
+def test_every_error_is_a_builtin_too(kind: type[errors.MedvisionError], builtin: type[Exception]) -> None:
+    error = kind("unreadable", "words", path=Path("a.nii"))
+    assert isinstance(error, builtin)
+    assert isinstance(error, errors.MedvisionError)
+    assert error.path == Path("a.nii")
+    assert error.finding.grade == "error"
+
+
+def test_an_error_says_where_what_why_and_what_to_do() -> None:
+    text = str(errors.InputError("truncated", "it ends early", path=Path("a.nii")))
+    assert text == f"a.nii: it ends early [truncated] {errors.REASONS['truncated'].cure}"
+
+
+def test_a_code_that_is_not_in_the_table_cannot_be_used() -> None:
+    with pytest.raises(KeyError, match="nonsense"):
+        errors.Finding("nonsense", "note", "words")
+
+
+def test_every_reason_says_what_it_means_and_what_to_do() -> None:
+    for code, reason in errors.REASONS.items():
+        assert code == code.lower()
+        assert reason.what
+        assert reason.cure

@@ -1,0 +1,71 @@
+"""Cases, their names and their hashes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from medvision.errors import InputError
+from medvision.study import Case, Collection, Source, safe_id
+
+
+def source(folder: Path, name: str, content: bytes = b"voxels") -> Source:
+    path = folder / name
+    path.write_bytes(content)
+    return Source("nifti", (path,))
+
+
+def test_a_case_needs_a_name_that_can_be_a_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'a_b' could"):
+        Case("a/b", (source(tmp_path, "a"),))
+    with pytest.raises(InputError, match="cannot name"):
+        Case("", (source(tmp_path, "a"),))
+
+
+def test_a_case_and_a_source_need_an_image() -> None:
+    with pytest.raises(InputError, match="names no image"):
+        Case("a", ())
+    with pytest.raises(InputError, match="at least one file"):
+        Source("nifti", ())
+
+
+@pytest.mark.parametrize(("word", "side"), [("left", "left"), ("R", "right"), (" Right ", "right")])
+def test_a_side_is_understood_in_the_usual_words(tmp_path: Path, word: str, side: str) -> None:
+    assert Case("a", (source(tmp_path, "a"),), attributes={"side": word}).side == side
+
+
+def test_a_side_in_other_words_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'left' or 'right'"):
+        Case("a", (source(tmp_path, "a"),), attributes={"side": "both"})
+
+
+def test_the_digest_follows_content_side_and_modality_not_the_name(tmp_path: Path) -> None:
+    one, same, other = (source(tmp_path, n, c) for n, c in (("1", b"x"), ("2", b"x"), ("3", b"y")))
+    assert Case("a", (one,)).digest() == Case("b", (same,)).digest()
+    assert Case("a", (one,)).digest() != Case("a", (other,)).digest()
+    assert Case("a", (one,)).digest() != Case("a", (one,), attributes={"side": "left"}).digest()
+    assert Case("a", (one,)).digest() != Case("a", (one,), modality="MR").digest()
+
+
+def test_pictures_in_one_archive_have_digests_of_their_own(tmp_path: Path) -> None:
+    path = source(tmp_path, "a.npz").path
+    first, second = (Source("npz", (path,), ("train_images", number)) for number in (0, 1))
+    assert first.digest() != second.digest()
+
+
+def test_a_series_lies_in_its_folder_and_a_file_is_itself(tmp_path: Path) -> None:
+    first, second = source(tmp_path, "1.dcm").path, source(tmp_path, "2.dcm").path
+    assert Source("dicom", (first, second)).path == tmp_path
+    assert Source("dicom", (first,)).path == first
+
+
+def test_collections_merge_in_the_order_of_ids(tmp_path: Path) -> None:
+    cases = [Case(name, (source(tmp_path, name),)) for name in ("b", "a")]
+    merged = Collection((cases[0],)).merged([Collection((cases[1],))])
+    assert [case.id for case in merged.cases] == ["a", "b"]
+
+
+def test_a_safe_id_is_never_hidden_nor_endless() -> None:
+    assert safe_id("../.secret") == "_.secret"
+    assert len(safe_id("x" * 5000)) == 120

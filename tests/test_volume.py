@@ -1,0 +1,71 @@
+"""Volumes and labels are right once they are built, and cannot be changed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from medvision.errors import InputError
+from medvision.geometry import Geometry
+from medvision.volume import Labels, Volume
+
+GRID = Geometry.from_spacing((1, 2, 3), (4, 3, 2))
+
+
+@pytest.mark.parametrize(
+    ("voxels", "code"),
+    [
+        (np.zeros((4, 3, 2)), "bad-header"),
+        (np.zeros((1, 4, 3, 3)), "bad-header"),
+        (np.zeros((1, 4, 3, 2), dtype=complex), "bad-header"),
+        (np.full((1, 4, 3, 2), np.nan), "not-finite"),
+        (np.full((1, 4, 3, 2), np.inf), "not-finite"),
+    ],
+)
+def test_a_volume_that_cannot_be_is_refused(voxels: np.ndarray, code: str) -> None:
+    with pytest.raises(InputError) as caught:
+        Volume(voxels, GRID)
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("voxels", "words"),
+    [
+        (np.zeros((4, 3, 3), dtype=int), "do not fit"),
+        (np.zeros((4, 3, 2)), "integers"),
+        (np.full((4, 3, 2), 7), r"no name for \[7\]"),
+        (np.full((4, 3, 2), -1), r"no name for \[-1\]"),
+    ],
+)
+def test_labels_that_cannot_be_are_refused(voxels: np.ndarray, words: str) -> None:
+    with pytest.raises(InputError, match=words) as caught:
+        Labels(voxels, GRID, {1: "liver"})
+    assert caught.value.code == "bad-labels"
+
+
+def test_voxels_cannot_be_changed_and_the_callers_array_stays_writable() -> None:
+    mine = np.zeros((1, 4, 3, 2))
+    volume = Volume(mine, GRID)
+    with pytest.raises(ValueError, match="read-only"):
+        volume.voxels[0, 0, 0, 0] = 1
+    mine[0, 0, 0, 0] = 1
+
+
+def test_the_digest_follows_values_not_number_types() -> None:
+    ones = np.ones((1, 4, 3, 2))
+    assert Volume(ones, GRID).digest() == Volume(ones.astype(np.int16), GRID).digest()
+    assert Volume(ones, GRID).digest() != Volume(ones * 2, GRID).digest()
+
+
+def test_a_volume_on_its_own_grid_is_the_same_and_in_every_channel() -> None:
+    voxels = np.random.default_rng(0).normal(size=(2, 4, 3, 2))
+    turned = Volume(voxels, GRID).onto(GRID.reoriented("LPI"))
+    assert np.array_equal(turned.voxels, voxels[:, ::-1, ::-1, ::-1])
+    assert turned.with_voxels(turned.voxels, unit="HU").unit == "HU"
+
+
+def test_labels_go_to_another_grid_by_nearest_neighbour() -> None:
+    labels = Labels(np.ones(GRID.shape, dtype=np.uint8), GRID, {1: "liver"})
+    fine = labels.onto(GRID.resampled((1, 1, 1)))
+    assert fine.voxels.dtype == np.uint8
+    assert fine.voxels.all()
