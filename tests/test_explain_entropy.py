@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medvision.errors import InputError
@@ -21,6 +21,7 @@ def test_a_sure_answer_has_no_entropy() -> None:
     assert not entropy(np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])).any()
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=6).filter(lambda parts: sum(parts) > 0.1), st.randoms())
 def test_the_order_of_classes_does_not_matter_and_the_logarithm_of_their_number_is_the_most(
     parts: list[float], random: object

@@ -123,7 +123,7 @@ def test_the_map_of_a_case_is_the_same_after_other_cases(make: type) -> None:
 def region(*shape: int, label: int = 1) -> Region:
     mask = np.zeros(shape, dtype=bool)
     mask[tuple(slice(size // 4, size // 2) for size in shape)] = True
-    return Region(label, mask)
+    return Region(mask, label)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ class Halves(torch.nn.Module):
 def test_seg_hirescam_is_activation_times_what_it_adds_to_the_region() -> None:
     mask = np.zeros((16, 16), dtype=bool)
     mask[4:6, 8:10] = True
-    found = SegHiResCam(layer="pool")(Halves(), torch.full((1, 1, 16, 16), 2.0), Region(1, mask))
+    found = SegHiResCam(layer="pool")(Halves(), torch.full((1, 1, 16, 16), 2.0), Region(mask, 1))
     # Cell (2, 4) holds 2, and each of its 4 pixels in the region counts 3 times: 24, 9/16 of it in the cell's pixels.
     assert found.parameters["score"] == pytest.approx(24.0)
     assert found.values[4:6, 8:10] == pytest.approx(24 * 9 / 16)
@@ -204,18 +204,34 @@ def test_a_single_logit_can_be_explained_for_and_against_the_structure() -> None
 
     x = torch.ones(1, 1, 16, 16)
     assert SegHiResCam()(One(), x, region(16, 16, label=1)).parameters["score"] == 3 * 16
+    assert SegHiResCam()(One(), x, Region(region(16, 16).mask)).parameters["score"] == 3 * 16
     against = SegHiResCam()(One(), x, region(16, 16, label=0))
     assert against.parameters["score"] == -3 * 16
     assert not against.values.any()
 
 
+def test_a_region_without_a_label_is_explained_by_the_likeliest_label_at_each_voxel() -> None:
+    class Three(Halves):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            negative, positive = super().forward(x).chunk(2, dim=1)
+            # A background of 9, label 1 in the one half of the image, label 2 in the other.
+            first, second = positive.clone(), positive.clone() + 3
+            second[..., 8:] -= 6
+            return torch.cat([0 * negative + 9, first, second], dim=1)
+
+    both = np.zeros((16, 16), dtype=bool)
+    both[0, 6:10] = True
+    # In each of 2 pixels label 2 with 3 + 3, then label 1 with 3.
+    assert SegHiResCam()(Three(), torch.ones(1, 1, 16, 16), Region(both)).parameters["score"] == 2 * 6 + 2 * 3
+
+
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        (Region(2, np.ones((16, 16), dtype=bool)), "no class 2"),
-        (Region(1, np.zeros((16, 16), dtype=bool)), "empty"),
-        (Region(1, np.ones((16, 8), dtype=bool)), "does not fit"),
-        (Region(1, np.ones((16, 16, 16), dtype=bool)), "and 3 axes is needed"),
+        (Region(np.ones((16, 16), dtype=bool), 2), "no class 2"),
+        (Region(np.zeros((16, 16), dtype=bool), 1), "empty"),
+        (Region(np.ones((16, 8), dtype=bool), 1), "does not fit"),
+        (Region(np.ones((16, 16, 16), dtype=bool), 1), "and 3 axes is needed"),
     ],
 )
 def test_a_region_that_cannot_be_explained_is_refused(target: Region, message: str) -> None:

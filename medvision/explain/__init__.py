@@ -22,9 +22,9 @@ from medvision.explain.smoothed_gradient import SmoothedGradient
 Method = Annotated[HiResCam | SmoothedGradient | SegHiResCam, Field(discriminator="use")]
 """Any method; its field `use` tells which."""
 
-SALIENCY: Mapping[str, type] = MappingProxyType(
-    {method.use: method for method in (HiResCam, SmoothedGradient, SegHiResCam)}
+SALIENCY: Mapping[str, type[HiResCam] | type[SmoothedGradient] | type[SegHiResCam]] = MappingProxyType(
+    {"hirescam": HiResCam, "smoothed-gradient": SmoothedGradient, "seg-hirescam": SegHiResCam}
 )
-"""The methods by name."""
+"""The methods by name; the `task` of a method is the kind of network that it explains."""
 
 __all__ = ["SALIENCY", "ExplainedMap", "HiResCam", "Method", "Region", "SegHiResCam", "SmoothedGradient", "entropy"]

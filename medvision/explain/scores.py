@@ -23,14 +23,15 @@ class Region:
 
     Parameters
     ----------
-    label
-        The channel of the logits; with a single logit, 1 for the structure and 0 for the background.
     mask
         (I, J[, K]) bool on the grid of the network's input, e.g. one connected part of what it found.
+    label
+        The channel of the logits; with a single logit, 1 for the structure and 0 for the background. None for
+        whichever label but the background is most likely at each voxel: why anything was found here.
     """
 
-    label: int
     mask: NDArray[np.bool_]
+    label: int | None = None
 
 
 def runner_up(logits: torch.Tensor, target: int) -> int | None:
@@ -77,7 +78,7 @@ def margin(logits: torch.Tensor, target: int, rival: int | None) -> torch.Tensor
 
 
 def region_score(logits: torch.Tensor, region: Region) -> torch.Tensor:
-    """Return the sum of a label's logits over a region; for a single logit, less it for label 0.
+    """Return the sum of a label's logits over a region; of a single logit with its sign turned for label 0.
 
     Parameters
     ----------
@@ -92,16 +93,17 @@ def region_score(logits: torch.Tensor, region: Region) -> torch.Tensor:
     """
     import torch
 
-    _require_logits(logits, region.label, dimensions=region.mask.ndim + 2)
+    _require_logits(logits, 1 if region.label is None else region.label, dimensions=region.mask.ndim + 2)
     if region.mask.shape != tuple(logits.shape[2:]):
         raise UsageError("usage", f"the region {region.mask.shape} does not fit the logits {tuple(logits.shape[2:])}")
     if not region.mask.any():
         raise UsageError("usage", "the region is empty: there is nothing to explain")
     inside = torch.as_tensor(np.asarray(region.mask, dtype=bool), device=logits.device)
     if logits.shape[1] == 1:
-        total = logits[0, 0][inside].sum()
-        return total if region.label == 1 else -total
-    return logits[0, region.label][inside].sum()
+        values = -logits[0, 0] if region.label == 0 else logits[0, 0]
+    else:
+        values = logits[0, 1:].amax(dim=0) if region.label is None else logits[0, region.label]
+    return values[inside].sum()
 
 
 def _require_logits(logits: Any, target: int, *, dimensions: int) -> None:
