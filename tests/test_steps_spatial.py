@@ -226,6 +226,7 @@ def test_resize_brings_a_picture_to_its_shape_over_the_same_field_of_view() -> N
     assert np.allclose(resized.voxels, 7)
 
 
+@settings(deadline=None)
 @given(shape=st.tuples(*[st.integers(1, 60)] * 3), wanted=st.tuples(*[st.integers(1, 60)] * 3), grid=grids)
 def test_resize_always_gives_the_shape_that_was_asked_for(
     shape: tuple[int, int, int], wanted: tuple[int, int, int], grid: Geometry

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
@@ -130,6 +130,7 @@ def test_values_that_float32_cannot_hold_are_refused() -> None:
     assert caught.value.code == "not-finite"
 
 
+@settings(deadline=None)
 @given(
     image=st.lists(st.integers(-1000, 1000), min_size=3, max_size=20).filter(lambda v: len(set(v)) > 2),
     gain=st.floats(0.1, 10),
