@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import logging
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import pydicom
 import pytest
 from phantoms import positional, slice_of, write_dicom_series
+from PIL import Image
 
 from medvision.errors import MedvisionError
 from medvision.geometry import Geometry
@@ -402,3 +404,25 @@ def test_a_radiograph_that_does_not_say_how_it_lies_is_refused(tmp_path: Path, t
 def test_two_radiographs_are_no_volume(tmp_path: Path) -> None:
     files = radiograph(tmp_path / "a") + radiograph(tmp_path / "b")
     assert code_of(files) == "unsupported"
+
+
+def test_a_compressed_slice_of_another_size_than_stated_is_refused(tmp_path: Path) -> None:
+    from pydicom.encaps import encapsulate
+
+    packed = io.BytesIO()
+    Image.new("L", (5, 4)).save(packed, "JPEG")
+    pixels = np.zeros((5, 6), np.uint16)
+    dataset = slice_of(pixels, AXIAL, 0)
+    dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.50"
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
+    dataset.PixelData = encapsulate([packed.getvalue()])
+    dataset["PixelData"].VR = "OB"
+    dataset["PixelData"].is_undefined_length = True
+    dataset.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    assert code_of([tmp_path / "a.dcm"]) == "bad-header"
+
+
+def test_a_series_above_the_limit_is_refused_before_its_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("medvision.io.dicom_read._MAX_BYTES", 400)
+    assert code_of(written(tmp_path)) == "too-large"

@@ -14,6 +14,7 @@ from phantoms import positional, slice_of, spheres, write_dicom_series, write_ni
 from medvision.errors import InputError
 from medvision.geometry import Geometry
 from medvision.io import load, scan
+from medvision.io.kinds import kind_of
 from medvision.study import Collection, Source
 
 GRID = Geometry(np.diag([-1.0, -1.0, 2.0, 1.0]), (4, 5, 6))
@@ -147,12 +148,13 @@ def test_a_folder_of_reports_alone_holds_no_image(tmp_path: Path) -> None:
 
 def test_other_files_in_a_folder_are_skipped_and_counted(tmp_path: Path) -> None:
     write_nifti(tmp_path / "a.nii.gz", CUBE)
+    (tmp_path / "empty.txt").touch()
     for name in ("notes.txt", ".DS_Store", "._a.nii.gz", "list.csv", "x.json", "Thumbs.db", "noname"):
         (tmp_path / name).write_bytes(b"something")
     found = scan([tmp_path])
     assert ids(found) == ["a"]
     assert found.rejected == ()
-    assert [finding.code for finding in found.skipped] == ["not-read"] * 7
+    assert [finding.code for finding in found.skipped] == ["not-read"] * 8
 
 
 @pytest.mark.parametrize("name", ["a.dcm", "a.nii", "a.nii.gz", "a.png", "a.jpg", "a.JPEG", "a.npz"])
@@ -193,6 +195,12 @@ def test_what_is_not_there_or_holds_nothing_is_rejected(tmp_path: Path) -> None:
     write_nifti(tmp_path / "a.nii", CUBE)
     found = scan([tmp_path])
     assert (ids(found), codes(found)) == (["a"], [("empty-folder", "empty")])
+
+
+def test_a_file_that_vanishes_during_the_scan_is_rejected(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        kind_of(tmp_path / "gone.nii")
+    assert (caught.value.code, caught.value.path) == ("not-found", tmp_path / "gone.nii")
 
 
 def test_links_that_loop_are_cut_and_pipes_and_sockets_are_not_opened(tmp_path: Path) -> None:
@@ -288,6 +296,8 @@ def test_a_data_set_below_a_folder_is_taken_as_one(tmp_path: Path) -> None:
     write_nifti(tmp_path / "in" / "c.nii", CUBE)
     (tmp_path / "in" / "e").mkdir()
     (tmp_path / "in" / "e" / "dataset.json").write_text("{}")  # some other JSON
+    (tmp_path / "in" / "g").mkdir()
+    (tmp_path / "in" / "g" / "dataset.json").write_text("no JSON")
     decathlon(tmp_path / "in" / "f", training=[])
     found = scan([tmp_path / "in"])
     assert ids(found) == ["c", "d_a", "d_b"]
@@ -392,6 +402,12 @@ def test_a_manifest_that_cannot_be_used_is_rejected(tmp_path: Path, text: str, c
 def test_json_lines_that_are_no_objects_of_texts_are_rejected(tmp_path: Path, text: str) -> None:
     (tmp_path / "m.jsonl").write_text(text)
     assert codes(scan([tmp_path / "m.jsonl"])) == [("bad-manifest", "m.jsonl")]
+
+
+def test_a_manifest_can_name_one_dicom_file(tmp_path: Path) -> None:
+    files = series(tmp_path / "ct")
+    (tmp_path / "m.csv").write_text("image\nct/0006.dcm\n")
+    assert scan([tmp_path / "m.csv"]).cases[0].images == (Source("dicom", (files[0],)),)
 
 
 def test_a_bad_line_is_told_by_its_number_and_leaves_the_others(tmp_path: Path) -> None:
