@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from medvision.errors import BusyError, Finding, OutputError
+from medvision.errors import BusyError, Finding, Grade, OutputError
 from medvision.files import sha256_of
 from medvision.study import Case, Source
 
-State = Literal["done", "refused", "failed"]
+State = Literal["done", "refused", "failed", "skipped"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS runs (
@@ -40,7 +40,7 @@ class Entry:
     id
         The case's id; for an input that never became a case, its path.
     state
-        ``"done"``; ``"refused"``: the input is at fault; ``"failed"``: we are.
+        ``"done"``; ``"refused"``: the input is at fault; ``"failed"``: we are; ``"skipped"``: it is no image.
     source
         Where the case came from, as it was named.
     pipeline_sha256
@@ -137,7 +137,7 @@ class Ledger:
             database.execute(f"INSERT OR REPLACE INTO cases VALUES ({', '.join('?' * len(values))})", values)  # noqa: S608
 
     def forget_problems(self, inputs: Sequence[Path]) -> None:
-        """Take out what was refused or failed within `inputs`: they are looked at anew."""
+        """Take out what was refused, failed or skipped within `inputs`: they are looked at anew."""
         named = {path.resolve() for path in inputs}
         with self._database as database:
             for entry in self.entries().values():
@@ -215,7 +215,8 @@ def peak_memory_mb() -> float | None:
 
 def _entry(row: Sequence[object]) -> Entry:
     id_, state, source, images, pipeline, input_, verdict, code, message, cure, files, seconds, memory = row
-    problem = Finding(str(code), "error", str(message), cure=str(cure)) if code else None
+    grade: Grade = "note" if state == "skipped" else "error"
+    problem = Finding(str(code), grade, str(message), Path(str(source)), str(cure)) if code else None
     return Entry(
         id=str(id_),
         state=state,  # type: ignore[arg-type]

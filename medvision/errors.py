@@ -113,7 +113,7 @@ REASONS: dict[str, Reason] = {
     "input-changed": Reason("An input changed while it was analysed.", "Run again when the copy is complete."),
     "extra-missing": Reason("An optional package is not installed.", "Install the extra that the message names."),
     "usage": Reason("The request cannot be carried out as worded.", "See `--help`."),
-    "internal": Reason("A bug in medvision.", "Please report it with the traceback (it holds no patient data)."),
+    "internal": Reason("A bug in medvision.", "Please report it."),
 }
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -49,7 +50,8 @@ class Source:
         """Return the SHA-256 of what is read: the files' contents, independent of their names and folder."""
         if self.member is None:
             return sha256_of(*self.files)
-        return sha256_of_text([sha256_of(*self.files), self.member[0], str(self.member[1])])
+        seen = self.path.stat()
+        return sha256_of_text([_archive_sha256(self.path, seen.st_size, seen.st_mtime_ns), *map(str, self.member)])
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,12 @@ class Collection:
             tuple(finding for part in parts for finding in part.rejected),
             tuple(finding for part in parts for finding in part.skipped),
         )
+
+
+@lru_cache(maxsize=8)
+def _archive_sha256(path: Path, size: int, changed_ns: int) -> str:
+    """Return the hash of an archive; thousands of cases lie in one, so it is kept until the file changes."""
+    return sha256_of(path)
 
 
 def safe_id(text: str) -> str:

@@ -1,12 +1,14 @@
 """Pages and tables made from records: nothing is computed here that is not already a result.
 
-`render_case` gives one page a case, `render_cohort` the page that links them, `results_csv` the table. The pages are
+`render_case` gives one page a case, `render_cohort` the page that links them, `results_csv` the table,
+`overlay_png` a map over its image. The pages are
 single files without scripts or outside resources, and the same input gives the same bytes.
 """
 
 from medvision.report.case import render_case
 from medvision.report.cohort import render_cohort
 from medvision.report.facts import CohortRow, PipelineFacts
+from medvision.report.overlay import overlay_png
 from medvision.report.table import results_csv
 
-__all__ = ["CohortRow", "PipelineFacts", "render_case", "render_cohort", "results_csv"]
+__all__ = ["CohortRow", "PipelineFacts", "overlay_png", "render_case", "render_cohort", "results_csv"]

@@ -56,7 +56,7 @@ def grey_png(cut: NDArray[Any], window: Window, longest: int) -> str:
 def map_png(cut: NDArray[np.float32], maximum: float, longest: int) -> str:
     """Return a (rows, columns) cut of a map as a data URI, from 0 to `maximum` in the colours of the colour bar."""
     image = _scaled(cut, 0.0, maximum, longest)
-    image.putpalette(_colours())
+    image.putpalette(colours())
     return _data_uri(image)
 
 
@@ -85,7 +85,7 @@ def _data_uri(image: Image) -> str:
 
 
 @cache
-def _colours() -> bytes:
+def colours() -> bytes:
     """Return 256 colours of matplotlib's magma: perceptually uniform, black for nothing."""
     from matplotlib import colormaps
 

@@ -48,7 +48,7 @@ def _doubts(result: Classification, settings: Settings) -> tuple[Finding, ...]:
 def _explain(
     method: Any, prepared: Volume, image: Any, target: int, volume: Volume, settings: Settings, network: Any
 ) -> Saliency:
-    spacing = prepared.geometry.spacing if volume.geometry.physical else None
+    spacing = prepared.geometry.spacing[: settings.contract.dimensions] if volume.geometry.physical else None
     explained = method(network, image, target, spacing_mm=spacing)
     values = explained.values if settings.contract.dimensions == 3 else explained.values[..., None]
     return Saliency(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from medvision.errors import UsageError
-from medvision.explain import SALIENCY
+from medvision.explain import SALIENCY, Method
 from medvision.pipeline import PipelineFolder
 from medvision.progress import Progress, silent
 from medvision.workflows.run import BatchResult, run
@@ -43,7 +43,7 @@ def explain(
     if unknown:
         known = ", ".join(sorted(fitting))
         raise UsageError("usage", f"{unknown[0]!r} does not explain a {settings.task}; there are {known}")
-    own = {method.use: method for method in settings.explain}
+    own: dict[str, Method] = {method.use: method for method in settings.explain}
     chosen = tuple(own.get(name) or fitting[name]() for name in (methods or sorted(fitting)))
     return run(
         replace(pipeline, settings=replace(settings, explain=chosen)),

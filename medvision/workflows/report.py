@@ -60,12 +60,18 @@ def write_case_page(
 
 def write_cohort(ledger: Ledger, pipeline: PipelineFolder, *, notice: str | None = None) -> None:
     """Write ``results.csv`` and ``index.html`` for everything that the ledger holds."""
-    rows = [_row(entry, ledger.folder) for entry in ledger.entries().values()]
+    entries = ledger.entries().values()
+    rows = [_row(entry, ledger.folder) for entry in entries if entry.state != "skipped"]
+    left_out = [entry.problem for entry in entries if entry.state == "skipped" and entry.problem]
     write_text(ledger.folder / "results.csv", results_csv(rows))
-    title = f"{pipeline.settings.name}: {len(rows)} cases"
-    facts = pipeline_facts(pipeline, notice=notice)
-    command = f"medvision run {pipeline.settings.name} INPUT --out OUT"
-    write_text(ledger.folder / "index.html", render_cohort(rows, title=title, pipeline=facts, command=command))
+    page = render_cohort(
+        rows,
+        title=f"{pipeline.settings.name}: {len(rows)} cases",
+        pipeline=pipeline_facts(pipeline, notice=notice),
+        command=f"medvision run {pipeline.settings.name} INPUT --out OUT",
+        left_out=left_out,
+    )
+    write_text(ledger.folder / "index.html", page)
 
 
 def pipeline_facts(pipeline: PipelineFolder, *, notice: str | None = None) -> PipelineFacts:
@@ -138,6 +144,6 @@ def _written(path: Path) -> Case:
 
 
 def _row(entry: Entry, folder: Path) -> CohortRow:
-    if entry.state != "done":
-        return CohortRow(entry.id, entry.state, None, None, entry.problem)
-    return CohortRow(entry.id, "done", f"cases/{entry.id}/report.html", read_record(folder / "cases" / entry.id), None)
+    if entry.state == "refused" or entry.state == "failed":
+        return CohortRow(entry.id, entry.state, reason=entry.problem)
+    return CohortRow(entry.id, "done", f"cases/{entry.id}/report.html", read_record(folder / "cases" / entry.id))

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from medvision import io
-from medvision.batch import Entry, Ledger, peak_memory_mb
+from medvision.batch import Entry, Ledger, State, peak_memory_mb
 from medvision.errors import Finding, InputError, MedvisionError, OutputError
-from medvision.files import write_json
+from medvision.files import write_bytes, write_json, write_text
 from medvision.frameworks import choose_device, versions
 from medvision.pipeline import PipelineFolder
 from medvision.progress import Progress, silent
+from medvision.report import overlay_png
 from medvision.results import Classification, Segmentation
 from medvision.study import Case, Collection
 from medvision.workflows.analyse import Analysis, analyse
@@ -122,7 +123,9 @@ def run(
     with Ledger(out) as ledger, ledger.run(command, versions()):
         ledger.forget_problems(inputs)
         for problem in found.rejected:
-            ledger.enter(_rejection(problem, pipeline))
+            ledger.enter(_without_case(problem, "refused", pipeline))
+        for problem in found.skipped:
+            ledger.enter(_without_case(problem, "skipped", pipeline))
         missing, done_before = [], 0
         for case in found.cases:
             digest = _digest(case)
@@ -167,6 +170,8 @@ def write_analysis(analysis: Analysis, folder: Path, pipeline: PipelineFolder, *
     for saliency in analysis.saliency:
         files[saliency.method] = f"{saliency.method}.nii.gz"
         io.write_map(folder / files[saliency.method], saliency.values, saliency.geometry)
+        files[f"{saliency.method} overlay"] = f"{saliency.method}.png"
+        write_bytes(folder / f"{saliency.method}.png", overlay_png(analysis.volume, saliency))
     files |= {"record": "record.json", "page": "report.html"}
     record = replace(analysis.record, files=files)
     write_json(folder / files["record"], record.to_json())
@@ -208,7 +213,7 @@ def _attempt(
     except MedvisionError as error:
         entry = replace(entry, problem=error.finding)
     except Exception as error:  # noqa: BLE001 - one case must never stop the others; the ledger keeps the cause
-        entry = replace(entry, state="failed", problem=_bug(error, case))
+        entry = replace(entry, state="failed", problem=_bug(error, case, ledger.folder))
     return replace(entry, seconds=time.monotonic() - started, peak_memory_mb=peak_memory_mb())
 
 
@@ -219,16 +224,18 @@ def _digest(case: Case) -> str | Finding:
         return Finding("unreadable", "error", f"the file cannot be read: {error.strerror}", case.path)
 
 
-def _rejection(problem: Finding, pipeline: PipelineFolder) -> Entry:
+def _without_case(problem: Finding, state: State, pipeline: PipelineFolder) -> Entry:
     path = problem.path or Path()
-    return Entry(str(path), "refused", path, pipeline.digest, problem=problem)
+    return Entry(str(path), state, path, pipeline.digest, problem=problem)
 
 
-def _bug(error: Exception, case: Case) -> Finding:
-    """Return what to report of an unforeseen error: its type and place, not its words, which may hold header values."""
+def _bug(error: Exception, case: Case, out: Path) -> Finding:
+    """Keep where an unforeseen error arose, and its type, but not its words: they may hold values of a header."""
+    path = out / "logs" / f"{case.id}.txt"
+    write_text(path, "".join(traceback.format_tb(error.__traceback__)) + type(error).__name__ + "\n")
     place = traceback.extract_tb(error.__traceback__)[-1]
     message = f"{type(error).__name__} at {Path(place.filename).name}, line {place.lineno}"
-    return Finding("internal", "error", message, case.path)
+    return Finding("internal", "error", message, case.path, cure=f"Please report it with {path.relative_to(out)}.")
 
 
 def _entry_json(entry: Entry) -> dict[str, Any]:

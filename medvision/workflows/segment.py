@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvision.errors import Finding
-from medvision.explain import entropy
+from medvision.explain import Region, entropy
 from medvision.geometry import Geometry
 from medvision.pipeline import Settings
-from medvision.predict import from_tensor, to_tensor, voxel_probabilities
+from medvision.predict import from_tensor, padded_to, to_tensor, voxel_probabilities
 from medvision.results import Saliency, Segmentation
 from medvision.steps import apply, undo
 from medvision.study import Case
@@ -62,7 +62,8 @@ def segment(volume: Volume, case: Case, settings: Settings, network: Any) -> Seg
     tried = {turn: _try(turn, volume, settings, network) for turn in _turns(stated, settings)}
     chosen, findings = _choose(tried, stated, settings)
     segmentation = _on_input_grid(chosen, volume, settings)
-    maps = [_explain(method, chosen, volume, settings, network) for method in settings.explain]
+    methods = settings.explain if segmentation.confidence else ()  # nothing found: nothing to explain
+    maps = [_explain(method, chosen, volume, settings, network) for method in methods]
     checks: dict[str, Any] = {"orientation": chosen.turn}
     if len(tried) > 1:
         checks["agreement"] = {turn: round(entry.agreement, 4) for turn, entry in tried.items()}
@@ -173,16 +174,23 @@ def _on_input_grid(tried: _Tried, volume: Volume, settings: Settings) -> Segment
 
 def _explain(method: Any, tried: _Tried, volume: Volume, settings: Settings, network: Any) -> Saliency:
     """Return the map of one method for all that was labelled."""
-    import torch
-
     dimensions = settings.contract.dimensions
-    region = torch.from_numpy(tried.probabilities.argmax(0) > 0)
-    region = (region if dimensions == 3 else region[..., 0]).to(tried.image.device)
-    spacing = tried.prepared.geometry.spacing if volume.geometry.physical else None
-    explained = method(network, tried.image, region, spacing_mm=spacing)
-    values = explained.values if dimensions == 3 else explained.values[..., None]
+    image = padded_to(tried.image, settings.network.divisor)
+    found = tried.probabilities.argmax(0) > 0
+    region = np.zeros(tuple(image.shape[2:]), dtype=bool)
+    inside = tuple(slice(size) for size in tried.image.shape[2:])
+    region[inside] = found if dimensions == 3 else found[..., 0]
+    spacing = tried.prepared.geometry.spacing[:dimensions] if volume.geometry.physical else None
+    explained = method(network, image, Region(region), spacing_mm=spacing)
+    values = explained.values[inside]
     return Saliency(
-        undo(values, tried.prepared.geometry, tried.before, order=1, fill=0.0),
+        undo(
+            values if dimensions == 3 else values[..., None],
+            tried.prepared.geometry,
+            tried.before,
+            order=1,
+            fill=0.0,
+        ),
         volume.geometry,
         method=method.use,
         target="all labels",
