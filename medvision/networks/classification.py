@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from medvision.frameworks import monai_module
@@ -32,8 +32,8 @@ class ResNet:
     divisor: ClassVar[int] = 1
 
     use: Literal["resnet"] = "resnet"
-    blocks: tuple[int, int, int, int] = (2, 2, 2, 2)
-    channels: tuple[int, int, int, int] = (64, 128, 256, 512)
+    blocks: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (2, 2, 2, 2)
+    channels: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (64, 128, 256, 512)
     stem_kernel: int = Field(default=7, ge=1)
     stem_stride: int = Field(default=2, ge=1)
     stem_pool: bool = True
@@ -75,7 +75,7 @@ class DenseNet:
     divisor: ClassVar[int] = 1
 
     use: Literal["densenet"] = "densenet"
-    blocks: tuple[int, ...] = Field(default=(6, 12, 24, 16), min_length=1)
+    blocks: tuple[PositiveInt, ...] = Field(default=(6, 12, 24, 16), min_length=1)
     channels: int = Field(default=64, ge=1)
     growth: int = Field(default=32, ge=1)
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from medvision.frameworks import monai_module
@@ -19,7 +19,7 @@ class DynUNet:
     use
         ``"dynunet"``.
     channels
-        Feature maps of each stage, the first at full resolution; every further stage halves the grid.
+        Feature maps of each stage, three or more, the first at full resolution; every further stage halves the grid.
     residual
         Residual instead of plain double convolutions.
     dropout
@@ -29,7 +29,7 @@ class DynUNet:
     task: ClassVar[str] = "segmentation"
 
     use: Literal["dynunet"] = "dynunet"
-    channels: tuple[int, ...] = Field(default=(32, 64, 128, 256), min_length=2)
+    channels: tuple[PositiveInt, ...] = Field(default=(32, 64, 128, 256), min_length=3)
     residual: bool = True
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
 
@@ -75,8 +75,8 @@ class SegResNet:
 
     use: Literal["segresnet"] = "segresnet"
     channels: int = Field(default=16, ge=8, multiple_of=8)
-    blocks_down: tuple[int, ...] = Field(default=(1, 2, 2, 4), min_length=2)
-    blocks_up: tuple[int, ...] = (1, 1, 1)
+    blocks_down: tuple[PositiveInt, ...] = Field(default=(1, 2, 2, 4), min_length=2)
+    blocks_up: tuple[PositiveInt, ...] = (1, 1, 1)
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
 
     def __post_init__(self) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter
+from pydantic.dataclasses import dataclass
 
 from medvision.errors import PipelineError
 from medvision.files import replacing, sha256_of, write_json
 from medvision.frameworks import set_state, state_of
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
 class WeightsCard:
     """What a file of weights is, for the machine; ``weights.json`` beside ``weights.safetensors``.
 
@@ -55,11 +57,8 @@ class WeightsCard:
     def open(cls, path: Path) -> WeightsCard:
         """Read a card; PipelineError where it is none."""
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            spacing = content["input_spacing_mm"]
-            results = tuple(content["results"])
-            return cls(**{**content, "input_spacing_mm": tuple(spacing) if spacing else None, "results": results})
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            return TypeAdapter(cls).validate_json(path.read_bytes(), strict=True)
+        except (OSError, ValueError) as error:
             raise PipelineError("weights-mismatch", "no readable card lies beside the weights", path=path) from error
 
 
