@@ -2,11 +2,74 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
+import numpy as np
 import pytest
+from phantoms import spheres, write_nifti
+
+from medvision.geometry import Geometry
+from medvision.pipeline import PipelineFolder
+from medvision.resampling import resample
+from medvision.workflows.train import train
 
 _SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
+
+SPHERES_TOML = """
+name = "spheres"
+task = "segmentation"
+description = "Two spheres"
+[contract]
+shows = "two bright spheres"
+modality = "MR"
+[labels]
+1 = "dim"
+2 = "bright"
+[[steps]]
+use = "reorient"
+[[steps]]
+use = "resample"
+spacing_mm = [2.0, 2.0, 2.0]
+[[steps]]
+use = "rescale"
+source = [0.0, 200.0]
+[network]
+use = "dynunet"
+channels = [8, 8, 8]
+[predict]
+window = [16, 16, 16]
+[[explain]]
+use = "seg-hirescam"
+[train]
+epochs = 4
+steps_per_epoch = 40
+batch = 2
+patch = [16, 16, 16]
+optimiser = "adamw"
+learning_rate = 0.01
+precision = "fp32"
+"""
+
+TURN = np.array([[0.96, -0.28, 0.0, 12.0], [0.28, 0.96, 0.0, -30.0], [0.0, 0.0, 1.0, 5.0], [0.0, 0.0, 0.0, 1.0]])
+OBLIQUE = Geometry(TURN @ np.diag([2.0, 2.0, 2.0, 1.0]), (24, 14, 12))
+
+
+def write_sphere_data(folder: Path) -> Path:
+    """Write eight images of spheres with their labels, two a patient, and return the manifest."""
+    grid = Geometry.from_spacing((2, 2, 2), (24, 14, 12))
+    rows = []
+    for number in range(8):
+        image, labels = spheres(grid, noise=5, seed=number)
+        write_nifti(folder / f"image{number}.nii.gz", image, grid)
+        write_nifti(folder / f"label{number}.nii.gz", labels, grid)
+        names = (f"image{number}.nii.gz", f"label{number}.nii.gz")
+        rows.append({"image": names[0], "label": names[1], "patient": f"p{number // 2}", "modality": "MR"})
+    with (folder / "cases.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return folder / "cases.csv"
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +90,23 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     left_out = [r for r in terminalreporter.stats.get("skipped", []) if "no folder of real data" in str(r.longrepr)]
     if left_out:
         terminalreporter.write_line(f"{len(left_out)} tests on real data were left out: no such folder here")
+
+
+@pytest.fixture(scope="session")
+def sphere_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a pipeline folder trained, for seconds, to find two spheres by their brightness."""
+    folder = tmp_path_factory.mktemp("spheres")
+    (folder / "settings").mkdir()
+    (folder / "settings" / "pipeline.toml").write_text(SPHERES_TOML, encoding="utf-8")
+    train(PipelineFolder.open(folder / "settings"), [write_sphere_data(folder / "data")], folder / "trained")
+    return folder / "trained"
+
+
+@pytest.fixture
+def sphere_inputs(tmp_path: Path) -> Path:
+    """Return a folder of four images of spheres, each stored in another order of axes, on an oblique grid."""
+    for number, orientation in enumerate(("RAS", "LPS", "SAR", "PIL")):
+        grid = OBLIQUE.reoriented(orientation)
+        image, _ = spheres(OBLIQUE, noise=5, seed=100 + number)
+        write_nifti(tmp_path / "in" / f"case{number}.nii.gz", resample(image, OBLIQUE, grid), grid)
+    return tmp_path / "in"

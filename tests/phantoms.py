@@ -7,6 +7,7 @@ shows as a number.
 from __future__ import annotations
 
 import gzip
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,14 @@ from medvision.geometry import Geometry
 
 _SOP_CLASSES = {"CT": CTImageStorage, "MR": MRImageStorage, "PT": PositronEmissionTomographyImageStorage}
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
+
+
+ORIENTATIONS = tuple(
+    "".join(letters)
+    for pairs in itertools.permutations(("RL", "AP", "SI"))
+    for letters in itertools.product(*pairs)
+)
+"""The 48 orders in which the axes of a volume can be stored."""
 
 
 def world(geometry: Geometry) -> NDArray[np.float64]:

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from phantoms import ORIENTATIONS
 
 from medvision.errors import GeometryError
 from medvision.geometry import Geometry, parse_orientation
-
-ORIENTATIONS = [
-    "".join(letters)
-    for pairs in itertools.permutations([("R", "L"), ("A", "P"), ("S", "I")])
-    for letters in itertools.product(*pairs)
-]
 
 numbers = st.floats(-200, 200, allow_nan=False)
 steps = st.floats(0.1, 8, allow_nan=False)

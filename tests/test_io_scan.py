@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from phantoms import positional, slice_of, spheres, write_dicom_series, write_nifti
 
-from medvision.errors import InputError
+from medvision.errors import InputError, UsageError
 from medvision.geometry import Geometry
 from medvision.io import load, scan
 from medvision.io.kinds import kind_of
@@ -246,7 +246,7 @@ def test_a_folder_that_cannot_be_opened_is_rejected(tmp_path: Path, monkeypatch:
 def test_two_cases_of_one_name_are_refused_with_both_paths(tmp_path: Path, names: tuple[str, str]) -> None:
     paths = [write_nifti(tmp_path / name, CUBE) for name in names]
     arguments = sorted({tmp_path / name.split("/")[0] for name in names})
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(UsageError) as caught:
         scan(arguments)
     assert caught.value.code == "name-clash"
     assert all(str(path) in str(caught.value) for path in paths)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from phantoms import ORIENTATIONS
 
 from medvision.geometry import Geometry
 from medvision.resampling import resample
-from tests.test_geometry import ORIENTATIONS
 
 GRID = Geometry(np.array([[0, 0, 2.0, 5], [-1.0, 0, 0, 7], [0, 1.5, 0, -3], [0, 0, 0, 1]]), (4, 5, 6))
 

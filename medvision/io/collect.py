@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from medvision.errors import Finding, InputError, MedvisionError
+from medvision.errors import Finding, InputError, MedvisionError, UsageError
 from medvision.io.datasets import DATASET_FILE, cases_in_dataset, is_dataset
 from medvision.io.dicom_scan import Placed, find_series
 from medvision.io.kinds import case_id, kind_of, stem_of
@@ -41,7 +41,7 @@ def scan(paths: Sequence[Path]) -> Collection:
 
     Raises
     ------
-    InputError
+    UsageError
         ``name-clash``: two cases would write to one output name (capitals and small letters count as one).
     """
     gathered = [_gathered(Path(path)) for path in paths]
@@ -139,7 +139,7 @@ def _check_ids(cases: Iterable[Case]) -> None:
         other = seen.setdefault(case.id.casefold(), case)
         if other is not case:
             both = f"{other.path} ({other.id}) and {case.path} ({case.id})"
-            raise InputError("name-clash", f"{both} would write to the same name", path=case.path)
+            raise UsageError("name-clash", f"{both} would write to the same name", path=case.path)
 
 
 def _fruitless(roots: Iterable[Path], found: Collection) -> tuple[Finding, ...]:
