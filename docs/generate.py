@@ -1,0 +1,262 @@
+"""Write the generated parts of the reference from the code itself.
+
+    python docs/generate.py            writes them
+    python docs/generate.py --check    writes nothing, names what is stale, and then exits with 1
+
+In a page, what stands between ``<!-- generated: words -->`` and ``<!-- end -->`` is made here; the words say by which
+function of `BLOCKS`, and with which arguments. What stands outside is written by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from medvision import pipeline
+from medvision.errors import REASONS
+from medvision.explain import SALIENCY
+from medvision.networks import NETWORKS
+from medvision.steps import STEPS
+from medvision_cli.app import app
+
+DOCS = Path(__file__).resolve().parent
+SCHEMA_FILE = DOCS / "reference" / "pipeline.schema.json"
+_BLOCK = re.compile(r"(<!-- generated: (?P<words>[^>]*?) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write what is stale, or only name it; return the exit code."""
+    parser = argparse.ArgumentParser(description="Write the generated parts of the reference.")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 where something is stale")
+    check = parser.parse_args(arguments).check
+    stale = {path: text for path, text in generated().items() if not path.is_file() or path.read_text("utf-8") != text}
+    for path, text in stale.items():
+        if not check:
+            path.write_text(text, encoding="utf-8")
+        sys.stdout.write(f"{'stale' if check else 'written'}: {path.relative_to(DOCS.parent)}\n")
+    return 1 if check and stale else 0
+
+
+def generated() -> dict[Path, str]:
+    """Return the text that each file with generated parts should have."""
+    pages = {path: path.read_text("utf-8") for path in sorted(DOCS.rglob("*.md"))}
+    texts = {path: _BLOCK.sub(_filled, text) for path, text in pages.items() if _BLOCK.search(text)}
+    return texts | {SCHEMA_FILE: json.dumps(pipeline.schema(), indent=2, ensure_ascii=False) + "\n"}
+
+
+def _filled(block: re.Match[str]) -> str:
+    name, *arguments = block["words"].split()
+    return f"{block[1]}\n{BLOCKS[name](*arguments).strip()}\n\n{block[3]}"
+
+
+# the command line
+
+
+def commands() -> str:
+    """Return every command with its arguments and options."""
+    return "\n".join(_command(words, command) for words, command in walk(typer.main.get_command(app)))
+
+
+def walk(command: Any, *words: str) -> Iterator[tuple[str, Any]]:
+    """Give each command below a group, and the words that call it."""
+    for name, inner in getattr(command, "commands", {}).items():
+        yield " ".join((*words, name)), inner
+        yield from walk(inner, *words, name)
+
+
+def _command(words: str, command: Any) -> str:
+    arguments = [p for p in command.params if p.param_type_name == "argument"]
+    options = [p for p in command.params if p.param_type_name == "option"]
+    wanted = [p.metavar or p.name.upper() for p in arguments]
+    wanted += [f"{p.opts[0]} {p.metavar}" for p in options if p.required]
+    call = " ".join(["medvision", words, *wanted, *(["[OPTIONS]"] if options else [])])
+    rows = [[f"`{p.metavar}`", p.help, "required"] for p in arguments]
+    rows += [[", ".join(f"`{o}`" for o in (*p.opts, *p.secondary_opts)), p.help, _given(p)] for p in options]
+    table = _table(["", "Meaning", "Default"], rows) if rows else ""
+    return f"## medvision {words}\n\n{inspect.cleandoc(command.help)}\n\n```text\n{call}\n```\n\n{table}"
+
+
+def _given(option: Any) -> str:
+    if option.required:
+        return "required"
+    if option.is_flag:
+        return "on" if option.default else "off"
+    return f"`{option.default}`" if option.default is not None else "none"
+
+
+# what a pipeline.toml may say
+
+
+def settings_of(kind: str) -> str:
+    """Return every step, network or saliency method (`kind`) with its settings, by name."""
+    registry: Mapping[str, type] = {"steps": STEPS, "networks": NETWORKS, "saliency": SALIENCY}[kind]
+    parts = []
+    for name, cls in registry.items():
+        task = getattr(cls, "task", None)
+        told = f"For a {task}.\n\n" if task else ""
+        parts.append(f"## {name}\n\n{told}{settings(cls.__name__)}")
+    return "\n".join(parts)
+
+
+def settings(title: str) -> str:
+    """Return a settings class of the schema: what it is for, its keys, and its sources."""
+    whole = pipeline.schema()
+    node = whole if title == "Settings" else whole["$defs"][title]
+    sections = sections_of(node["description"])
+    meanings = parameters_of(sections)
+    required = node.get("required", [])
+    rows = []
+    for key, entry in node["properties"].items():
+        if key != "use":
+            default = "required" if key in required else _toml(entry.get("default"), entry)
+            rows.append([f"`{key}`", _kind(entry), default, meanings[key]])
+    keys = _table(["Key", "Value", "Default", "Meaning"], rows) if rows else "It has no settings."
+    sources = f"\nSource: {_flowing(sections['References'])}\n" if "References" in sections else ""
+    return f"{_markdown(sections[''])}\n\n{keys}{sources}"
+
+
+def _kind(node: Mapping[str, Any]) -> str:
+    """Return in words what JSON values a node of the schema takes."""
+    if "$ref" in node:
+        return "a table, see below"
+    if "discriminator" in node:
+        return "a table, named by `use`"
+    if "anyOf" in node:
+        return " or ".join(_kind(part) for part in node["anyOf"] if part != {"type": "null"})
+    if "enum" in node:
+        return " or ".join(f"`{json.dumps(value)}`" for value in node["enum"])
+    if node["type"] == "array":
+        return _array(node)
+    if node["type"] == "object":
+        return "a table"
+    words = {"number": "number", "integer": "whole number", "string": "text", "boolean": "`true` or `false`"}
+    return words[node["type"]] + _limits(node)
+
+
+def _array(node: Mapping[str, Any]) -> str:
+    fixed = node.get("prefixItems")
+    if fixed:
+        return f"list of {len(fixed)}: {_kind(fixed[0])}"
+    return f"list: {_kind(node['items'])}"
+
+
+def _limits(node: Mapping[str, Any]) -> str:
+    signs = {
+        "minimum": "≥",
+        "exclusiveMinimum": ">",
+        "maximum": "≤",
+        "exclusiveMaximum": "<",
+        "multipleOf": "multiple of",
+    }
+    found = [f"{sign} {node[key]:g}" for key, sign in signs.items() if key in node]
+    return " " + ", ".join(found) if found else ""
+
+
+def _toml(value: Any, node: Mapping[str, Any]) -> str:
+    if value is None:
+        return "none" if "default" in node else "see below"
+    return f"`{json.dumps(value)}`"
+
+
+# reasons, results, pipelines
+
+
+def reasons() -> str:
+    """Return every reason code with its meaning and cure."""
+    return _table(["Code", "Meaning", "What to do"], [[f"`{c}`", r.what, r.cure] for c, r in REASONS.items()])
+
+
+def fields(place: str) -> str:
+    """Return the fields of a dataclass, e.g. ``medvision.results.Record``, with their meaning."""
+    module, _, name = place.rpartition(".")
+    documented = parameters_of(sections_of(inspect.getdoc(getattr(import_module(module), name)) or ""))
+    shared: dict[str, list[str]] = {}
+    for field, meaning in documented.items():
+        shared.setdefault(meaning, []).append(f"`{field}`")
+    return _table(["Field", "Meaning"], [[", ".join(names), meaning] for meaning, names in shared.items()])
+
+
+def pipelines() -> str:
+    """Return every shipped pipeline: what it is for, what it takes, and where it ends."""
+    return "\n".join(_pipeline(pipeline.PipelineFolder.open(name).settings) for name in pipeline.builtin_names())
+
+
+def _pipeline(known: pipeline.Settings) -> str:
+    contract, card = known.contract, known.card
+    rows = [
+        ["Version", known.version],
+        ["Task", known.task],
+        ["Shows", contract.shows],
+        ["Input", f"{contract.dimensions}D, {contract.modality or 'any modality'}"],
+        ["Channels", ", ".join(contract.channels)],
+        ["Spacing", _range(contract.spacing_mm)],
+        ["Field of view", _range(contract.extent_mm)],
+        ["Side", f"known as {contract.side}; the other is mirrored" if contract.side else "not asked for"],
+        ["Labels", ", ".join(f"{number} {name}" for number, name in known.labels.items())],
+        ["Steps", ", ".join(f"[{step.use}](steps.md#{step.use})" for step in known.steps)],
+        ["Network", f"[{known.network.use}](networks.md#{known.network.use})"],
+        ["Saliency", ", ".join(f"[{method.use}](saliency.md#{method.use})" for method in known.explain)],
+        ["Intended use", card.intended_use],
+        ["Training data", card.training_data],
+        ["Licence of the weights", card.licence],
+    ]
+    limits = "\n".join(f"- {limit}" for limit in card.limits)
+    return f"## {known.name}\n\n{known.description}.\n\n{_table(['', ''], rows)}\nLimits:\n\n{limits}\n"
+
+
+def _range(limits: Sequence[float] | None) -> str:
+    return f"{limits[0]:g} to {limits[1]:g} mm; outside it, for review" if limits else "any"
+
+
+# numpydoc and Markdown
+
+
+def sections_of(docstring: str) -> dict[str, str]:
+    """Return the sections of a numpydoc docstring by title; what comes before the first has the title ''."""
+    parts = re.split(r"^(\w[\w ]*)\n-{3,}\n", docstring.strip() + "\n", flags=re.MULTILINE)
+    return dict(zip(["", *parts[1::2]], (part.strip() for part in parts[::2]), strict=True))
+
+
+def parameters_of(sections: Mapping[str, str]) -> dict[str, str]:
+    """Return the meaning of each parameter; parameters that are described together share theirs."""
+    found: dict[str, str] = {}
+    for entry in re.split(r"\n(?=\S)", sections.get("Parameters", "")):
+        names, _, meaning = entry.partition("\n")
+        found |= {name.strip(): _flowing(meaning) for name in names.split(",") if name.strip()}
+    return found
+
+
+def _flowing(text: str) -> str:
+    return _markdown(" ".join(text.split()))
+
+
+def _markdown(text: str) -> str:
+    """Return reStructuredText of our docstrings as Markdown: roles and double backticks become code."""
+    return re.sub(r"``(.+?)``", r"`\1`", re.sub(r":\w+:`~?([^`]+)`", r"`\1`", text))
+
+
+def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [titles, ["---"] * len(titles), *rows]
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+
+
+BLOCKS: Mapping[str, Callable[..., str]] = {
+    "commands": commands,
+    "settings_of": settings_of,
+    "settings": settings,
+    "reasons": reasons,
+    "fields": fields,
+    "pipelines": pipelines,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())
