@@ -25,9 +25,7 @@ _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
 
 
 ORIENTATIONS = tuple(
-    "".join(letters)
-    for pairs in itertools.permutations(("RL", "AP", "SI"))
-    for letters in itertools.product(*pairs)
+    "".join(letters) for pairs in itertools.permutations(("RL", "AP", "SI")) for letters in itertools.product(*pairs)
 )
 """The 48 orders in which the axes of a volume can be stored."""
 

@@ -37,15 +37,20 @@ StrictOption = Annotated[bool, typer.Option("--strict", help="Count cases marked
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 
 
-def options(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
-) -> None:
-    """Answer the options that stand before any command."""
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         from medvision import __version__
 
         typer.echo(__version__)
         raise typer.Exit
+
+
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Answer the options that stand before any command."""
 
 
 def command_line() -> str:

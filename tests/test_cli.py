@@ -1,0 +1,198 @@
+"""The command line: a thin shell whose exit codes, streams and words are as documented."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from medvision import errors
+from medvision_cli import app, shell
+
+
+def command(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
+    """Run the command line in this process, and return its exit code."""
+    monkeypatch.setattr(sys, "argv", ["medvision", *map(str, arguments)])
+    with pytest.raises(SystemExit) as caught:
+        app.main()
+    return int(caught.value.code or 0)
+
+
+def test_help_answers_in_half_a_second_and_loads_neither_torch_nor_monai() -> None:
+    script = (
+        "import sys, time; from medvision_cli.app import app; from typer.testing import CliRunner; "
+        "result = CliRunner().invoke(app, ['--help']); "
+        "print(result.exit_code, sorted({'torch', 'monai', 'numpy', 'scipy', 'pydantic'} & set(sys.modules)))"
+    )
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert shown.strip() == "0 []"
+    seconds = []
+    for _ in range(5):
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "medvision", "--help"], capture_output=True, check=True)
+        seconds.append(time.perf_counter() - started)
+    assert min(seconds) < 0.5
+
+
+def test_listing_pipelines_loads_neither_torch_nor_monai() -> None:
+    script = (
+        "import sys; from medvision_cli.app import app; from typer.testing import CliRunner; "
+        "result = CliRunner().invoke(app, ['pipelines', 'list']); "
+        "print(result.exit_code, 'mr-hippocampus' in result.output, sorted({'torch', 'monai'} & set(sys.modules)))"
+    )
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert shown.strip() == "0 True []"
+
+
+def test_a_run_prints_its_summary_for_people_and_json_for_machines(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    sphere_pipeline: Path,
+    sphere_inputs: Path,
+    tmp_path: Path,
+) -> None:
+    (sphere_inputs / "notes.txt").write_text("notes")
+    arguments = ("run", sphere_pipeline, sphere_inputs, "--out", tmp_path / "out")
+    assert command(monkeypatch, *arguments) == 0
+    shown = capsys.readouterr().out
+    assert "4 cases: 4 analysed now" in shown
+    assert "1 files were passed over" in shown
+    assert command(monkeypatch, *arguments) == 0
+    assert "Nothing to do" in capsys.readouterr().out
+    assert command(monkeypatch, *arguments, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["cases"], found["analysed_now"], found["done_before"], found["exit_code"]) == (4, 0, 4, 0)
+    assert found["skipped"][0]["path"].endswith("notes.txt")
+
+
+def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    sphere_pipeline: Path,
+    sphere_inputs: Path,
+    tmp_path: Path,
+) -> None:
+    (sphere_inputs / "bad.dcm").write_text("no")
+    arguments = ("run", sphere_pipeline, sphere_inputs, "--out", tmp_path / "out", "--dry-run")
+    assert command(monkeypatch, *arguments) == 0
+    shown = capsys.readouterr().out
+    assert "4 cases, 1 refused, 0 files passed over" in shown
+    assert command(monkeypatch, *arguments, "--json") == 0
+    assert len(json.loads(capsys.readouterr().out)["cases"]) == 4
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_refused_case_is_told_with_its_cure_and_exit_code_4(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    sphere_pipeline: Path,
+    sphere_inputs: Path,
+    tmp_path: Path,
+) -> None:
+    (sphere_inputs / "bad.dcm").write_text("no")
+    assert command(monkeypatch, "run", sphere_pipeline, sphere_inputs, "--out", tmp_path / "out") == 4
+    shown = capsys.readouterr().out
+    assert "bad.dcm" in shown
+    assert errors.REASONS["not-an-image"].cure in shown
+
+
+def test_an_unknown_pipeline_is_told_on_stderr_with_exit_code_7(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert command(monkeypatch, "run", "mr-hipocampus", tmp_path, "--out", tmp_path / "out") == 7
+    shown = capsys.readouterr()
+    assert "did you mean 'mr-hippocampus'" in shown.err
+    assert shown.out == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.UsageError("usage", "x"), 2),
+        (errors.ExtraMissingError("extra-missing", "x"), 2),
+        (errors.InputError("unreadable", "x"), 5),
+        (errors.OutputError("output-unwritable", "x"), 6),
+        (errors.PipelineError("pipeline-invalid", "x"), 7),
+        (errors.BusyError("busy", "x"), 8),
+        (RuntimeError("a bug"), None),
+    ],
+)
+def test_every_kind_of_error_has_its_exit_code(error: Exception, code: int | None) -> None:
+    assert shell.exit_code_of(error) == code
+
+
+def test_wrong_usage_and_an_interruption_have_their_exit_codes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(monkeypatch, "run") == 2
+    assert command(monkeypatch, "no-such-command") == 2
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(app, "app", interrupted)
+    assert command(monkeypatch) == 130
+    assert "goes on where this one stopped" in capsys.readouterr().err
+
+
+def test_pipelines_can_be_copied_edited_and_checked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine"
+    assert command(monkeypatch, "pipelines", "copy", "cxr-pneumonia", mine) == 0
+    assert command(monkeypatch, "pipelines", "check", mine) == 0
+    assert "is valid; no weights yet" in capsys.readouterr().out
+    toml = mine / "pipeline.toml"
+    toml.write_text(toml.read_text().replace('use = "rescale"', 'use = "rescal"'))
+    assert command(monkeypatch, "pipelines", "check", mine) == 7
+    shown = capsys.readouterr().err
+    assert "steps.2" in shown
+    assert "'rescale'" in shown
+    assert command(monkeypatch, "pipelines", "copy", "cxr-pneumonia", mine) == 6
+
+
+def test_pipelines_are_listed_and_shown_and_their_schema_printed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(monkeypatch, "pipelines", "list", "--json") == 0
+    assert {entry["name"] for entry in json.loads(capsys.readouterr().out)} >= {"mr-hippocampus", "cxr-pneumonia"}
+    assert command(monkeypatch, "pipelines", "show", "mr-hippocampus") == 0
+    assert 'side = "left"' in capsys.readouterr().out
+    assert command(monkeypatch, "pipelines", "schema") == 0
+    assert "properties" in json.loads(capsys.readouterr().out)
+
+
+def test_the_doctor_answers_in_words_and_as_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(monkeypatch, "doctor") == 0
+    assert "torch" in capsys.readouterr().out
+    assert command(monkeypatch, "doctor", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["cores"] >= 1
+    assert set(found["extras"]) == {"demo", "codecs"}
+
+
+def test_the_version_is_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from medvision import __version__
+
+    assert command(monkeypatch, "--version") == 0
+    assert capsys.readouterr().out.strip() == __version__
+
+
+def test_progress_off_a_terminal_is_quiet_for_two_seconds_then_a_line_every_ten(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    with shell.progress("analysing") as progress:
+        for second in range(25):
+            now[0] = 100.0 + second
+            progress(second, 25, "case")
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert [line.split()[1] for line in shown.err.splitlines()] == ["2", "12", "22"]

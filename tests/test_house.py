@@ -1,0 +1,74 @@
+"""Rules of the house that no linter knows."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+import medvision
+
+PACKAGE = Path(medvision.__file__).parent
+
+
+def sources() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_a_file_is_short_and_uses_nothing_that_runs_code_from_data(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") <= 400
+    runs_code = r"torch\.load|jit\.load|pickle|joblib|allow_pickle=True|yaml\.load|shell=True|extractall|(?<![.\w])(eval|exec)\("
+    code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith(("#", '"')))
+    assert not re.findall(runs_code, code)
+    assert not re.search(r"^\s*(assert |print\(|sys\.exit)", text, re.MULTILINE)
+
+
+def test_importing_every_module_loads_nothing_heavy() -> None:
+    modules = [
+        ".".join(("medvision", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
+        for path in sources()
+        if path.name != "__main__.py"
+    ]
+    heavy = {"torch", "monai", "scipy", "skimage", "nibabel", "pydicom", "PIL", "matplotlib", "nilearn"}
+    script = f"import sys; [__import__(m) for m in {modules!r}]; print(sorted({heavy!r} & set(sys.modules)))"
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert shown.strip() == "[]"
+
+
+def test_every_public_name_exists_and_an_unknown_one_is_an_attribute_error() -> None:
+    for name in medvision.__all__:
+        assert getattr(medvision, name) is not None
+    assert dir(medvision) == sorted(medvision.__all__)
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = medvision.nonsense
+
+
+def test_public_names_are_not_hidden_by_modules_of_the_same_name() -> None:
+    import medvision.training
+    import medvision.workflows.train
+
+    assert callable(medvision.train)
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    assert metadata.version("medvision-toolkit") == medvision.__version__
+
+
+def test_shipped_pipelines_are_small_complete_and_valid() -> None:
+    from medvision.pipeline import PipelineFolder, builtin_folder, builtin_names
+
+    assert {"mr-hippocampus", "cxr-pneumonia"} <= set(builtin_names())
+    for name in builtin_names():
+        folder = builtin_folder() / name
+        opened = PipelineFolder.open(name)
+        opened.check_weights()
+        assert opened.weights is not None
+        assert opened.weights.results
+        assert sum(path.stat().st_size for path in folder.iterdir()) < 12e6
+        assert "interval" in (folder / "card.md").read_text(encoding="utf-8")

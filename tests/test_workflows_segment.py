@@ -1,0 +1,140 @@
+"""Sides and orientations: mirrored before and back after, detected where not stated, doubted where they disagree."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from phantoms import sphere
+
+from medvision.contract import Contract
+from medvision.geometry import Geometry
+from medvision.networks import DynUNet
+from medvision.pipeline import Settings
+from medvision.steps import Reorient
+from medvision.study import Case, Source
+from medvision.volume import Volume
+from medvision.workflows.segment import MIRRORED, TURNS, agreement, segment
+
+GRID = Geometry.from_spacing((1, 1, 1), (16, 20, 12))
+FRONT, BACK = (10.0, 15.0, 6.0), (5.0, 5.0, 6.0)  # the front part lies at the greater x, as in a left hippocampus
+
+
+class KnowsOneSide(torch.nn.Module):
+    """A stand-in for a network that has learned one side: sure of the parts where it knows them, unsure elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+        known = np.stack([sphere(GRID, FRONT, 5), sphere(GRID, BACK, 5)])
+        self.register_buffer("known", torch.from_numpy(known).float())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        bright = torch.stack([(x[0, 0] == 1).float(), (x[0, 0] == 2).float()])
+        score = 2 * bright * (1 + 3 * self.known[:, : x.shape[2], : x.shape[3], : x.shape[4]]) - 1
+        return torch.cat([torch.zeros_like(score[:1]), score])[None] + self.weight
+
+
+def settings(**contract: object) -> Settings:
+    return Settings(
+        name="parts",
+        task="segmentation",
+        description="Two parts",
+        contract=Contract(shows="two parts", **contract),  # type: ignore[arg-type]
+        labels={1: "front", 2: "back"},
+        network=DynUNet(channels=(8, 8, 8)),
+        steps=(Reorient(orientation="RAS"),),
+    )
+
+
+def image_of(turn: tuple[int, int, int] = (1, 1, 1)) -> Volume:
+    """Return the two parts as they lie, mirrored or turned about the middle of the field of view."""
+    values = sphere(GRID, FRONT, 4) * 1.0 + sphere(GRID, BACK, 4) * 2.0
+    flipped = np.flip(values, [axis for axis in range(3) if turn[axis] < 0])
+    return Volume(flipped[None].astype(np.float32), GRID)
+
+
+def case(**attributes: str) -> Case:
+    return Case("one", (Source("nifti", (Path("one.nii"),)),), attributes=attributes)
+
+
+def codes(found: object) -> list[str]:
+    return [finding.code for finding in found.findings]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("orientation", ["RAS", "LPI", "SAR"])
+def test_a_right_side_is_mirrored_before_and_its_mask_back_after(orientation: str) -> None:
+    image = image_of((-1, 1, 1))
+    stored = image.onto(GRID.reoriented(orientation))
+    found = segment(stored, case(side="right"), settings(side="left"), KnowsOneSide().eval())
+    assert np.array_equal(found.segmentation.labels.onto(GRID).voxels, image.voxels[0].astype(np.uint8))
+    assert found.segmentation.labels.geometry.matches(stored.geometry)
+    assert found.checks["orientation"] == MIRRORED
+    assert codes(found) == []
+
+
+def test_a_left_side_is_left_as_it_is() -> None:
+    found = segment(image_of(), case(side="left"), settings(side="left"), KnowsOneSide().eval())
+    assert np.array_equal(found.segmentation.labels.voxels, image_of().voxels[0].astype(np.uint8))
+    assert found.checks == {"orientation": "as stored"}
+
+
+@pytest.mark.parametrize(("turn", "side"), [((1, 1, 1), "left"), ((-1, 1, 1), "right")])
+def test_a_side_that_is_not_stated_is_detected_and_said(turn: tuple[int, int, int], side: str) -> None:
+    found = segment(image_of(turn), case(), settings(side="left"), KnowsOneSide().eval())
+    assert codes(found) == ["side-detected"]
+    assert f"looks like a {side} one" in found.findings[0].message
+    assert np.array_equal(found.segmentation.labels.voxels, image_of(turn).voxels[0].astype(np.uint8))
+
+
+def test_a_side_that_cannot_be_told_is_for_review() -> None:
+    unclear = settings(side="left", orientation_margin=0.9)
+    found = segment(image_of(), case(), unclear, KnowsOneSide().eval())
+    assert codes(found) == ["side-uncertain"]
+    assert found.findings[0].grade == "warning"
+
+
+def test_a_side_that_is_stated_wrongly_is_doubted() -> None:
+    wrong = settings(side="left", orientation_check=True)
+    found = segment(image_of((-1, 1, 1)), case(side="left"), wrong, KnowsOneSide().eval())
+    assert codes(found) == ["orientation-doubted"]
+    assert found.findings[0].grade == "warning"
+
+
+@pytest.mark.parametrize("turn", [turn for name, turn in TURNS.items() if turn[1] < 0])
+def test_an_image_that_lies_otherwise_than_its_header_says_is_doubted(turn: tuple[int, int, int]) -> None:
+    found = segment(image_of(turn), case(), settings(side="left", orientation_check=True), KnowsOneSide().eval())
+    assert "orientation-doubted" in codes(found)
+    assert set(found.checks["agreement"]) == set(TURNS)
+
+
+def test_without_a_side_in_the_contract_nothing_is_mirrored() -> None:
+    found = segment(image_of(), case(side="right"), settings(), KnowsOneSide().eval())
+    assert found.checks == {"orientation": "as stored"}
+
+
+def test_agreement_is_one_for_certainty_and_falls_with_doubt_and_with_labels_not_found() -> None:
+    sure = np.zeros((3, 4, 4, 4), dtype=np.float32)
+    sure[0], sure[0, 0], sure[0, 1] = 1, 0, 0
+    sure[1, 0], sure[2, 1] = 1, 1
+    assert agreement(sure) == pytest.approx(1, abs=1e-5)
+    assert agreement(0.8 * sure + 0.2 / 3) < 0.9
+    half = sure.copy()
+    half[0, 1], half[2, 1] = 1, 0
+    assert agreement(half) == pytest.approx(0.5, abs=1e-5)
+
+
+def test_the_entropy_is_in_bits_and_confidence_is_the_mean_probability() -> None:
+    found = segment(image_of(), case(), settings(), KnowsOneSide().eval())
+    assert found.segmentation.entropy.unit == "bit"
+    assert 0 < float(found.segmentation.entropy.values.max()) <= np.log2(3) + 1e-6
+    assert all(0.5 < value <= 1 for value in found.segmentation.confidence.values())
+
+
+def test_the_callers_volume_is_not_changed() -> None:
+    volume = image_of()
+    before = volume.voxels.copy()
+    segment(volume, case(), settings(side="left", orientation_check=True), KnowsOneSide().eval())
+    assert np.array_equal(volume.voxels, before)

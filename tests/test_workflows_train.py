@@ -1,0 +1,194 @@
+"""From labelled cases to a pipeline folder that runs, is evaluated, explained and reported."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import SPHERES_TOML, write_sphere_data
+
+import medvision as mv
+from medvision.errors import InputError, PipelineError, UsageError
+from medvision.pipeline import PipelineFolder
+from medvision.workflows.train import train
+
+STRIPES_TOML = """
+name = "stripes"
+task = "classification"
+description = "Which way stripes run"
+[contract]
+shows = "stripes"
+dimensions = 2
+[labels]
+0 = "upright"
+1 = "level"
+[[steps]]
+use = "rescale"
+source = [0.0, 255.0]
+[network]
+use = "resnet"
+blocks = [1, 1, 1, 1]
+channels = [4, 4, 8, 8]
+stem_kernel = 3
+stem_stride = 1
+stem_pool = false
+[[explain]]
+use = "hirescam"
+[train]
+epochs = 2
+steps_per_epoch = 20
+batch = 8
+optimiser = "adamw"
+learning_rate = 0.01
+balanced = true
+precision = "fp32"
+[train.augmentation]
+rotation_degrees = 0.0
+"""
+
+
+def write_stripes(path: Path) -> Path:
+    """Write pictures of upright and level stripes in the form of MedMNIST, with one copy across the split."""
+    generator = np.random.default_rng(0)
+    arrays = {}
+    for split, count in (("train", 40), ("val", 16)):
+        labels = np.arange(count) % 2
+        pictures = generator.integers(0, 60, (count, 16, 16)).astype(np.uint8)
+        for picture, label in zip(pictures, labels, strict=True):
+            (picture.T if label == 0 else picture)[::4] += 150
+        arrays |= {f"{split}_images": pictures, f"{split}_labels": labels[:, None].astype(np.uint8)}
+    arrays["val_images"][3] = arrays["train_images"][5]
+    np.savez(path, **arrays)
+    return path
+
+
+@pytest.fixture(scope="module")
+def stripes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Return a data set of stripes and the pipeline folder trained on it."""
+    folder = tmp_path_factory.mktemp("stripes")
+    (folder / "settings").mkdir()
+    (folder / "settings" / "pipeline.toml").write_text(STRIPES_TOML, encoding="utf-8")
+    data = write_stripes(folder / "stripes.npz")
+    mv.train(PipelineFolder.open(folder / "settings"), [data], folder / "trained")
+    return data, folder / "trained"
+
+
+def test_a_training_leaves_everything_that_a_pipeline_needs(stripes: tuple[Path, Path]) -> None:
+    _, folder = stripes
+    opened = PipelineFolder.open(folder)
+    assert opened.weights is not None
+    assert opened.weights.results[0].startswith("AUC ")
+    names = {path.name for path in folder.iterdir()}
+    assert {"pipeline.toml", "weights.safetensors", "weights.json", "card.md", "curves.csv", "curves.png"} <= names
+    assert "validation.csv" in names
+    card = (folder / "card.md").read_text(encoding="utf-8")
+    assert "Trained on 40 cases" in card
+    assert "Not for diagnosis" in card
+
+
+def test_copies_across_the_split_are_found_and_reported(stripes: tuple[Path, Path]) -> None:
+    _, folder = stripes
+    findings = json.loads((folder / "training.json").read_text())["findings"]
+    leak = next(finding for finding in findings if finding["code"] == "split-leak")
+    assert "1 of 16 validation images" in leak["message"]
+    assert "exact copies" in (folder / "card.md").read_text(encoding="utf-8")
+
+
+def test_the_whole_round_from_python(stripes: tuple[Path, Path], tmp_path: Path) -> None:
+    data, folder = stripes
+    pipeline = mv.Pipeline.open(folder)
+    result = pipeline.run(data, tmp_path / "out", split="val")
+    assert (len(result.entries), result.exit_code()) == (16, 0)
+    case = tmp_path / "out" / "cases" / "val_00000"
+    chances = json.loads((case / "probabilities.json").read_text())
+    assert set(chances) == {"upright", "level"}
+    assert sum(chances.values()) == pytest.approx(1)
+    evaluation = pipeline.evaluate(tmp_path / "out", data, split="val")
+    assert evaluation.cases == 16
+    assert evaluation.estimates["AUC"].value == pytest.approx(1.0, abs=0.05)
+    explained = pipeline.explain(data, tmp_path / "explained", split="val", methods=["smoothed-gradient"])
+    assert explained.exit_code() == 0
+    assert (tmp_path / "explained" / "cases" / "val_00000" / "smoothed-gradient.nii.gz").is_file()
+    assert (tmp_path / "explained" / "cases" / "val_00000" / "smoothed-gradient.png").is_file()
+    assert pipeline.report(tmp_path / "out") == 16
+
+
+def test_a_method_that_does_not_fit_is_refused(stripes: tuple[Path, Path], tmp_path: Path) -> None:
+    data, folder = stripes
+    with pytest.raises(UsageError, match="there are hirescam, smoothed-gradient"):
+        mv.Pipeline.open(folder).explain(data, tmp_path, methods=["seg-hirescam"])
+
+
+def test_an_evaluation_without_results_is_refused(stripes: tuple[Path, Path], tmp_path: Path) -> None:
+    data, folder = stripes
+    with pytest.raises(InputError) as caught:
+        mv.Pipeline.open(folder).evaluate(tmp_path / "out", data)
+    assert caught.value.code == "label-missing"
+
+
+def test_an_evaluation_names_the_cases_it_could_not_compare(sphere_pipeline: Path, tmp_path: Path) -> None:
+    data = write_sphere_data(tmp_path / "data")
+    pipeline = mv.Pipeline.open(sphere_pipeline)
+    pipeline.run(data, tmp_path / "out")
+    label = tmp_path / "data" / "label3.nii.gz"
+    label.write_bytes(label.read_bytes()[:-9])
+    evaluation = pipeline.evaluate(tmp_path / "out", data)
+    assert evaluation.cases == 7
+    assert [problem.code for problem in evaluation.problems] == ["truncated"]
+    assert evaluation.estimates["mean Dice"].value is not None
+    assert evaluation.estimates["mean Dice"].value > 0.85
+    assert evaluation.estimates["mean Dice"].n == 4  # patients, of two cases each
+    rows = (tmp_path / "out" / "evaluation.csv").read_text().splitlines()
+    assert rows[0].startswith("case,dice_dim,dice_bright,hd95_mm_dim")
+    assert len(rows) == 8
+
+
+def test_patients_stay_on_one_side_of_the_split(sphere_pipeline: Path) -> None:
+    split = json.loads((sphere_pipeline / "training.json").read_text())["split"]
+    patient = {f"image{number}": number // 2 for number in range(8)}
+    assert not {patient[case] for case in split["train"]} & {patient[case] for case in split["val"]}
+    assert len(split["train"] + split["val"]) == 8
+
+
+def test_the_same_training_gives_the_same_bytes(stripes: tuple[Path, Path], tmp_path: Path) -> None:
+    data, folder = stripes
+    mv.Pipeline.open(folder).train(data, tmp_path / "again")
+    for name in ("weights.safetensors", "weights.json", "card.md", "curves.csv", "curves.png", "validation.csv"):
+        assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes(), name
+
+
+def test_a_folder_of_another_training_is_not_gone_on_from(stripes: tuple[Path, Path], tmp_path: Path) -> None:
+    data, folder = stripes
+    shutil.copytree(folder, tmp_path / "copy")
+    toml = tmp_path / "copy" / "pipeline.toml"
+    toml.write_text(toml.read_text().replace("learning_rate = 0.01", "learning_rate = 0.02"))
+    with pytest.raises(PipelineError, match="other settings or data"):
+        train(PipelineFolder.open(tmp_path / "copy"), [data], tmp_path / "copy")
+
+
+def test_a_case_that_cannot_be_read_or_has_no_label_stops_a_training(tmp_path: Path) -> None:
+    (tmp_path / "pipeline.toml").write_text(SPHERES_TOML, encoding="utf-8")
+    pipeline = PipelineFolder.open(tmp_path)
+    table = write_sphere_data(tmp_path / "data")
+    lines = table.read_text().splitlines()
+    (tmp_path / "data" / "few.csv").write_text("\n".join([lines[0], lines[1].replace("label0.nii.gz", ""), *lines[2:]]))
+    with pytest.raises(InputError) as caught:
+        train(pipeline, [tmp_path / "data" / "few.csv"], tmp_path / "out")
+    assert caught.value.code == "label-missing"
+    (tmp_path / "data" / "image5.nii.gz").unlink()
+    with pytest.raises(InputError):
+        train(pipeline, [table], tmp_path / "out")
+
+
+def test_a_label_of_a_class_that_the_pipeline_does_not_know_is_refused(
+    stripes: tuple[Path, Path], tmp_path: Path
+) -> None:
+    data, folder = stripes
+    arrays = dict(np.load(data))
+    arrays["train_labels"][7] = 5
+    np.savez(tmp_path / "odd.npz", **arrays)
+    with pytest.raises(InputError, match="0 upright, 1 level"):
+        mv.Pipeline.open(folder).train(tmp_path / "odd.npz", tmp_path / "out")
