@@ -1,0 +1,38 @@
+"""How often the orientation of a hippocampus crop is told.
+
+    python benchmarks/orientation.py PIPELINE DATA
+
+PIPELINE is the folder that a training left. Every held-out case of the pipeline's own split is shown as it is and turned in three ways. Counted is in how many of
+the comparisons the network agrees better with the image as it is, and by how much at the least.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from medvision import io
+from medvision.pipeline import PipelineFolder
+from medvision.workflows.segment import AS_STORED, TURNS, segment
+
+
+def main(name: str, data: str) -> None:
+    """Print a line for each way of turning."""
+    pipeline = PipelineFolder.open(name)
+    network = pipeline.load_network()
+    held_out = set(json.loads((pipeline.folder / "training.json").read_text(encoding="utf-8"))["split"]["val"])
+    cases = [case for case in io.scan([Path(data)]).cases if case.id in held_out]
+    found = [segment(io.read_volume(case), case, pipeline.settings, network).checks["agreement"] for case in cases]
+    for turn in TURNS:
+        if turn == AS_STORED:
+            continue
+        margins = np.array([entry[AS_STORED] - entry[turn] for entry in found])
+        better = int((margins > 0).sum())
+        print(f"{turn}: as stored is better in {better} of {len(margins)}, by {margins.min():.4f} at the least")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

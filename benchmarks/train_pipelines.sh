@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Train the shipped pipelines as they were trained, from a folder of public data:
+#   benchmarks/train_pipelines.sh DATA OUT
+# DATA holds msd_hippocampus/ (Medical Segmentation Decathlon, Task04, with `subject` in its dataset.json) and
+# pneumoniamnist/pneumoniamnist_trainval.npz (MedMNIST v2, the official train and val splits).
+# Then copy pipeline.toml, weights.safetensors, weights.json and card.md of each from OUT to pipelines/.
+set -euo pipefail
+data=$1 out=$2
+time medvision train mr-hippocampus "$data/msd_hippocampus" --out "$out/mr-hippocampus"
+time medvision train cxr-pneumonia "$data/pneumoniamnist/pneumoniamnist_trainval.npz" --out "$out/cxr-pneumonia"
