@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from torch import nn
 
 from medvision.errors import InputError, PipelineError
 from medvision.frameworks import state_of
+from medvision.networks import DynUNet
 from medvision.training import Augmentation, Sample, Training, Validation, fit, write_curves
 from medvision.training.checkpoint import Progressed
 
@@ -209,6 +211,23 @@ def test_a_training_that_was_stopped_ends_bit_by_bit_as_one_that_was_not(
     for name in ("last", "best"):
         one, other = (load_file(tmp_path / side / f"{name}.safetensors") for side in "ab")
         assert same(one, other)
+
+
+def test_a_stopped_unet_in_3d_goes_on_bit_by_bit_in_bf16_too(tmp_path: Path) -> None:
+    target = np.zeros((12, 10, 9), np.uint8)
+    target[3:8, 2:7, 3:6] = 1
+    samples = [Sample("a", target[None] * 2 - 1.0, target)]
+    settings = Training(**{**QUICK, "steps_per_epoch": 1}, patch=(8, 8, 8), average=0.9)
+    found = []
+    for folder, limits in (("a", [0.1, 0.2, 0.3]), ("b", [0.1]), ("b", [0.2, 0.3])):
+        with torch.random.fork_rng():
+            torch.manual_seed(3)
+            network = DynUNet(channels=(4, 4, 4)).build(in_channels=1, out_channels=2, dimensions=3)
+        with contextlib.suppress(StopIteration):
+            fit(network, samples, scores(*limits), settings, folder=tmp_path / folder, precision="bf16")
+        found.append(weights_of(network))
+    assert same(found[0], found[2])
+    assert not same(found[0], found[1])
 
 
 def test_a_training_that_is_done_is_not_done_again(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def load(path: Path, network: Any, kept: Any, optimiser: Any) -> Progressed:
         content = json.loads(metadata["state"])
         best = content["best"] if content["best"] > -1e299 else -math.inf
         return Progressed(content["epoch"], best, tuple(content["rows"]))
-    except (KeyError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise _other_training(path) from error
 
 
@@ -111,7 +111,8 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise PipelineError("unreadable", "the checkpoint is damaged", path=path, cure="Delete it.") from error
+        cure = f"Delete the folder {path.parent.name!r} to start anew."
+        raise PipelineError("unreadable", "the checkpoint is missing or damaged", path=path, cure=cure) from error
 
 
 def _part(tensors: Mapping[str, Any], prefix: str) -> dict[str, Any]:

@@ -65,13 +65,20 @@ def fit(
     Returns
     -------
     One row an epoch: epoch, learning_rate, loss, score and the validation's figures.
+
+    Raises
+    ------
+    InputError
+        There is no sample, or samples differ in size and no patch is set.
+    PipelineError
+        The loss or the score is not finite, or a checkpoint found is damaged or another network's.
     """
     import torch
 
     sampler = Sampler(samples, settings)
-    loss = _dice_and_cross_entropy if samples and not isinstance(samples[0].target, int) else _cross_entropy
+    loss = _cross_entropy if isinstance(samples[0].target, int) else _dice_and_cross_entropy
     network.to(device, memory_format=_channels_last(samples))
-    kept = _averaged(network, settings, device)
+    kept = _averaged(network, settings)
     optimiser = _optimiser(network, settings)
     state = checkpoint.Progressed()
     if (folder / "last.safetensors").is_file():
@@ -103,16 +110,14 @@ def fit(
                 optimiser.zero_grad(set_to_none=True)
                 _average(kept, network, settings, step)
                 total += float(value.detach())
-                if not math.isfinite(total):
-                    raise PipelineError(
-                        "pipeline-invalid", f"the loss is not finite at step {step}", cure="Lower `learning_rate`."
-                    )
+                _require_finite(total, "loss", step)
                 progress(step + 1, settings.total_steps, state.words)
 
             row = {"epoch": state.epoch + 1.0, "learning_rate": rate, "loss": total / settings.steps_per_epoch}
             last = state.epoch + 1 == settings.epochs
             if last or (state.epoch + 1) % settings.validate_every == 0:
                 result = validate(kept.eval())
+                _require_finite(result.score, "score", step)
                 row |= {"score": result.score, **result.figures}
                 if result.score > state.best:
                     state = state.improved(result.score)
@@ -169,7 +174,13 @@ def _generators(seed: int, step: int) -> Any:
     return torch.Generator().manual_seed(number)
 
 
-def _averaged(network: Any, settings: Training, device: str) -> Any:
+def _require_finite(value: float, name: str, step: int) -> None:
+    if not math.isfinite(value):
+        message = f"the {name} is not finite at step {step}"
+        raise PipelineError("pipeline-invalid", message, cure="Lower `learning_rate`.")
+
+
+def _averaged(network: Any, settings: Training) -> Any:
     """Return the network that is validated and kept: a running average, or the network itself."""
     import copy
 

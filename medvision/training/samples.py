@@ -45,10 +45,12 @@ class Sampler:
     Raises
     ------
     InputError
-        Whole images are asked for and differ in size.
+        There is no sample, or whole images are asked for and differ in size.
     """
 
     def __init__(self, samples: Sequence[Sample], settings: Training) -> None:
+        if not samples:
+            raise InputError("too-few-cases", "there is no sample to train on")
         shapes = {sample.image.shape for sample in samples}
         if settings.patch is None and len(shapes) > 1:
             raise InputError(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, PositiveInt
 from pydantic.dataclasses import dataclass
 
+_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+
+@dataclass(frozen=True, config=_STRICT)
 class Augmentation:
     """How samples are varied; every parameter is drawn anew for each sample.
 
@@ -21,7 +23,8 @@ class Augmentation:
     shift
         Largest shift along each axis, as a share of the sample's side.
     mirror_axes
-        Axes (0, 1, 2) that may be mirrored. Never the left-right axis where labels have sides.
+        Axes (0, 1, 2) along each of which half of the samples are mirrored, whatever `probability` says. Never the
+        left-right axis where labels have sides.
     noise
         Largest standard deviation of added Gaussian noise, in units of the network's input.
     brightness
@@ -31,13 +34,13 @@ class Augmentation:
     gamma
         Largest change of the exponent on values scaled to 0 to 1.
     probability
-        How often each of them is applied, 0 to 1.
+        How often each of the others is applied, 0 to 1.
     """
 
     rotation_degrees: float = Field(default=15.0, ge=0.0, le=180.0)
     scale: float = Field(default=0.15, ge=0.0, lt=1.0)
     shift: float = Field(default=0.0, ge=0.0, le=0.5)
-    mirror_axes: tuple[int, ...] = ()
+    mirror_axes: tuple[Literal[0, 1, 2], ...] = ()
     noise: float = Field(default=0.1, ge=0.0)
     brightness: float = Field(default=0.1, ge=0.0, lt=1.0)
     contrast: float = Field(default=0.2, ge=0.0, lt=1.0)
@@ -45,7 +48,7 @@ class Augmentation:
     probability: float = Field(default=0.5, ge=0.0, le=1.0)
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+@dataclass(frozen=True, config=_STRICT)
 class Training:
     """How a network is trained.
 
@@ -60,7 +63,7 @@ class Training:
     patch
         Size of the samples in voxels of the network's grid; None takes whole images (all of one size).
     foreground
-        Share of patches that are centred on a labelled voxel (segmentation).
+        Share of patches whose middle half holds a voxel drawn from all labelled ones (segmentation).
     balanced
         Whether every class is drawn equally often (classification).
     optimiser
@@ -88,7 +91,7 @@ class Training:
     epochs: int = Field(default=50, ge=1)
     steps_per_epoch: int = Field(default=50, ge=1)
     batch: int = Field(default=2, ge=1)
-    patch: tuple[int, ...] | None = None
+    patch: tuple[PositiveInt, ...] | None = None
     foreground: float = Field(default=0.5, ge=0.0, le=1.0)
     balanced: bool = False
     optimiser: Literal["sgd", "adamw"] = "sgd"
@@ -99,7 +102,7 @@ class Training:
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     validation: float = Field(default=0.2, gt=0.0, lt=1.0)
     validate_every: int = Field(default=5, ge=1)
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**32)
     augmentation: Augmentation = Field(default_factory=Augmentation)
 
     @property

@@ -24,7 +24,8 @@ class Split:
 def split(cases: Sequence[Case], *, validation: float, seed: int) -> Split:
     """Return the split that the data set fixes, or else one that keeps every patient's cases together.
 
-    A fixed split is used as it stands; cases marked ``"test"`` are left out of both sides, always.
+    A fixed split is used as it stands; cases marked ``"test"`` are left out of both sides, always, and no other case
+    may be of their patients.
 
     Parameters
     ----------
@@ -36,7 +37,7 @@ def split(cases: Sequence[Case], *, validation: float, seed: int) -> Split:
     Raises
     ------
     InputError
-        One side is empty, or a fixed split has a patient on both sides.
+        One side is empty, some cases name a split and others do not, or a patient stands on two of its sides.
     """
     fixed = {case.split for case in cases} & {"train", "val"}
     if fixed:
@@ -46,9 +47,11 @@ def split(cases: Sequence[Case], *, validation: float, seed: int) -> Split:
         found = Split(
             tuple(case for case in cases if case.split == "train"), tuple(case for case in cases if case.split == "val")
         )
-        _refuse_shared_patients(found)
     else:
         found = _grouped([case for case in cases if case.split != "test"], validation, seed)
+    test = [case for case in cases if case.split == "test"]
+    _refuse_shared_patients(found.train, found.val, "trained on")
+    _refuse_shared_patients((*found.train, *found.val), test, "trained or validated on")
     if not found.train or not found.val:
         raise InputError(
             "too-few-cases",
@@ -96,10 +99,10 @@ def _grouped(cases: Sequence[Case], validation: float, seed: int) -> Split:
     return Split(train, val, findings)
 
 
-def _refuse_shared_patients(split: Split) -> None:
-    train = {case.patient for case in split.train} - {None}
-    shared = [case.id for case in split.val if case.patient in train]
+def _refuse_shared_patients(seen: Sequence[Case], held_out: Sequence[Case], words: str) -> None:
+    patients = {case.patient for case in seen} - {None}
+    shared = [case.id for case in held_out if case.patient in patients]
     if shared:
-        raise InputError(
-            "split-leak", f"{len(shared)} validation cases belong to patients who are trained on, first: {shared[0]}"
-        )
+        side = held_out[0].split or "val"
+        message = f"{len(shared)} {side} cases belong to patients who are {words}, first: {shared[0]}"
+        raise InputError("split-leak", message)
