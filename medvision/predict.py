@@ -6,20 +6,21 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from medvision.frameworks import autocast, monai_module
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+@dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
 class Prediction:
     """How a network is applied: the ``[predict]`` table of a pipeline.
 
     Parameters
     ----------
     window
-        Size of the sliding window in voxels of the network's grid; None gives the network the whole image.
+        Size of the sliding window in voxels of the network's grid, rounded up to what the network can take; None gives
+        it the whole image.
     overlap
         Share of the window that neighbours have in common.
     precision
@@ -28,7 +29,7 @@ class Prediction:
         A classification whose two most probable classes are less than this apart is marked for review.
     """
 
-    window: tuple[int, ...] | None = None
+    window: tuple[PositiveInt, ...] | None = None
     overlap: float = Field(default=0.5, ge=0.0, lt=1.0)
     precision: Literal["fp32", "bf16"] = "fp32"
     review_margin: float = Field(default=0.2, ge=0.0, le=1.0)

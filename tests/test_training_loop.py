@@ -216,7 +216,7 @@ def test_a_training_that_was_stopped_ends_bit_by_bit_as_one_that_was_not(
 def test_a_stopped_unet_in_3d_goes_on_bit_by_bit_in_bf16_too(tmp_path: Path) -> None:
     target = np.zeros((12, 10, 9), np.uint8)
     target[3:8, 2:7, 3:6] = 1
-    samples = [Sample("a", target[None] * 2 - 1.0, target)]
+    samples = [Sample("a", (target[None] * 2.0 - 1.0).astype(np.float32), target)]
     settings = Training(**{**QUICK, "steps_per_epoch": 1}, patch=(8, 8, 8), average=0.9)
     found = []
     for folder, limits in (("a", [0.1, 0.2, 0.3]), ("b", [0.1]), ("b", [0.2, 0.3])):

@@ -1,0 +1,189 @@
+"""A network that answers what it is shown gives back, at every voxel, what went in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from torch import nn
+
+from medvision.predict import (
+    Prediction,
+    class_probabilities,
+    from_tensor,
+    padded_to,
+    to_tensor,
+    voxel_probabilities,
+)
+
+
+class Mirror(nn.Module):
+    """Its logits for two labels are the values of its input and their negatives; it notes the sizes that it saw."""
+
+    def __init__(self, divisor: int = 1) -> None:
+        super().__init__()
+        self.divisor = divisor
+        self.sizes: list[tuple[int, ...]] = []
+
+    def forward(self, image: Any) -> Any:
+        self.sizes.append(tuple(image.shape[2:]))
+        assert not any(size % self.divisor for size in image.shape[2:])
+        assert not torch.is_grad_enabled()
+        return torch.cat([image, -image], dim=1)
+
+
+def image_of(shape: tuple[int, ...], seed: int = 0) -> Any:
+    return torch.randn(1, 1, *shape, generator=torch.Generator().manual_seed(seed))
+
+
+def wanted(image: Any) -> Any:
+    """The softmax of (x, -x) is 1 / (1 + exp(-2 x)) for the first label."""
+    first = 1 / (1 + torch.exp(-2 * image[0, 0]))
+    return torch.stack([first, 1 - first])
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    shape=st.lists(st.integers(2, 20), min_size=2, max_size=3).map(tuple),
+    window=st.one_of(st.none(), st.lists(st.integers(3, 12), min_size=3, max_size=3)),
+    overlap=st.sampled_from([0.0, 0.25, 0.5]),
+    divisor=st.sampled_from([1, 4]),
+)
+def test_every_voxel_gets_its_own_answer_through_any_window(
+    shape: tuple[int, ...], window: list[int] | None, overlap: float, divisor: int
+) -> None:
+    image, network = image_of(shape), Mirror(divisor)
+    how = Prediction(window=tuple(window[: len(shape)]) if window else None, overlap=overlap)
+    found = voxel_probabilities(network, image, how, divisor=divisor)
+    assert found.shape == (2, *shape)
+    assert found.dtype == torch.float32
+    assert torch.allclose(found, wanted(image), atol=1e-5)
+    assert torch.allclose(found.sum(0), torch.ones(shape), atol=1e-5)
+
+
+def test_a_window_is_rounded_up_to_what_the_network_can_take() -> None:
+    network = Mirror(divisor=8)
+    voxel_probabilities(network, image_of((20, 9)), Prediction(window=(9, 8)), divisor=8)
+    assert set(network.sizes) == {(16, 8)}
+
+
+def test_an_image_smaller_than_the_window_is_seen_once() -> None:
+    network, image = Mirror(), image_of((5, 6, 3))
+    found = voxel_probabilities(network, image, Prediction(window=(8, 8, 8)), divisor=1)
+    assert network.sizes == [(8, 8, 8)]
+    assert torch.allclose(found, wanted(image), atol=1e-6)
+
+
+def test_an_image_larger_than_the_window_is_seen_in_parts_that_overlap() -> None:
+    network = Mirror()
+    voxel_probabilities(network, image_of((16, 8)), Prediction(window=(8, 8), overlap=0.5), divisor=1)
+    assert network.sizes == [(8, 8)] * 3
+    network = Mirror()
+    voxel_probabilities(network, image_of((16, 8)), Prediction(window=(8, 8), overlap=0.0), divisor=1)
+    assert network.sizes == [(8, 8)] * 2
+
+
+class Middling(nn.Module):
+    """Its first logit is 1 in the first half of a window and 0 in the second."""
+
+    def forward(self, image: Any) -> Any:
+        half = image.shape[2] // 2
+        logits = torch.zeros(1, 2, *image.shape[2:])
+        logits[:, 0, :half] = 1.0
+        return logits
+
+
+def test_where_windows_differ_the_one_that_has_the_voxel_in_its_middle_counts_more() -> None:
+    found = voxel_probabilities(Middling(), image_of((12, 8)), Prediction(window=(8, 8), overlap=0.5), divisor=1)
+    one = float(torch.tensor([1.0, 0.0]).softmax(0)[0])
+    line = found[0, :, 0].tolist()  # windows start at 0 and 4; voxels 4 to 7 lie in both
+    assert line[:4] == pytest.approx([one] * 4)
+    assert line[8:] == pytest.approx([0.5] * 4)
+    # Voxel 4 is in the middle of the first window, voxel 7 in that of the second.
+    assert 0.5 < line[4] < line[5] < line[6] < line[7] < one
+
+
+def test_padding_is_the_edges_value_at_the_far_ends() -> None:
+    image = torch.arange(6.0).reshape(1, 1, 2, 3)
+    padded = padded_to(image, 4)
+    assert padded[0, 0].tolist() == [[0, 1, 2, 2], [3, 4, 5, 5], [3, 4, 5, 5], [3, 4, 5, 5]]
+    assert padded_to(image, 1) is image
+
+
+def test_padding_to_the_divisor_is_undone() -> None:
+    network, image = Mirror(divisor=8), image_of((9, 16, 3))
+    found = voxel_probabilities(network, image, Prediction(), divisor=8)
+    assert network.sizes == [(16, 16, 8)]
+    assert torch.allclose(found, wanted(image), atol=1e-6)
+
+
+def test_bf16_is_close_to_fp32_and_gives_fp32_values() -> None:
+    torch.manual_seed(0)
+    layer, image = nn.Conv2d(1, 3, 3, padding=1).eval(), image_of((16, 16))
+    how = [Prediction(window=window, precision=kind) for window in (None, (8, 8)) for kind in ("fp32", "bf16")]
+    results = [voxel_probabilities(layer, image, settings_, divisor=1) for settings_ in how]
+    for exact, rough in (results[:2], results[2:]):
+        assert rough.dtype == torch.float32
+        assert not torch.equal(exact, rough)
+        assert torch.allclose(exact, rough, atol=0.02)
+        assert torch.allclose(rough.sum(0), torch.ones(16, 16), atol=1e-5)
+
+
+def test_the_classes_probabilities_are_the_softmax_of_the_logits_in_64_bits() -> None:
+    class Three(nn.Module):
+        def forward(self, image: Any) -> Any:
+            return torch.tensor([[0.0, 1.0, 2.0]]) + 0 * image.sum()
+
+    found = class_probabilities(Three(), image_of((4, 4)), Prediction())
+    powers = np.exp([0.0, 1.0, 2.0])
+    assert found.dtype == np.float64
+    assert found.tolist() == pytest.approx((powers / powers.sum()).tolist(), abs=1e-12)
+    assert found.sum() == pytest.approx(1.0, abs=1e-12)
+
+
+@pytest.mark.parametrize(("dimensions", "shape"), [(3, (2, 4, 5, 6)), (2, (3, 4, 5, 1))])
+def test_voxels_become_a_tensor_and_come_back(dimensions: int, shape: tuple[int, ...]) -> None:
+    voxels = np.arange(np.prod(shape), dtype=np.int16).reshape(shape)
+    voxels.flags.writeable = False
+    tensor = to_tensor(voxels, dimensions=dimensions, device="cpu")
+    assert tensor.shape == (1, *shape[: dimensions + 1])
+    assert tensor.dtype == torch.float32
+    layout = torch.channels_last if dimensions == 2 else torch.channels_last_3d
+    assert tensor.is_contiguous(memory_format=layout)
+    back = from_tensor(tensor[0], dimensions=dimensions)
+    assert back.dtype == np.float32
+    assert back.flags.c_contiguous
+    assert np.array_equal(back, voxels)
+
+
+def test_a_tensor_is_a_copy_of_the_voxels() -> None:
+    voxels = np.ones((1, 2, 2, 2), np.float32)
+    to_tensor(voxels, dimensions=3, device="cpu").zero_()
+    assert voxels.all()
+
+
+def test_a_tensor_with_gradients_comes_back_as_values() -> None:
+    values = torch.ones(1, 2, 2, 2, requires_grad=True, dtype=torch.float64)
+    assert from_tensor(values, dimensions=3).tolist() == np.ones((1, 2, 2, 2)).tolist()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"window": (0, 8, 8)},
+        {"overlap": 1.0},
+        {"overlap": -0.1},
+        {"overlap": float("nan")},
+        {"precision": "fp16"},
+        {"review_margin": 1.5},
+        {"windows": (8, 8, 8)},
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Prediction(**fields)
