@@ -2,8 +2,9 @@
 
     python benchmarks/orientation.py PIPELINE DATA
 
-PIPELINE is the folder that a training left. Every held-out case of the pipeline's own split is shown as it is and turned in three ways. Counted is in how many of
-the comparisons the network agrees better with the image as it is, and by how much at the least.
+PIPELINE is the folder that a training left. Every held-out case of its split is shown as it is and turned in three
+ways. Counted is in how many of the comparisons the network agrees better with the image as it is, and by how much at
+the least.
 """
 
 from __future__ import annotations

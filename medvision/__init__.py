@@ -28,17 +28,17 @@ __version__ = "0.1.0"
 
 # Where each public name lives. They are imported when first asked for, so that `import medvision` costs nothing.
 _HOMES = {
-    "Case": "medvision.study",
-    "Geometry": "medvision.geometry",
-    "Labels": "medvision.volume",
-    "MedvisionError": "medvision.errors",
-    "Pipeline": "medvision.workflows.pipeline",
-    "Volume": "medvision.volume",
-    "demo": "medvision.workflows.demo",
-    "doctor": "medvision.workflows.doctor",
-    "load": "medvision.io",
-    "scan": "medvision.io",
-    "train": "medvision.workflows.train",
+    "Case": "medvision.study:Case",
+    "Geometry": "medvision.geometry:Geometry",
+    "Labels": "medvision.volume:Labels",
+    "MedvisionError": "medvision.errors:MedvisionError",
+    "Pipeline": "medvision.workflows.pipeline:Pipeline",
+    "Volume": "medvision.volume:Volume",
+    "demo": "medvision.workflows.demo:demo",
+    "doctor": "medvision.workflows.doctor:doctor",
+    "load": "medvision.io:load",
+    "scan": "medvision.io:scan",
+    "train": "medvision.workflows.pipeline:train_by_name",
 }
 
 __all__ = ["__version__", *_HOMES]
@@ -47,7 +47,8 @@ __all__ = ["__version__", *_HOMES]
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'medvision' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    module, member = _HOMES[name].split(":")
+    return getattr(import_module(module), member)
 
 
 def __dir__() -> list[str]:

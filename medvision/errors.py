@@ -95,6 +95,8 @@ REASONS: dict[str, Reason] = {
         "The field of view is not one that the pipeline accepts.", "Crop or choose another pipeline."
     ),
     "channels-differ": Reason("The number of channels is not the pipeline's.", "Give the channels the card names."),
+    "side-mirrored": Reason("The case was mirrored for the network, and its result back.", "Nothing to do."),
+    "label-at-edge": Reason("A label reaches the edge of the image.", "Its volume may be cut off: look at the page."),
     "side-detected": Reason("The side was not stated; it has been detected.", "State it: column `side` of a manifest."),
     "side-uncertain": Reason("Left or right could not be told.", "State it: column `side` of a manifest."),
     "orientation-doubted": Reason(

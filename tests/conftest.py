@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,9 @@ from medvision.resampling import resample
 from medvision.workflows.train import train
 
 _SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
+
+# Tiny networks are slower on two threads than on one, and much slower beside another load. torch is not imported yet.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 SPHERES_TOML = """
 name = "spheres"

@@ -40,6 +40,6 @@ def test_the_demo_finds_two_plausible_hippocampi_and_says_that_this_is_a_templat
         assert front[1] > back[1] + 10
         assert np.sign(front[0]) == np.sign(CENTRES_MM[side][0])
         assert "template" in (folder / "report.html").read_text(encoding="utf-8")
-    assert all(4.0 < volume < 6.5 for volume in volumes.values())
+    assert all(3.2 < volume < 6.0 for volume in volumes.values())  # a template larger than most heads
     assert abs(volumes["left"] - volumes["right"]) < 0.6
     assert "template" in (tmp_path / "index.html").read_text(encoding="utf-8")

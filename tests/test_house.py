@@ -23,7 +23,8 @@ def sources() -> list[Path]:
 def test_a_file_is_short_and_uses_nothing_that_runs_code_from_data(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert text.count("\n") <= 400
-    runs_code = r"torch\.load|jit\.load|\bpickle\b|joblib|allow_pickle=True|yaml\.load|shell=True|extractall|(?<![.\w])(eval|exec)\("
+    runs_code = r"torch\.load|jit\.load|\bpickle\b|joblib|allow_pickle=True|yaml\.load|shell=True|extractall"
+    runs_code += r"|(?<![.\w])(eval|exec)\("
     code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith(("#", '"')))
     assert not re.findall(runs_code, code)
     assert not re.search(r"^\s*(assert |print\(|sys\.exit)", text, re.MULTILINE)

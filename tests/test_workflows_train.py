@@ -72,7 +72,7 @@ def stripes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     (folder / "settings").mkdir()
     (folder / "settings" / "pipeline.toml").write_text(STRIPES_TOML, encoding="utf-8")
     data = write_stripes(folder / "stripes.npz")
-    mv.train(PipelineFolder.open(folder / "settings"), [data], folder / "trained")
+    mv.train(folder / "settings", data, folder / "trained")
     return data, folder / "trained"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +11,7 @@ from medvision.errors import Finding
 from medvision.frameworks import versions
 from medvision.measure import measure
 from medvision.pipeline import PipelineFolder
-from medvision.results import Classification, Manifest, Record, Saliency, Segmentation
+from medvision.results import Classification, Manifest, Measurement, Record, Saliency, Segmentation
 from medvision.study import Case
 from medvision.volume import Volume
 from medvision.workflows.classify import classify
@@ -69,13 +70,10 @@ def analyse(case: Case, pipeline: PipelineFolder, network: Any, *, input_sha256:
         segmented = segment(volume, case, settings, network)
         labels = segmented.segmentation.labels
         measurements = measure(labels, volume)
-        missing = [entry.name for entry in measurements if not entry.voxels]
-        if missing:
-            noticed.append(Finding("nothing-found", "warning", f"the network found no {' and no '.join(missing)}"))
         return Analysis(
             replace(
                 record,
-                findings=(*noticed, *segmented.findings),
+                findings=(*noticed, *segmented.findings, *_noticed_of(measurements)),
                 measurements=measurements,
                 confidence=dict(segmented.segmentation.confidence),
                 checks=segmented.checks,
@@ -97,6 +95,18 @@ def analyse(case: Case, pipeline: PipelineFolder, network: Any, *, input_sha256:
         classified.classification,
         classified.saliency,
     )
+
+
+def _noticed_of(measurements: Sequence[Measurement]) -> list[Finding]:
+    """Return what the measurements themselves say against a result."""
+    findings = []
+    missing = [entry.name for entry in measurements if not entry.voxels]
+    if missing:
+        findings.append(Finding("nothing-found", "warning", f"the network found no {' and no '.join(missing)}"))
+    cut = [entry.name for entry in measurements if entry.touches_edge]
+    if cut:
+        findings.append(Finding("label-at-edge", "note", f"{' and '.join(cut)} may be cut off"))
+    return findings
 
 
 def _manifest(case: Case, pipeline: PipelineFolder, input_sha256: str, device: str) -> Manifest:

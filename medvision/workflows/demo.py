@@ -31,7 +31,7 @@ NOTICE = (
 
 
 def demo(
-    out: Path, *, device: str = "auto", command: str = "medvision demo", progress: Progress = silent
+    out: str | Path, *, device: str = "auto", command: str = "medvision demo", progress: Progress = silent
 ) -> BatchResult:
     """Cut both hippocampi from the MNI152 template, run ``mr-hippocampus`` on them, and write the report to `out`.
 
@@ -44,7 +44,7 @@ def demo(
         The extra ``[demo]`` is not installed.
     """
     template = _template()
-    folder = out / "input"
+    folder = Path(out) / "input"
     rows = []
     for side, centre in CENTRES_MM.items():
         name = f"mni152_{side}_hippocampus.nii.gz"
@@ -56,7 +56,9 @@ def demo(
     writer.writerows(rows)
     write_text(folder / "cases.csv", table.getvalue())
     pipeline = PipelineFolder.open("mr-hippocampus")
-    return run(pipeline, [folder / "cases.csv"], out, device=device, command=command, notice=NOTICE, progress=progress)
+    return run(
+        pipeline, [folder / "cases.csv"], Path(out), device=device, command=command, notice=NOTICE, progress=progress
+    )
 
 
 def cut_around(volume: Volume, centre_mm: tuple[float, float, float]) -> Volume:

@@ -85,6 +85,19 @@ class Pipeline:
         return report(Path(out), self.folder, progress=progress)
 
 
+def train_by_name(
+    pipeline: str | Path, data: Paths, out: str | Path, *, device: str = "auto", progress: Progress = silent
+) -> TrainingResult:
+    """Train a pipeline given by name or folder; the public ``medvision.train``.
+
+    Examples
+    --------
+    >>> import medvision as mv
+    >>> mv.train("cxr-pneumonia", "pictures.npz", "mine")  # doctest: +SKIP
+    """
+    return Pipeline.open(pipeline).train(data, out, device=device, progress=progress)
+
+
 def as_paths(paths: Paths) -> list[Path]:
     """Return one path, or several, as a list."""
     return [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]

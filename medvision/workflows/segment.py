@@ -130,6 +130,8 @@ def _choose(tried: Mapping[str, _Tried], stated: str | None, settings: Settings)
         else:
             message = f"the side is not stated; it looks like a {sides[chosen.turn]} one ({figures})"
             findings.append(Finding("side-detected", "note", message))
+    elif stated == MIRRORED:
+        findings.append(Finding("side-mirrored", "note", f"stated as {_opposite(settings.contract.side)}: mirrored"))
     best = max(tried.values(), key=lambda entry: entry.agreement)
     if best.agreement - chosen.agreement >= settings.contract.orientation_margin:
         message = (
