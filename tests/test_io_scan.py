@@ -441,3 +441,13 @@ def test_every_dicom_object_ends_as_a_case_rejected_or_skipped(shared_data: Path
     loaded = load(root)
     assert {"hippocampus_crop_1", "hippocampus_crop_2"} <= set(loaded.volumes)
     assert len(loaded.volumes) + len(loaded.rejected) == len(found.cases) + len(found.rejected)
+
+
+def test_a_list_of_cases_inside_a_folder_is_not_used_and_that_is_said(tmp_path: Path) -> None:
+    write_nifti(tmp_path / "a.nii", CUBE)
+    (tmp_path / "cases.csv").write_text("image,side\na.nii,right\n")
+    found = scan([tmp_path])
+    assert [case.side for case in found.cases] == [None]
+    assert [finding.cure for finding in found.skipped] == [
+        "To use what it states (sides, labels), name it as the input."
+    ]
