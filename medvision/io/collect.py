@@ -9,8 +9,8 @@ from pathlib import Path
 from medvision.errors import Finding, InputError, MedvisionError, UsageError
 from medvision.io.datasets import DATASET_FILE, cases_in_dataset, is_dataset
 from medvision.io.dicom_scan import Placed, find_series
-from medvision.io.kinds import case_id, kind_of, stem_of
-from medvision.io.manifest import SUFFIXES, cases_in_manifest
+from medvision.io.kinds import LIST_SUFFIXES, case_id, kind_of, stem_of
+from medvision.io.manifest import cases_in_manifest
 from medvision.io.npz import cases_in_npz
 from medvision.io.walk import walk
 from medvision.study import Case, Collection, Source, SourceKind
@@ -60,7 +60,7 @@ def _gathered(path: Path) -> _Gathered:
             raise InputError("not-found", "there is no such file or folder", path=path)
         if path.is_dir():
             return _Gathered(cases_in_dataset(path / DATASET_FILE)) if _holds_dataset(path) else _below(path)
-        if path.suffix.lower() in SUFFIXES:
+        if path.suffix.lower() in LIST_SUFFIXES:
             return _Gathered(cases_in_manifest(path))
         if path.suffix.lower() == ".json":
             return _Gathered(cases_in_dataset(path))

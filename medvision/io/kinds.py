@@ -9,6 +9,9 @@ from medvision.errors import InputError
 from medvision.io.located import located
 from medvision.study import SourceKind, safe_id
 
+LIST_SUFFIXES = (".csv", ".tsv", ".jsonl")
+"""What the name of a list of cases ends in."""
+
 _CLAIMS: dict[str, SourceKind] = {
     ".nii.gz": "nifti",
     ".nii": "nifti",

@@ -13,7 +13,6 @@ from medvision.io.located import located
 from medvision.io.sources import source_of
 from medvision.study import Case, Collection, Source
 
-SUFFIXES = (".csv", ".tsv", ".jsonl")
 _OWN = ("image", "id", "label", "patient", "split", "modality")
 _SPLITS = ("train", "val", "test")
 

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from medvision.errors import Finding, MedvisionError
-from medvision.io.kinds import claimed_kind, kind_of
-from medvision.io.manifest import SUFFIXES
+from medvision.io.kinds import LIST_SUFFIXES, claimed_kind, kind_of
 from medvision.study import SourceKind
 
 _Place = Literal["folder", "file", "apart"]
@@ -125,7 +124,7 @@ def _examined(file: Path) -> SourceKind | Finding:
         kind = kind_of(file)
     except MedvisionError as error:
         return error.finding
-    if kind is None and file.suffix.lower() in SUFFIXES:
+    if kind is None and file.suffix.lower() in LIST_SUFFIXES:
         words = "perhaps a list of cases: it was not used"
         return Finding("not-read", "note", words, file, "To use what it states (sides, labels), name it as the input.")
     return kind if kind is not None else Finding("not-read", "note", "not an image", file)
