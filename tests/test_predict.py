@@ -101,7 +101,7 @@ class Middling(nn.Module):
 def test_where_windows_differ_the_one_that_has_the_voxel_in_its_middle_counts_more() -> None:
     found = voxel_probabilities(Middling(), image_of((12, 8)), Prediction(window=(8, 8), overlap=0.5), divisor=1)
     one = float(torch.tensor([1.0, 0.0]).softmax(0)[0])
-    line = found[0, :, 0].tolist()  # windows start at 0 and 4; voxels 4 to 7 lie in both
+    line = found[0, :, 4].tolist()  # windows start at 0 and 4; voxels 4 to 7 lie in both
     assert line[:4] == pytest.approx([one] * 4)
     assert line[8:] == pytest.approx([0.5] * 4)
     # Voxel 4 is in the middle of the first window, voxel 7 in that of the second.
