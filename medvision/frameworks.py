@@ -7,7 +7,7 @@ import importlib
 import importlib.metadata
 import platform
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -70,6 +70,40 @@ def autocast(device: str, precision: Precision) -> Iterator[None]:
 
     with torch.autocast(device, dtype=torch.bfloat16, enabled=precision == "bf16"):
         yield
+
+
+@contextlib.contextmanager
+def small_convolutions_in_fp32(network: Any) -> Iterator[None]:
+    """Within the block, let a convolution whose input has a side shorter than its kernel compute in fp32.
+
+    In bf16 on a CPU, part of such a convolution's weight gradient is memory that nothing has written: values up to
+    1e38, NaN at times, other ones in every run (PyTorch 2.13 with oneDNN on AVX-512 BF16, any memory format). Clipped
+    by their norm, these gradients would spoil a training without a word.
+    """
+    from torch import nn
+
+    parts = [part for part in network.modules() if isinstance(part, nn.Conv2d | nn.Conv3d)]
+    for part in parts:
+        part.forward = _careful(part)
+    try:
+        yield
+    finally:
+        for part in parts:
+            del part.forward
+
+
+def _careful(convolution: Any) -> Callable[[Any], Any]:
+    import torch
+
+    plain = convolution.forward
+
+    def forward(image: Any) -> Any:
+        if all(side >= kernel for side, kernel in zip(image.shape[2:], convolution.kernel_size, strict=True)):
+            return plain(image)
+        with torch.autocast(image.device.type, enabled=False):
+            return plain(image.float())
+
+    return forward
 
 
 def state_of(network: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import platform
 import subprocess
 import sys
@@ -152,6 +153,43 @@ def test_autocast_computes_in_the_precision_asked_for_and_only_in_its_block(prec
     with frameworks.autocast("cpu", precision):
         assert layer(value).dtype == kind
     assert layer(value).dtype == torch.float32
+
+
+def gradient(convolution: Any, image: Any, away: Any) -> Any:
+    convolution.zero_grad()
+    with frameworks.autocast("cpu", "bf16"):
+        found = convolution(image)
+    found.backward(away.to(found.dtype))
+    return convolution.weight.grad.double()
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("size", [(2, 2, 2), (2, 3, 3), (5, 5, 1), (4, 4, 4)])
+def test_gradients_of_small_inputs_are_right_in_bf16_training(size: tuple[int, int, int], stride: int) -> None:
+    """Without the block most of these differ by any amount, up to NaN, on processors with AVX-512 BF16."""
+    draws = torch.Generator().manual_seed(0)
+    convolution = torch.nn.Conv3d(8, 8, 3, stride, padding=1).to(memory_format=torch.channels_last_3d)
+    image = torch.randn(2, 8, *size, generator=draws).contiguous(memory_format=torch.channels_last_3d)
+    exact = copy.deepcopy(convolution).double()
+    result = exact(image.double())
+    away = torch.randn(result.shape, generator=draws)
+    result.backward(away.double())
+    with frameworks.small_convolutions_in_fp32(convolution):
+        for _ in range(5):
+            found = gradient(convolution, image, away)
+            assert torch.allclose(found, exact.weight.grad, atol=0.05 * float(exact.weight.grad.abs().max()))
+
+
+def test_only_small_inputs_are_computed_in_fp32_and_the_network_is_left_as_found() -> None:
+    network = torch.nn.Sequential(torch.nn.Conv2d(1, 1, 3, padding=1))
+    before = dict(vars(network[0]))
+    with frameworks.small_convolutions_in_fp32(network), frameworks.autocast("cpu", "bf16"):
+        kinds = [network(torch.zeros(1, 1, *size)).dtype for size in ((3, 3), (3, 2), (2, 9))]
+    assert kinds == [torch.bfloat16, torch.float32, torch.float32]
+    assert vars(network[0]) == before
+    with pytest.raises(RuntimeError), frameworks.small_convolutions_in_fp32(network):
+        network(torch.zeros(1, 7, 3, 3))
+    assert vars(network[0]) == before
 
 
 class Tied(torch.nn.Module):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from medvision.errors import PipelineError
-from medvision.frameworks import Precision, autocast, monai_module, state_of
+from medvision.frameworks import Precision, autocast, monai_module, small_convolutions_in_fp32, state_of
 from medvision.progress import Progress, silent
 from medvision.training import checkpoint
 from medvision.training.augment import apply, draw
@@ -84,7 +84,7 @@ def fit(
     if (folder / "last.safetensors").is_file():
         state = checkpoint.load(folder / "last.safetensors", network, kept, optimiser)
 
-    with torch.random.fork_rng(enabled=True):
+    with torch.random.fork_rng(enabled=True), small_convolutions_in_fp32(network):
         while state.epoch < settings.epochs:
             network.train()
             total = 0.0
