@@ -21,6 +21,7 @@ from medvision.study import Case, Source
 
 State = Literal["done", "refused", "failed", "skipped"]
 
+_VERSION = 1  # of the tables below; raised with every change of them
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS runs (
     id INTEGER PRIMARY KEY, started TEXT NOT NULL, command TEXT NOT NULL, versions TEXT NOT NULL, seconds REAL);
@@ -52,7 +53,7 @@ class Entry:
     verdict
         ``"accept"`` or ``"review"`` of a case that is done.
     problem
-        Why it is not done.
+        Why it is not done; it is read back with `source` as its path.
     files
         The SHA-256 of each file written, by its path within the output folder.
     seconds, peak_memory_mb
@@ -82,7 +83,7 @@ class Ledger:
     BusyError
         Another process holds the folder.
     OutputError
-        The folder cannot be written, or holds a ledger that is damaged.
+        The folder cannot be written, or holds a ledger that is damaged or of another version.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -91,13 +92,14 @@ class Ledger:
     def __enter__(self) -> Self:
         self._held = holding(self.folder)
         self._held.__enter__()
-        try:
-            self._database = sqlite3.connect(self.folder / "ledger.sqlite")
-            self._database.execute("PRAGMA synchronous = FULL")
-            self._database.executescript(_SCHEMA)
-        except sqlite3.Error as error:
-            self._held.__exit__(None, None, None)
-            raise OutputError("output-unwritable", f"the ledger cannot be used: {error}", path=self.folder) from error
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._held.__exit__, None, None, None)
+            with self._usable():
+                self._database = sqlite3.connect(self.folder / "ledger.sqlite")
+                undo.callback(self._database.close)
+                _prepare(self._database)
+                self.entries()
+            undo.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -108,13 +110,13 @@ class Ledger:
     def run(self, command: str, versions: Mapping[str, str]) -> Iterator[None]:
         """Enter a run: when it started, its command line and the versions; when the block ends, how long it took."""
         started = time.monotonic()
-        with self._database as database:
+        with self._writing() as database:
             cursor = database.execute(
                 "INSERT INTO runs (started, command, versions) VALUES (?, ?, ?)",
                 (_now(), command, json.dumps(versions)),
             )
         yield
-        with self._database as database:
+        with self._writing() as database:
             database.execute("UPDATE runs SET seconds = ? WHERE id = ?", (time.monotonic() - started, cursor.lastrowid))
 
     def is_done(self, case: Case, input_sha256: str, pipeline_sha256: str) -> bool:
@@ -133,13 +135,13 @@ class Ledger:
             *((problem.code, problem.message, problem.cure) if problem else (None, None, None)),
             *(json.dumps(dict(entry.files or {})), _now(), entry.seconds, entry.peak_memory_mb),
         )
-        with self._database as database:
+        with self._writing() as database:
             database.execute(f"INSERT OR REPLACE INTO cases VALUES ({', '.join('?' * len(values))})", values)  # noqa: S608
 
     def forget_problems(self, inputs: Sequence[Path]) -> None:
         """Take out what was refused, failed or skipped within `inputs`: they are looked at anew."""
         named = {path.resolve() for path in inputs}
-        with self._database as database:
+        with self._writing() as database:
             for entry in self.entries().values():
                 place = entry.source.resolve()
                 if entry.state != "done" and not named.isdisjoint({place, *place.parents}):
@@ -151,9 +153,14 @@ class Ledger:
             self.remove([self.folder / name for name in entry.files or {}])
 
     def remove(self, paths: Iterable[Path]) -> None:
-        """Remove files within the output folder."""
+        """Remove files within the output folder; a path that leads out of it is an OutputError, whoever wrote it."""
         for path in paths:
-            path.unlink(missing_ok=True)
+            if not path.resolve().is_relative_to(self.folder.resolve()):
+                raise OutputError("output-unwritable", "the ledger names a file outside its folder", path=self.folder)
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise OutputError("output-unwritable", f"cannot be removed: {error.strerror}", path=path) from error
 
     def entries(self, id_: str | None = None) -> dict[str, Entry]:
         """Return all lines by id, in the order of ids; or only the one of `id_`."""
@@ -171,6 +178,20 @@ class Ledger:
     def _holds(self, files: Mapping[str, str]) -> bool:
         paths = {name: self.folder / name for name in files}
         return bool(files) and all(path.is_file() and sha256_of(path) == files[name] for name, path in paths.items())
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """Enter a transaction, which is whole or not at all."""
+        with self._usable(), self._database as database:
+            yield database
+
+    @contextlib.contextmanager
+    def _usable(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, ValueError, LookupError, TypeError) as error:
+            message = f"the ledger cannot be used: {error}"
+            raise OutputError("output-unwritable", message, path=self.folder / "ledger.sqlite") from error
 
 
 @contextlib.contextmanager
@@ -197,8 +218,7 @@ def holding(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise OutputError("output-unwritable", f"cannot write here: {error.strerror}", path=folder) from error
     try:
-        for part in folder.rglob(".*.part*"):
-            part.unlink(missing_ok=True)
+        _remove_parts(folder)
         yield
     finally:
         lock.release()
@@ -211,6 +231,21 @@ def peak_memory_mb() -> float | None:
     except ImportError:
         return None
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _remove_parts(folder: Path) -> None:
+    """Remove what :func:`medvision.files.replacing` left in a process that was killed, and nothing of the user's."""
+    for part in folder.rglob(".????????.part*"):
+        if f"{part.name}.".startswith(".part.", 9) and part.is_file():
+            part.unlink(missing_ok=True)
+
+
+def _prepare(database: sqlite3.Connection) -> None:
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    if version not in (0, _VERSION):  # 0: a new file
+        raise ValueError(f"it has version {version}, and {_VERSION} is read")
+    database.execute("PRAGMA synchronous = FULL")
+    database.executescript(f"{_SCHEMA} PRAGMA user_version = {_VERSION};")
 
 
 def _entry(row: Sequence[object]) -> Entry:
