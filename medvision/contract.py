@@ -12,7 +12,7 @@ from medvision.study import Case
 from medvision.volume import Volume
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+@dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
 class Contract:
     """What a pipeline was made for: its ``[contract]`` table.
 
@@ -50,6 +50,11 @@ class Contract:
     spacing_mm: tuple[float, float] | None = None
     extent_mm: tuple[float, float] | None = None
 
+    def __post_init__(self) -> None:
+        for name, limits in (("spacing_mm", self.spacing_mm), ("extent_mm", self.extent_mm)):
+            if limits is not None and not 0 < limits[0] <= limits[1]:
+                raise ValueError(f"{name} is the least and the greatest, above 0, got {list(limits)}")
+
     def check(self, volume: Volume, case: Case) -> tuple[Finding, ...]:
         """Return how the case differs from what the pipeline was made for.
 
@@ -79,8 +84,10 @@ class Contract:
         elif self.spacing_mm or self.extent_mm:
             message = "the file states no physical size, so spacing and field of view cannot be checked"
             found.append(Finding("spacing-outside", "warning", message))
-        if volume.voxels.min() == volume.voxels.max():
-            found.append(Finding("constant-image", "warning", "all voxels of the image have the same value"))
+        for name, voxels in zip(self.channels, volume.voxels, strict=True):
+            if voxels.min() == voxels.max():
+                message = f"all voxels of the channel {name!r} have the same value"
+                found.append(Finding("constant-image", "warning", message))
         return [finding for finding in found if finding is not None]
 
     def _modality(self, stated: str | None) -> Finding | None:
@@ -92,7 +99,8 @@ class Contract:
 
 
 def _outside(code: str, what: str, values: tuple[float, ...], limits: tuple[float, float] | None) -> Finding | None:
-    if limits is None or all(limits[0] <= value <= limits[1] for value in values):
+    rounding = 1e-5  # headers hold spacings in 32 bits
+    if limits is None or all(limits[0] * (1 - rounding) <= value <= limits[1] * (1 + rounding) for value in values):
         return None
     given = " x ".join(f"{value:.4g}" for value in values)
     return Finding(code, "warning", f"the {what} is {given} mm; {limits[0]:.4g} to {limits[1]:.4g} mm is known")

@@ -106,7 +106,7 @@ class Classification:
 
     def __post_init__(self) -> None:
         values = list(self.probabilities.values())
-        if not values or min(values) < 0 or abs(sum(values) - 1) > 1e-3:
+        if not values or not min(values) >= 0 or not abs(sum(values) - 1) <= 1e-3:  # so worded, NaN is refused too
             raise InputError("not-finite", f"probabilities lie in 0 to 1 and sum to 1, got {values}")
 
     @property
@@ -229,8 +229,8 @@ class Record:
 
     @property
     def verdict(self) -> Verdict:
-        """``"review"`` where a finding is a warning, else ``"accept"``."""
-        return "review" if any(finding.grade == "warning" for finding in self.findings) else "accept"
+        """``"accept"`` where nothing was found but notes, else ``"review"``."""
+        return "accept" if all(finding.grade == "note" for finding in self.findings) else "review"
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as JSON values."""
@@ -260,10 +260,17 @@ class Record:
         Raises
         ------
         InputError
-            The content is no record of this version.
+            The content is no record of this version, or is damaged.
         """
-        if content.get("schema") != "medvision.record/1":
-            raise InputError("bad-header", f"not a medvision record: schema {content.get('schema')!r}", path=path)
+        if not isinstance(content, Mapping) or content.get("schema") != "medvision.record/1":
+            raise InputError("bad-header", "this is no record of the schema medvision.record/1", path=path)
+        try:
+            return cls._read(content)
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError("bad-header", "the record is damaged", path=path) from error
+
+    @classmethod
+    def _read(cls, content: Mapping[str, Any]) -> Record:
         grid = content["geometry"]
         i, j, k = grid["shape"]
         return cls(
