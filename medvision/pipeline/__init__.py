@@ -1,0 +1,16 @@
+"""Opens a pipeline: one folder that holds everything needed to run it again elsewhere.
+
+``pipeline.toml`` holds the settings, ``weights.safetensors`` the weights, ``weights.json`` what these are, and
+``card.md`` what a person must know. The TOML is data: nothing in it is ever executed.
+"""
+
+from medvision.pipeline.folder import PipelineFolder as PipelineFolder
+from medvision.pipeline.folder import builtin_folder as builtin_folder
+from medvision.pipeline.folder import builtin_names as builtin_names
+from medvision.pipeline.folder import copy as copy
+from medvision.pipeline.folder import find as find
+from medvision.pipeline.reading import read_settings as read_settings
+from medvision.pipeline.reading import schema as schema
+from medvision.pipeline.settings import Card as Card
+from medvision.pipeline.settings import Settings as Settings
+from medvision.pipeline.settings import input_spacing_mm as input_spacing_mm

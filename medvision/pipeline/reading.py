@@ -1,0 +1,103 @@
+"""Reads a ``pipeline.toml``: what is wrong is named with its place and with what it may say."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from medvision.errors import PipelineError
+from medvision.pipeline.settings import Settings
+
+
+def read_settings(path: Path) -> Settings:
+    """Read and check a ``pipeline.toml``; numbers in quotes and the like are refused, not converted.
+
+    Raises
+    ------
+    PipelineError
+        It cannot be read, is no TOML, or says what is not allowed; every place is named, with what it may say.
+    """
+    try:
+        content = json.dumps(tomllib.loads(path.read_text(encoding="utf-8-sig")), default=str)
+    except UnicodeDecodeError as error:
+        raise PipelineError("pipeline-invalid", f"this is no UTF-8, at byte {error.start}", path=path) from error
+    except OSError as error:
+        raise PipelineError("pipeline-invalid", f"the file cannot be read: {error.strerror}", path=path) from error
+    except tomllib.TOMLDecodeError as error:
+        raise PipelineError("pipeline-invalid", f"this is no TOML: {error}", path=path) from error
+    except RecursionError:
+        raise PipelineError("pipeline-invalid", "this is nested too deeply", path=path) from None
+    try:
+        return TypeAdapter(Settings).validate_json(content, strict=True)
+    except ValidationError as error:
+        places = "; ".join(_explained(problem) for problem in error.errors(include_url=False))
+        raise PipelineError("pipeline-invalid", places, path=path) from error
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON schema of ``pipeline.toml``, for editors."""
+    content = TypeAdapter(Settings).json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **content, "title": "medvision pipeline.toml"}
+
+
+def _explained(problem: Any) -> str:
+    """Return one problem as place, what is wrong, and what is allowed."""
+    parts = (part + 1 if isinstance(part, int) else part for part in problem["loc"])  # people count from 1
+    place = ".".join(map(str, parts))
+    kind = problem["type"]
+    if kind == "value_error":  # one of ours: at the top, the message itself names the place
+        return f"{place}: {problem['ctx']['error']}" if place else str(problem["ctx"]["error"])
+    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
+        allowed = _allowed_keys(problem["loc"][:-1])
+        close = difflib.get_close_matches(str(problem["loc"][-1]), allowed, n=1)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        return f"{place}: there is no such key{hint}; there are {', '.join(allowed)}"
+    if kind == "union_tag_invalid":
+        context = problem["ctx"]
+        return f"{place}: nothing is called {context['tag']!r}; there are {context['expected_tags']}"
+    if kind == "union_tag_not_found":
+        return f"{place}: the key 'use' is missing; it names one of {', '.join(_choices(problem['loc']))}"
+    given = problem["input"]
+    shown = f", got {given!r}" if isinstance(given, str | int | float | bool) else ""
+    return f"{place}: {problem['msg']}{shown}"
+
+
+def _allowed_keys(place: Sequence[str | int]) -> list[str]:
+    """Return the keys that the table at `place` may hold, by walking the schema."""
+    return sorted(_at(place).get("properties", {}))
+
+
+def _choices(place: Sequence[str | int]) -> list[str]:
+    """Return the names that the key 'use' of the table at `place` may have."""
+    return list(_at(place)["discriminator"]["mapping"])
+
+
+def _at(place: Sequence[str | int]) -> dict[str, Any]:
+    whole = schema()
+    node: dict[str, Any] = whole
+    for part in place:
+        node = _inside(node, part, whole)
+    return _resolved(node, whole)
+
+
+def _inside(node: dict[str, Any], part: str | int, whole: dict[str, Any]) -> dict[str, Any]:
+    node = _resolved(node, whole)
+    if isinstance(part, int):
+        found = node.get("items", {})
+    elif "discriminator" in node:
+        found = {"$ref": node["discriminator"]["mapping"].get(part, "")}
+    else:
+        found = node.get("properties", {}).get(part, {})
+    return dict(found)
+
+
+def _resolved(node: dict[str, Any], whole: dict[str, Any]) -> dict[str, Any]:
+    while "$ref" in node:
+        node = whole["$defs"].get(node["$ref"].removeprefix("#/$defs/"), {})
+    return node

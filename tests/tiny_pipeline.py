@@ -1,0 +1,48 @@
+"""A small pipeline for tests, and how to write it with changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+TINY = """
+name = "tiny"
+task = "segmentation"
+description = "For tests"
+version = "2.1.0"
+
+[contract]
+shows = "anything"
+side = "left"
+
+[labels]
+1 = "one"
+2 = "two"
+
+[[steps]]
+use = "reorient"
+orientation = "RAS"
+
+[[steps]]
+use = "resample"
+spacing_mm = [1.0, 1.5, 2.0]
+
+[network]
+use = "dynunet"
+channels = [4, 4, 4]
+
+[train]
+epochs = 3
+
+[[explain]]
+use = "seg-hirescam"
+"""
+
+
+def pipeline(folder: Path, *changes: tuple[str, str], text: str = TINY) -> Path:
+    """Write a pipeline whose text is changed as told, and return its file."""
+    for old, new in changes:
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "pipeline.toml").write_text(text, encoding="utf-8")
+    return folder / "pipeline.toml"
