@@ -1,0 +1,116 @@
+"""Figures of a training and of an evaluation, against numbers worked out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from medvision.evaluate import Estimate
+from medvision.workflows.scores import Scored, estimates, scores_csv, sentences
+
+MASKS = [
+    Scored("a", "p1", {"x": 0.5, "y": 1.0}, {"x": 2.0, "y": None}),
+    Scored("b", "p1", {"x": 1.0, "y": None}, {"x": 0.0, "y": None}),
+    Scored("c", "p2", {"x": None, "y": None}, {"x": None, "y": None}),
+    Scored("d", "p3", {"x": 0.0, "y": 0.25}, {"x": 9.0, "y": None}),
+]
+
+
+def classed(case: str, patient: str, truth: str, **probabilities: float) -> Scored:
+    return Scored(case, patient, probabilities=probabilities, truth=truth)
+
+
+TWO = [
+    classed("a", "p1", "ill", well=0.9, ill=0.1),
+    classed("b", "p1", "ill", well=0.2, ill=0.8),
+    classed("c", "p2", "well", well=0.6, ill=0.4),
+    classed("d", "p3", "well", well=0.7, ill=0.3),
+]
+
+
+def test_mean_dice_is_the_mean_over_cases_of_the_mean_over_labels_that_are_defined() -> None:
+    found = estimates(MASKS, seed=None)
+    assert found["mean Dice"].value == pytest.approx((0.75 + 1.0 + 0.125) / 3)
+    assert found["Dice x"].value == pytest.approx((0.5 + 1.0 + 0.0) / 3)
+    assert found["Dice y"].value == pytest.approx((1.0 + 0.25) / 2)
+    assert found["HD95 x (mm)"].value == pytest.approx((2.0 + 0.0 + 9.0) / 3)
+
+
+def test_what_is_defined_in_no_case_is_left_out() -> None:
+    assert list(estimates(MASKS, seed=None)) == ["mean Dice", "Dice x", "Dice y", "HD95 x (mm)"]
+    assert estimates(MASKS[2:3], seed=0) == {}
+
+
+def test_without_a_seed_there_is_no_interval_but_the_number_of_patients() -> None:
+    for name, n in (("mean Dice", 2), ("Dice x", 2), ("Dice y", 2)):
+        found = estimates(MASKS, seed=None)[name]
+        assert (found.low, found.high, found.n) == (None, None, n)
+
+
+def test_with_a_seed_the_interval_is_over_patients_and_the_same_each_time() -> None:
+    scored = [Scored(f"c{n}", f"p{n % 5}", {"x": (n % 5) / 10}) for n in range(50)]
+    found = estimates(scored, seed=3)["Dice x"]
+    assert found == estimates(scored, seed=3)["Dice x"]
+    assert found.n == 5
+    assert found.low is not None
+    assert found.high is not None
+    alone = estimates([Scored(s.case, s.case, s.dice) for s in scored], seed=3)["Dice x"]
+    assert alone.n == 50
+    assert alone.high is not None
+    assert alone.low is not None
+    assert found.high - found.low > 2 * (alone.high - alone.low), "50 cases of 5 patients tell little more than 5"
+
+
+def test_auc_of_two_classes_is_that_of_the_second() -> None:
+    """Of the four pairs of ill and well, ill scores higher in two: 0.8 against 0.4 and 0.3."""
+    found = estimates(TWO, seed=None)
+    assert found["AUC"].value == pytest.approx(0.5)
+    assert found["accuracy"].value == pytest.approx(0.75)
+    assert found["AUC"].n == 3
+
+
+def test_auc_of_more_classes_is_the_mean_of_each_against_the_rest() -> None:
+    scored = [
+        classed("a", "1", "u", u=0.8, v=0.1, w=0.1),
+        classed("b", "2", "v", u=0.5, v=0.3, w=0.2),
+        classed("c", "3", "w", u=0.6, v=0.4, w=0.0),
+    ]
+    # u: 0.8 over 0.5 and 0.6; v: 0.3 over 0.1, under 0.4; w: 0.0 under both
+    assert estimates(scored, seed=None)["AUC"].value == pytest.approx((1 + 0.5 + 0) / 3)
+    assert estimates(scored, seed=None)["accuracy"].value == pytest.approx(1 / 3)
+
+
+def test_auc_of_one_class_alone_is_not_defined() -> None:
+    for seed in (None, 0):
+        found = estimates(TWO[:2], seed=seed)
+        assert found["AUC"].value is None
+        assert found["accuracy"].value == 0.5
+
+
+def test_figures_become_sentences_with_their_interval_and_the_number_of_cases() -> None:
+    figures = {"AUC": Estimate(0.91, 0.85, 0.97, 40), "accuracy": Estimate(None, None, None, 0)}
+    found = sentences(figures, held_out=52)
+    assert found[0].startswith("AUC 0.910 (95 % interval 0.850 to 0.970, n = 40)")
+    assert found[1].startswith("accuracy not defined (n = 0)")
+    assert all("52 held-out cases" in sentence for sentence in found)
+
+
+def test_the_table_of_masks_has_a_row_a_case_and_gaps_where_nothing_is_known() -> None:
+    assert scores_csv(MASKS[:2]) == (
+        "case,dice_x,dice_y,hd95_mm_x,hd95_mm_y\na,0.500000,1.000000,2.000000,\nb,1.000000,,0.000000,\n"
+    )
+
+
+def test_the_table_of_classes_has_the_truth_and_no_patient() -> None:
+    assert scores_csv(TWO[:1]) == "case,p_well,p_ill,truth\na,0.900000,0.100000,ill\n"
+    assert "p1" not in scores_csv(TWO)
+
+
+def test_the_table_quotes_what_needs_it() -> None:
+    assert scores_csv([classed("a", "1", 'b "c"', **{"b, d": 1.0})]).splitlines()[0] == 'case,"p_b, d",truth'
+
+
+def test_figures_do_not_depend_on_the_order_of_cases() -> None:
+    order = np.random.default_rng(0).permutation(len(TWO))
+    shuffled = estimates([TWO[n] for n in order], seed=None)
+    assert shuffled == estimates(TWO, seed=None)
