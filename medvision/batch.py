@@ -215,8 +215,9 @@ def holding(folder: Path) -> Iterator[None]:
         lock.acquire()
     except Timeout as error:
         raise BusyError("busy", "another run holds this output folder", path=folder) from error
-    except OSError as error:
-        raise OutputError("output-unwritable", f"cannot write here: {error.strerror}", path=folder) from error
+    except (OSError, NotImplementedError) as error:  # the latter where the file system knows no locks
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError("output-unwritable", f"cannot write here: {reason}", path=folder) from error
     try:
         _remove_parts(folder)
         yield

@@ -330,12 +330,21 @@ def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path, name: str) -> 
         assert caught.value.path == tmp_path / name
 
 
-def test_a_file_system_that_locks_nothing_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_system_that_is_out_of_locks_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def flock(*_: object) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr("fcntl.flock", flock)
     with pytest.raises(OutputError, match="No locks available"), holding(tmp_path):
+        pass
+
+
+def test_a_file_system_without_locks_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def acquire(*_: object, **__: object) -> None:
+        raise NotImplementedError("no flock here")
+
+    monkeypatch.setattr("filelock.FileLock.acquire", acquire)
+    with pytest.raises(OutputError, match="no flock here"), holding(tmp_path):
         pass
 
 
