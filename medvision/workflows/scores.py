@@ -63,7 +63,9 @@ def estimates(scored: Sequence[Scored], *, seed: int | None) -> dict[str, Estima
 
 def sentences(figures: Mapping[str, Estimate], *, held_out: int) -> tuple[str, ...]:
     """Return the figures as sentences for a card."""
-    return tuple(f"{name} {estimate} on {held_out} held-out cases" for name, estimate in figures.items())
+    return tuple(
+        f"{name} {estimate}; {held_out} held-out cases, n counts patients" for name, estimate in figures.items()
+    )
 
 
 def scores_csv(scored: Sequence[Scored]) -> str:
