@@ -1,0 +1,92 @@
+"""The shipped pipelines on real data: geometry, orientation, accuracy on cases that they were not trained on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk  # noqa: N813
+
+import medvision as mv
+from medvision import io
+from medvision.evaluate import auc
+from medvision.pipeline import PipelineFolder
+from medvision.training import split
+from medvision.workflows.classify import classify
+from medvision.workflows.run import run
+
+
+@pytest.fixture(scope="module")
+def hippocampi(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """Return the results of both DICOM crops and of six held-out images, and the ids of the latter."""
+    pipeline = PipelineFolder.open("mr-hippocampus")
+    cases = io.scan([shared_data / "msd_hippocampus"]).cases
+    train = pipeline.settings.train
+    held_out = split(cases, validation=train.validation, seed=train.seed).val[:6]
+    crops = [shared_data / "dicom_objects" / f"hippocampus_crop_{number}" for number in (1, 2)]
+    out = tmp_path_factory.mktemp("hippocampi")
+    result = run(pipeline, [*crops, *(case.path for case in held_out)], out)
+    assert result.exit_code() == 0
+    return out, [case.id for case in held_out]
+
+
+def test_held_out_hippocampi_are_found_with_the_accuracy_of_the_card(
+    hippocampi: tuple[Path, list[str]], shared_data: Path
+) -> None:
+    out, ids = hippocampi
+    evaluation = mv.Pipeline.open("mr-hippocampus").evaluate(out, shared_data / "msd_hippocampus")
+    assert evaluation.cases == len(ids)
+    assert evaluation.estimates["mean Dice"].value is not None
+    assert evaluation.estimates["mean Dice"].value > 0.85
+
+
+def test_masks_lie_where_another_reader_finds_their_images(
+    hippocampi: tuple[Path, list[str]], shared_data: Path
+) -> None:
+    out, ids = hippocampi
+    for case in ids:
+        image = sitk.ReadImage(shared_data / "msd_hippocampus" / "imagesTr" / f"{case}.nii.gz")
+        _assert_same_grid(sitk.ReadImage(out / "cases" / case / "mask.nii.gz"), image)
+    for number in (1, 2):
+        reader = sitk.ImageSeriesReader()
+        folder = shared_data / "dicom_objects" / f"hippocampus_crop_{number}"
+        reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder)))
+        image = sitk.DICOMOrient(reader.Execute(), "RAS")
+        mask = sitk.ReadImage(out / "cases" / f"hippocampus_crop_{number}" / "mask.nii.gz")
+        _assert_same_grid(sitk.DICOMOrient(mask, "RAS"), image)
+
+
+def test_dicom_crops_whose_header_turns_them_round_are_doubted_and_the_others_are_not(
+    hippocampi: tuple[Path, list[str]],
+) -> None:
+    from medvision.workflows.report import read_record
+
+    out, ids = hippocampi
+    for number in (1, 2):
+        record = read_record(out / "cases" / f"hippocampus_crop_{number}")
+        assert "orientation-doubted" in {finding.code for finding in record.findings}
+        assert record.verdict == "review"
+    for case in ids:
+        assert "orientation-doubted" not in {f.code for f in read_record(out / "cases" / case).findings}
+
+
+def test_pneumonia_on_the_validation_split_has_the_auc_of_the_card(shared_data: Path) -> None:
+    pipeline = PipelineFolder.open("cxr-pneumonia")
+    settings = replace(pipeline.settings, explain=())
+    network = pipeline.load_network()
+    found = io.scan([shared_data / "pneumoniamnist" / "pneumoniamnist_trainval.npz"])
+    cases = [case for case in found.cases if case.split == "val"]
+    answers = [classify(io.read_volume(case), settings, network).classification for case in cases]
+    scores = np.array([answer.probabilities["pneumonia"] for answer in answers])
+    value = auc(scores, np.array([case.label == 1 for case in cases]))
+    assert len(cases) == 524
+    assert value is not None
+    assert value >= 0.99
+
+
+def _assert_same_grid(mask: sitk.Image, image: sitk.Image) -> None:
+    assert mask.GetSize() == image.GetSize()
+    for ask in ("GetOrigin", "GetSpacing", "GetDirection"):
+        assert np.allclose(getattr(mask, ask)(), getattr(image, ask)(), atol=1e-4)
