@@ -5,12 +5,14 @@ import os
 import re
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from phantoms import positional, slice_of, spheres, write_dicom_series, write_nifti
 
+from medvision.batch import Ledger
 from medvision.errors import InputError, UsageError
 from medvision.geometry import Geometry
 from medvision.io import load, scan
@@ -451,3 +453,49 @@ def test_a_list_of_cases_inside_a_folder_is_not_used_and_that_is_said(tmp_path: 
     assert [finding.cure for finding in found.skipped] == [
         "To use what it states (sides, labels), name it as the input."
     ]
+def results_of_a_run(folder: Path) -> Path:
+    """Make an output folder whose one mask lies below it, and return the mask."""
+    with Ledger(folder):
+        return write_nifti(folder / "cases" / "a" / "mask.nii.gz", CUBE)
+
+
+def test_results_below_an_input_are_skipped_as_one_and_never_analysed(tmp_path: Path) -> None:
+    write_nifti(tmp_path / "a.nii", CUBE)
+    results_of_a_run(tmp_path / "deep" / "results")
+    decathlon(tmp_path / "deep" / "results")
+    found = scan([tmp_path])
+    assert ids(found) == ["a"]
+    assert found.rejected == ()
+    (note,) = found.skipped
+    assert (note.code, note.grade, note.path) == ("not-read", "note", tmp_path / "deep" / "results")
+    assert "results of a medvision run" in note.message
+
+
+def test_a_folder_of_results_alone_holds_no_image(tmp_path: Path) -> None:
+    results_of_a_run(tmp_path / "results")
+    assert codes(scan([tmp_path])) == [("no-image", tmp_path.name)]
+
+
+@pytest.mark.parametrize("make", [series, decathlon])
+def test_results_named_as_the_input_are_rejected_with_what_to_name_instead(
+    tmp_path: Path, make: Callable[[Path], object]
+) -> None:
+    results_of_a_run(tmp_path / "results")
+    make(tmp_path / "results")
+    (tmp_path / "m.csv").write_text("image\nresults\n")
+    for named in (tmp_path / "results", tmp_path / "m.csv"):
+        found = scan([named])
+        assert (found.cases, found.skipped) == ((), ())
+        assert codes(found) == [("no-image", "results")]
+        assert "results of a medvision run" in found.rejected[0].message
+        assert "by its name" in str(found.rejected[0].cure)
+
+
+def test_a_file_among_results_is_read_when_it_is_named(tmp_path: Path) -> None:
+    mask = results_of_a_run(tmp_path)
+    image = write_nifti(tmp_path / "input" / "b.nii", CUBE)
+    (tmp_path / "input" / "cases.csv").write_text("image,side\nb.nii,left\n")
+    assert list(load(mask).volumes) == ["mask"]
+    assert [case.path for case in scan([tmp_path / "input" / "cases.csv"]).cases] == [image]
+
+

@@ -12,7 +12,7 @@ from medvision.io.dicom_scan import Placed, find_series
 from medvision.io.kinds import LIST_SUFFIXES, case_id, kind_of, stem_of
 from medvision.io.manifest import cases_in_manifest
 from medvision.io.npz import cases_in_npz
-from medvision.io.walk import walk
+from medvision.io.walk import refuse_results, walk
 from medvision.study import Case, Collection, Source, SourceKind
 
 _NOTHING = Collection(())
@@ -33,7 +33,8 @@ def scan(paths: Sequence[Path]) -> Collection:
     ----------
     paths
         NIfTI files, DICOM files, pictures, archives in the manner of MedMNIST, manifests (CSV, TSV, JSON lines),
-        ``dataset.json`` or its folder, and folders of any depth with images of any kind.
+        ``dataset.json`` or its folder, and folders of any depth with images of any kind. The output folder of a run
+        is no such folder: below one that is named it is passed over, and files in it are read by their names alone.
 
     Returns
     -------
@@ -59,6 +60,7 @@ def _gathered(path: Path) -> _Gathered:
         if not path.exists():
             raise InputError("not-found", "there is no such file or folder", path=path)
         if path.is_dir():
+            refuse_results(path)
             return _Gathered(cases_in_dataset(path / DATASET_FILE)) if _holds_dataset(path) else _below(path)
         if path.suffix.lower() in LIST_SUFFIXES:
             return _Gathered(cases_in_manifest(path))

@@ -8,7 +8,7 @@ from medvision.errors import InputError
 from medvision.io.dicom_scan import only_series
 from medvision.io.kinds import kind_of
 from medvision.io.located import located
-from medvision.io.walk import walk
+from medvision.io.walk import refuse_results, walk
 from medvision.study import Source
 
 
@@ -24,6 +24,7 @@ def source_of(path: Path) -> Source:
     if not path.exists():
         raise InputError("not-found", "there is no such file or folder", path=path)
     if path.is_dir():
+        refuse_results(path)
         found = walk(path)
         files = [file for file, kind in found.images if kind == "dicom"]
         return Source("dicom", only_series(files, path, found.rejected).files)

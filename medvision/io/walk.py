@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from medvision.errors import Finding, MedvisionError
+from medvision.errors import Finding, InputError, MedvisionError
 from medvision.io.kinds import LIST_SUFFIXES, claimed_kind, kind_of
 from medvision.study import SourceKind
 
 _Place = Literal["folder", "file", "apart"]
+_LEDGER = "ledger.sqlite"  # stands in every output folder of a run
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ def walk(folder: Path, *, is_apart: Callable[[Path], bool] = lambda _: False) ->
     """Return what lies below `folder`, at any depth.
 
     Loops of symbolic links are cut, pipes, sockets and devices are passed over unopened, and folders without any file
-    are rejected. A folder below `folder` for which `is_apart` holds is handed back unentered, as a data set.
+    are rejected. A folder below `folder` for which `is_apart` holds is handed back unentered, as a data set; one that
+    holds the results of a run is skipped as a whole, since its masks and maps would be taken for cases.
     """
     images: list[tuple[Path, SourceKind]] = []
     findings: list[Finding] = []
@@ -67,6 +69,19 @@ def walk(folder: Path, *, is_apart: Callable[[Path], bool] = lambda _: False) ->
     )
 
 
+def refuse_results(folder: Path) -> None:
+    """Refuse the output folder of a run as a place of images.
+
+    Raises
+    ------
+    InputError
+        ``no-image``: there is a ledger in it.
+    """
+    if (folder / _LEDGER).exists():
+        cure = "Name the folder of the scans; a single file in here can be read by its name."
+        raise InputError("no-image", "it holds the results of a medvision run", path=folder, cure=cure)
+
+
 def _entries(folder: Path, is_apart: Callable[[Path], bool]) -> Iterator[tuple[_Place, Path] | Finding]:
     """Give every folder and regular file, and a finding for what is neither; a stack, since trees can be deep."""
     seen: set[tuple[int, int]] = set()
@@ -84,6 +99,9 @@ def _entries(folder: Path, is_apart: Callable[[Path], bool]) -> Iterator[tuple[_
             yield Finding("not-read", "note", "a link to a folder that was read already", here)
             continue
         seen.add((status.st_dev, status.st_ino))
+        if here != folder and any(child.name == _LEDGER for child in children):
+            yield Finding("not-read", "note", "results of a medvision run", here)
+            continue
         if here != folder and is_apart(here):
             yield "apart", here
             continue
