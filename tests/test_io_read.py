@@ -329,6 +329,24 @@ def test_archives_hold_colours_and_volumes_with_axes_as_stored(tmp_path: Path) -
 
 def test_an_archive_is_unpacked_once_and_again_when_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = archive(tmp_path / "z.npz", train_images=np.zeros((2, 3, 3), np.uint8))
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_last_axis_of_one_or_three_is_channels(tmp_path: Path, channels: int) -> None:
+    grey = np.random.default_rng(0).integers(0, 256, (2, 6, 5), np.uint8)
+    path = archive(tmp_path / "z.npz", val_images=grey, test_images=np.stack([grey] * channels, axis=-1))
+    plain, with_channels = (read_member(path, (f"{split}_images", 1)) for split in ("val", "test"))
+    assert np.array_equal(with_channels.voxels, np.concatenate([plain.voxels] * channels))
+    assert with_channels.geometry.shape == plain.geometry.shape == (5, 6, 1)
+    assert with_channels.geometry.matches(plain.geometry)
+    assert not with_channels.geometry.physical
+
+
+def test_names_of_unknown_arrays_are_not_quoted(tmp_path: Path) -> None:
+    path = archive(tmp_path / "z.npz", **{"Doe^Jane": np.zeros((2, 3, 3))})
+    (finding,) = scan([path]).rejected
+    assert "it has 1 arrays, and none is" in finding.message
+    assert "Doe" not in str(finding)
+
+
     loads = []
     original = np.load
     monkeypatch.setattr(np, "load", lambda *a, **k: loads.append(a) or original(*a, **k))

@@ -17,6 +17,7 @@ from medvision.study import Case, Source
 from medvision.volume import Volume
 
 _SPLITS = ("train", "val", "test")
+_CHANNELS = (1, 3)  # a last axis of these sizes: grey and RGB
 _MAX_BYTES = 8_000_000_000
 
 
@@ -57,8 +58,8 @@ def cases_in_npz(path: Path, prefix: str = "") -> tuple[Case, ...]:
 def read_member(path: Path, member: tuple[str, int]) -> Volume:
     """Return one picture of an archive.
 
-    (rows, columns) become (1, columns, rows, 1), (rows, columns, 3) three such channels; a picture in 3D keeps its
-    axes. None has a physical size. The arrays last used stay in memory.
+    (rows, columns) and (rows, columns, 1) become (1, columns, rows, 1), (rows, columns, 3) three such channels; a
+    picture in 3D keeps its axes. None has a physical size. The arrays last used stay in memory.
 
     Raises
     ------
@@ -72,7 +73,7 @@ def read_member(path: Path, member: tuple[str, int]) -> Volume:
         if not 0 <= index < len(pictures):
             raise InputError("bad-header", f"{name} holds {len(pictures)} pictures, number {index} is asked for")
         picture = pictures[index]
-        if picture.ndim == 3 and picture.shape[-1] != 3:
+        if picture.ndim == 3 and picture.shape[-1] not in _CHANNELS:
             return Volume(picture[None], Geometry(np.eye(4), picture.shape, physical=False))
         rows, columns = picture.shape[:2]
         voxels = picture.reshape(rows, columns, -1).transpose(2, 1, 0)[..., None]
