@@ -105,7 +105,9 @@ class Case:
 
     def __post_init__(self) -> None:
         if not self.id or self.id != safe_id(self.id):
-            raise InputError("bad-manifest", f"{self.id!r} cannot name an output; {safe_id(self.id)!r} could")
+            # The id itself is not quoted: a list can hold patients' names there.
+            rule = "it has 1 to 120 letters, digits, '.', '_' and '-', and starts with none of '.' and '-'"
+            raise InputError("bad-manifest", f"the id cannot name an output: {rule}")
         if not self.images:
             raise InputError("no-image", f"case {self.id} names no image")
         if self.side is None and "side" in self.attributes:

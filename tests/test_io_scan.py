@@ -400,6 +400,25 @@ def test_a_manifest_that_cannot_be_used_is_rejected(tmp_path: Path, text: str, c
     assert [found for found, _ in codes(scan([tmp_path / "m.csv"]))] == [code]
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("scans/a.nii,Doe^Jane,1970-01-31\n", "the first line has 3 cells, and none is 'image'"),
+        ("image,Doe^Jane,Doe^Jane\n", "the cells 2 and 3 of the first line name the same column"),
+        ("image,id\na.nii,Doe^Jane\n", "line 2 of m.csv: the id cannot name an output"),
+        ("image,split\na.nii,Doe^Jane\n", "line 2 of m.csv: a split is one of"),
+        ("image,side\na.nii,Doe^Jane\n", "line 2 of m.csv: case a: side is"),
+        ("image,side\na.nii,left,Doe^Jane\n", "line 2 has 3 cells, the header 2"),
+    ],
+)
+def test_a_bad_list_is_told_by_line_and_rule_and_its_cells_are_not_quoted(tmp_path: Path, text: str, told: str) -> None:
+    write_nifti(tmp_path / "a.nii", CUBE)
+    (tmp_path / "m.csv").write_text(text)
+    (finding,) = scan([tmp_path / "m.csv"]).rejected
+    assert told in finding.message
+    assert not re.search("Doe|Jane|1970", str(finding))
+
+
 @pytest.mark.parametrize("text", ["{", "[1]", '{"image": ["a.nii"]}'])
 def test_json_lines_that_are_no_objects_of_texts_are_rejected(tmp_path: Path, text: str) -> None:
     (tmp_path / "m.jsonl").write_text(text)
@@ -445,14 +464,6 @@ def test_every_dicom_object_ends_as_a_case_rejected_or_skipped(shared_data: Path
     assert len(loaded.volumes) + len(loaded.rejected) == len(found.cases) + len(found.rejected)
 
 
-def test_a_list_of_cases_inside_a_folder_is_not_used_and_that_is_said(tmp_path: Path) -> None:
-    write_nifti(tmp_path / "a.nii", CUBE)
-    (tmp_path / "cases.csv").write_text("image,side\na.nii,right\n")
-    found = scan([tmp_path])
-    assert [case.side for case in found.cases] == [None]
-    assert [finding.cure for finding in found.skipped] == [
-        "To use what it states (sides, labels), name it as the input."
-    ]
 def results_of_a_run(folder: Path) -> Path:
     """Make an output folder whose one mask lies below it, and return the mask."""
     with Ledger(folder):
@@ -499,3 +510,11 @@ def test_a_file_among_results_is_read_when_it_is_named(tmp_path: Path) -> None:
     assert [case.path for case in scan([tmp_path / "input" / "cases.csv"]).cases] == [image]
 
 
+def test_a_list_of_cases_inside_a_folder_is_not_used_and_that_is_said(tmp_path: Path) -> None:
+    write_nifti(tmp_path / "a.nii", CUBE)
+    (tmp_path / "cases.csv").write_text("image,side\na.nii,right\n")
+    found = scan([tmp_path])
+    assert [case.side for case in found.cases] == [None]
+    assert [finding.cure for finding in found.skipped] == [
+        "To use what it states (sides, labels), name it as the input."
+    ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from medvision.errors import Finding, InputError, MedvisionError
@@ -15,6 +15,7 @@ from medvision.study import Case, Collection, Source
 
 _OWN = ("image", "id", "label", "patient", "split", "modality")
 _SPLITS = ("train", "val", "test")
+_HEADER = "Let the first line name the columns, each once, and one of them 'image'."
 
 
 def cases_in_manifest(path: Path) -> Collection:
@@ -61,8 +62,7 @@ def _table(text: str, suffix: str) -> Iterator[tuple[int, dict[str, str]]]:
     lines = csv.reader(text.splitlines(keepends=True), delimiter="\t" if suffix == ".tsv" else ",", strict=True)
     try:
         names = [name.strip() for name in next(lines, [])]
-        if "image" not in names or len(set(names)) < len(names):
-            raise InputError("bad-manifest", f"columns are named once, one is 'image'; they are {names}")
+        _check_header(names)
         for row in lines:
             if not any(row):
                 continue
@@ -71,6 +71,16 @@ def _table(text: str, suffix: str) -> Iterator[tuple[int, dict[str, str]]]:
             yield lines.line_num, dict(zip(names, row, strict=True))
     except csv.Error:
         raise InputError("bad-manifest", f"line {lines.line_num} has an open quote or the like") from None
+
+
+def _check_header(names: Sequence[str]) -> None:
+    """Refuse the names without quoting them: in a list without a header they are the first case's cells."""
+    if "image" not in names:
+        raise InputError("bad-manifest", f"the first line has {len(names)} cells, and none is 'image'", cure=_HEADER)
+    for place, name in enumerate(names):
+        if (first := names.index(name)) < place:
+            text = f"the cells {first + 1} and {place + 1} of the first line name the same column"
+            raise InputError("bad-manifest", text, cure=_HEADER)
 
 
 def _json_lines(text: str) -> Iterator[tuple[int, dict[str, str]]]:

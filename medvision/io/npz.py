@@ -50,7 +50,7 @@ def cases_in_npz(path: Path, prefix: str = "") -> tuple[Case, ...]:
                 ]
         if not cases:
             raise InputError(
-                "unsupported", f"it holds {sorted(shapes)}; train_images, val_images or test_images is read"
+                "unsupported", f"it has {len(shapes)} arrays, and none is train_images, val_images or test_images"
             )
         return tuple(cases)
 

@@ -78,7 +78,7 @@ def read_volume(case: Case) -> Volume:
         _check_grid(channel.geometry, first.geometry, source.path)
     modalities = {channel.modality for channel in channels if channel.modality}
     if case.modality and modalities - {case.modality}:
-        text = f"{case.modality} is stated for the case, the file says {', '.join(sorted(modalities))}"
+        text = f"the file says {', '.join(sorted(modalities))}, another modality is stated for the case"
         raise InputError("modality-differs", text, path=case.path, cure="Mend the list of cases.")
     units = {channel.unit for channel in channels}
     return Volume(
