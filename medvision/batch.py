@@ -236,8 +236,8 @@ def peak_memory_mb() -> float | None:
 
 def _remove_parts(folder: Path) -> None:
     """Remove what :func:`medvision.files.replacing` left in a process that was killed, and nothing of the user's."""
-    for part in folder.rglob(".????????.part*"):
-        if f"{part.name}.".startswith(".part.", 9) and part.is_file():
+    for part in folder.rglob(".medvision-????????.part*"):
+        if f"{part.name}.".startswith(".part.", len(".medvision-????????")) and part.is_file():
             part.unlink(missing_ok=True)
 
 

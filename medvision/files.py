@@ -14,6 +14,7 @@ from typing import Any
 from medvision.errors import OutputError
 
 _CHUNK = 1 << 20
+_PREFIX = ".medvision-"  # of temporary names; by it, the ledger knows what a killed run left
 
 
 @contextlib.contextmanager
@@ -29,7 +30,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".", suffix=f".part{''.join(path.suffixes)}", dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=_PREFIX, suffix=f".part{''.join(path.suffixes)}", dir=path.parent)
         os.close(handle)
     except OSError as error:
         raise OutputError("output-unwritable", f"cannot write here: {error.strerror}", path=path) from error

@@ -354,14 +354,22 @@ def test_what_a_killed_process_left_half_written_is_removed_and_nothing_of_the_u
     for name in ("a.json", "b.nii.gz", "plain"):
         with replacing(tmp_path / "cases" / name) as temporary:
             left.append(temporary)
-    mine = [".notes.partial.txt", ".part", "a.part.json", ".abcdefgh.partition", ".abc.part.json"]
+    mine = [
+        ".part",
+        "a.part.json",
+        ".abcdefgh.part.json",  # as other programs write beside us
+        ".medvision-abcdefgh.partition",
+        ".medvision-abc.part.json",
+        ".medvision-abcdefgh.json",
+    ]
+    assert all(path.name.startswith(".medvision-") for path in left)
     for path in [*left, *(tmp_path / "cases" / name for name in mine)]:
         path.write_text("x")
-    (tmp_path / ".abcdefgh.part.d").mkdir()
+    (tmp_path / ".medvision-abcdefgh.part.d").mkdir()
     with holding(tmp_path):
         assert not any(path.exists() for path in left)
     assert all((tmp_path / "cases" / name).exists() for name in mine)
-    assert (tmp_path / ".abcdefgh.part.d").is_dir()
+    assert (tmp_path / ".medvision-abcdefgh.part.d").is_dir()
 
 
 def test_the_greatest_memory_of_this_process_is_some_megabytes() -> None:

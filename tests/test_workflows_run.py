@@ -291,7 +291,7 @@ def test_a_run_killed_half_way_goes_on_and_ends_as_if_undisturbed(
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     (tmp_path / "killed" / "cases" / "case3").mkdir(parents=True, exist_ok=True)
-    (tmp_path / "killed" / "cases" / "case3" / ".abcdefgh.part.nii.gz").write_bytes(b"half a file")
+    (tmp_path / "killed" / "cases" / "case3" / ".medvision-abcdefgh.part.nii.gz").write_bytes(b"half a file")
     result = run(pipeline, [sphere_inputs], tmp_path / "killed")
     assert result.exit_code() == 0
     assert tree(tmp_path / "killed") == tree(tmp_path / "whole")
