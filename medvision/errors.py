@@ -6,7 +6,9 @@ the errors, the ledger, ``--json`` and the pages all use it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -171,6 +173,11 @@ class MedvisionError(Exception):
     @property
     def code(self) -> str:
         """The reason code."""
+    def __reduce__(self) -> tuple[Callable[..., MedvisionError], tuple[str, str]]:
+        """Return how to build the error again: pickle would give the builtin's arguments, which are one text."""
+        finding = self.finding
+        return partial(type(self), path=finding.path, cure=finding.cure), (finding.code, finding.message)
+
         return self.finding.code
 
     @property

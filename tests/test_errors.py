@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import builtins
+import copy
+import pickle
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,18 @@ def test_every_error_is_a_builtin_too(kind: type[errors.MedvisionError], builtin
 def test_an_error_says_where_what_why_and_what_to_do() -> None:
     text = str(errors.InputError("truncated", "it ends early", path=Path("a.nii")))
     assert text == f"a.nii: it ends early [truncated] {errors.REASONS['truncated'].cure}"
+
+
+@pytest.mark.parametrize("kind", [errors.MedvisionError, *errors.MedvisionError.__subclasses__()])
+@pytest.mark.parametrize(("path", "cure"), [(Path("a.nii"), "Mend it."), (None, None)])
+def test_every_error_crosses_processes_whole(
+    kind: type[errors.MedvisionError], path: Path | None, cure: str | None
+) -> None:
+    error = kind("unreadable", "words", path=path, cure=cure)
+    for other in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert type(other) is kind
+        assert other.finding == error.finding
+        assert str(other) == str(error)
 
 
 def test_a_code_that_is_not_in_the_table_cannot_be_used() -> None:
