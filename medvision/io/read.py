@@ -48,7 +48,7 @@ def load(*paths: str | Path) -> Loaded:
 
     Raises
     ------
-    InputError
+    UsageError
         ``name-clash``, as :func:`medvision.io.scan`.
     """
     found = scan([Path(path) for path in paths])
