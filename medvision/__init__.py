@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from medvision.workflows.demo import demo as demo
     from medvision.workflows.doctor import doctor as doctor
     from medvision.workflows.pipeline import Pipeline as Pipeline
-    from medvision.workflows.train import train as train
+    from medvision.workflows.pipeline import train_by_name as train  # noqa: F401 - the public name `train`
 
 __version__ = "0.1.0"
 

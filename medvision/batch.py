@@ -126,26 +126,33 @@ class Ledger:
             return False
         return entry.input_sha256 == input_sha256 and self._holds(entry.files or {})
 
-    def enter(self, entry: Entry) -> None:
-        """Write a line, in place of an older one of the same id."""
-        problem = entry.problem
-        values = (
-            *(entry.id, entry.state, entry.verdict, str(entry.source)),
-            *(json.dumps([_source_json(image) for image in entry.images]), entry.input_sha256, entry.pipeline_sha256),
-            *((problem.code, problem.message, problem.cure) if problem else (None, None, None)),
-            *(json.dumps(dict(entry.files or {})), _now(), entry.seconds, entry.peak_memory_mb),
-        )
+    def enter(self, *entries: Entry) -> None:
+        """Write lines, in place of older ones of the same ids, all or none."""
         with self._writing() as database:
-            database.execute(f"INSERT OR REPLACE INTO cases VALUES ({', '.join('?' * len(values))})", values)  # noqa: S608
+            for entry in entries:
+                _write(database, entry)
 
-    def forget_problems(self, inputs: Sequence[Path]) -> None:
-        """Take out what was refused, failed or skipped within `inputs`: they are looked at anew."""
-        named = {path.resolve() for path in inputs}
+    def holds(self, entry: Entry, *, but: str = "") -> bool:
+        """Whether all files of a case that is done are as they were written, except the one named `but`."""
+        files = {name: sha256 for name, sha256 in (entry.files or {}).items() if Path(name).name != but}
+        return entry.state == "done" and self._holds(files)
+
+    def forget(self, inputs: Iterable[Path], rejected: Iterable[Path]) -> None:
+        """Take out what was refused, failed or skipped within `inputs`, which are looked at anew.
+
+        The results of inputs that are now `rejected` are taken out too, with their files: they no longer hold.
+        """
+        named = {path.absolute() for path in inputs}
+        spoilt = {path.absolute() for path in rejected}
+        gone = []
+        for entry in self.entries().values():
+            if entry.state == "done" and entry.source in spoilt:
+                self.remove_files(entry.id)
+                gone.append(entry.id)
+            elif entry.state != "done" and not named.isdisjoint({entry.source, *entry.source.parents}):
+                gone.append(entry.id)
         with self._writing() as database:
-            for entry in self.entries().values():
-                place = entry.source.resolve()
-                if entry.state != "done" and not named.isdisjoint({place, *place.parents}):
-                    database.execute("DELETE FROM cases WHERE id = ?", (entry.id,))
+            database.executemany("DELETE FROM cases WHERE id = ?", [(id_,) for id_ in gone])
 
     def remove_files(self, id_: str) -> None:
         """Remove what an earlier run wrote for a case, before it is analysed again."""
@@ -223,6 +230,17 @@ def holding(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _write(database: sqlite3.Connection, entry: Entry) -> None:
+    problem = entry.problem
+    values = (
+        *(entry.id, entry.state, entry.verdict, str(entry.source.absolute())),
+        *(json.dumps([_source_json(image) for image in entry.images]), entry.input_sha256, entry.pipeline_sha256),
+        *((problem.code, problem.message, problem.cure) if problem else (None, None, None)),
+        *(json.dumps(dict(entry.files or {})), _now(), entry.seconds, entry.peak_memory_mb),
+    )
+    database.execute(f"INSERT OR REPLACE INTO cases VALUES ({', '.join('?' * len(values))})", values)  # noqa: S608
 
 
 def peak_memory_mb() -> float | None:

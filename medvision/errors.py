@@ -99,6 +99,9 @@ REASONS: dict[str, Reason] = {
     "channels-differ": Reason("The number of channels is not the pipeline's.", "Give the channels the card names."),
     "side-mirrored": Reason("The case was mirrored for the network, and its result back.", "Nothing to do."),
     "label-at-edge": Reason("A label reaches the edge of the image.", "Its volume may be cut off: look at the page."),
+    "side-assumed": Reason(
+        "A case to learn from states no side; it is taken to look like the contract's.", "State it: column `side`."
+    ),
     "side-detected": Reason("The side was not stated; it has been detected.", "State it: column `side` of a manifest."),
     "side-uncertain": Reason("Left or right could not be told.", "State it: column `side` of a manifest."),
     "orientation-doubted": Reason(
@@ -170,14 +173,14 @@ class MedvisionError(Exception):
         self.finding = Finding(code, "error", message, path, cure)
         super().__init__(str(self.finding))
 
-    @property
-    def code(self) -> str:
-        """The reason code."""
     def __reduce__(self) -> tuple[Callable[..., MedvisionError], tuple[str, str]]:
         """Return how to build the error again: pickle would give the builtin's arguments, which are one text."""
         finding = self.finding
         return partial(type(self), path=finding.path, cure=finding.cure), (finding.code, finding.message)
 
+    @property
+    def code(self) -> str:
+        """The reason code."""
         return self.finding.code
 
     @property

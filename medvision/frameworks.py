@@ -15,7 +15,7 @@ from medvision.errors import UsageError
 
 Precision = Literal["fp32", "bf16"]
 
-_VERSIONED = ("torch", "monai", "numpy", "scipy", "scikit-image", "nibabel", "pydicom")
+_VERSIONED = ("torch", "monai", "numpy", "scipy", "scikit-image", "nibabel", "pydicom", "pillow", "isal")
 
 
 def monai_module(name: str) -> Any:
@@ -139,11 +139,13 @@ def set_state(network: Any, state: Mapping[str, Any]) -> None:
 
 
 def versions() -> Mapping[str, str]:
-    """Return the versions of Python and of the packages that a result depends on; "absent" where not installed."""
-    found = {"python": platform.python_version()}
-    for name in _VERSIONED:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "absent"
-    return found
+    """Return the versions of medvision, of Python and of the packages that a result depends on, or "absent"."""
+    found = {"medvision": _version_of("medvision-toolkit"), "python": platform.python_version()}
+    return found | {name: _version_of(name) for name in _VERSIONED}
+
+
+def _version_of(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "absent"

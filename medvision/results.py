@@ -158,17 +158,19 @@ class Manifest:
     Parameters
     ----------
     command
-        The command line for this case alone.
+        The command line that analyses the file or folder that the case came from.
     pipeline, pipeline_sha256, weights_sha256
         The pipeline's name and version, and the hashes of its settings and weights.
     input_sha256
-        The hash of the case's files.
+        The hash of the files of the case's images.
     versions
         Of medvision and the packages that a result depends on.
     device, precision
         Where and how the network ran, e.g. ``"cpu"`` and ``"fp32"``.
     seed
         Of everything random.
+    side
+        The side of the body that was stated for the case; None where none was.
     """
 
     command: str
@@ -180,6 +182,7 @@ class Manifest:
     device: str
     precision: str
     seed: int
+    side: str | None = None
 
 
 @dataclass(frozen=True)
@@ -212,6 +215,8 @@ class Record:
         What was written: the role of each file, and its name within the case's folder.
     checks
         Figures behind the findings, e.g. the confidence in each orientation that was tried.
+    notice
+        A sentence for the head of the page, e.g. that this is a template and not a patient.
     """
 
     case: str
@@ -226,6 +231,7 @@ class Record:
     saliency: tuple[Mapping[str, Any], ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
     checks: Mapping[str, Any] = field(default_factory=dict)
+    notice: str | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -240,6 +246,7 @@ class Record:
             "task": self.task,
             "verdict": self.verdict,
             "modality": self.modality,
+            "notice": self.notice,
             "findings": [
                 {"code": f.code, "grade": f.grade, "message": f.message, "cure": f.cure} for f in self.findings
             ],
@@ -286,6 +293,7 @@ class Record:
             saliency=tuple(content["saliency"]),
             files=content["files"],
             checks=content["checks"],
+            notice=content["notice"],
         )
 
 

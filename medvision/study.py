@@ -125,10 +125,13 @@ class Case:
         stated = self.attributes.get("side", "").strip().lower()
         return {"left": "left", "l": "left", "right": "right", "r": "right"}.get(stated)  # type: ignore[return-value]
 
+    def images_digest(self) -> str:
+        """Return the SHA-256 of the images' files."""
+        return sha256_of_text([source.digest() for source in self.images])
+
     def digest(self) -> str:
-        """Return the SHA-256 of everything about the case that a result can depend on."""
-        stated = [str(self.modality), str(self.side)]
-        return sha256_of_text([source.digest() for source in self.images] + stated)
+        """Return the SHA-256 of everything about the case that a result can depend on: images, modality, side."""
+        return sha256_of_text([self.images_digest(), str(self.modality), str(self.side)])
 
 
 @dataclass(frozen=True)

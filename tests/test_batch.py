@@ -65,7 +65,7 @@ def done(ledger: Ledger, case: Case, *, pipeline: str = "p", names: tuple[str, .
 
 
 def refusal(name: str, state: Any, problem: Finding) -> Entry:
-    return Entry(name, state, Path(name), "p", problem=problem, files={})
+    return Entry(name, state, problem.path or Path(name).absolute(), "p", problem=problem, files={})
 
 
 def rows(folder: Path, question: str) -> list[Any]:
@@ -175,12 +175,12 @@ def test_entries_come_back_as_they_were(tmp_path: Path) -> None:
     slices = tuple(tmp_path / "süß, 'quoted'" / f"{n}.dcm" for n in range(2))
     entries = [
         Entry(
-            "a", "done", Path("in/a"), "p", (Source("dicom", slices), Source("npz", (tmp_path / "b.npz",), ("x", 3))),
+            "a", "done", tmp_path / "a", "p", (Source("dicom", slices), Source("npz", (tmp_path / "b.npz",), ("x", 3))),
             "0" * 64, "review", files={"cases/a/mask": "1"}, seconds=0.1 + 0.2, peak_memory_mb=12.5,
         ),
-        refusal("b", "refused", Finding("truncated", "error", "cut", Path("b"), "copy")),
-        refusal("c", "failed", Finding("internal", "error", "bug", Path("c"))),
-        refusal("d", "skipped", Finding("not-read", "note", "a text", Path("d"))),
+        refusal("b", "refused", Finding("truncated", "error", "cut", tmp_path / "b", "copy")),
+        refusal("c", "failed", Finding("internal", "error", "bug", tmp_path / "c")),
+        refusal("d", "skipped", Finding("not-read", "note", "a text", tmp_path / "d")),
     ]  # fmt: skip
     with Ledger(tmp_path / "out") as ledger:
         for entry in reversed(entries):
@@ -196,6 +196,7 @@ def test_sources_are_kept_as_absolute_paths(tmp_path: Path, monkeypatch: pytest.
     with Ledger(tmp_path) as ledger:
         ledger.enter(Entry("a", "done", Path("in"), "p", (Source("nifti", (Path("a.nii"),)),)))
         assert ledger.entries()["a"].images == (Source("nifti", (tmp_path / "a.nii",)),)
+        assert ledger.entries()["a"].source == tmp_path / "in"
 
 
 def test_a_later_entry_replaces_the_earlier(tmp_path: Path) -> None:
@@ -219,10 +220,26 @@ def test_problems_within_the_inputs_are_forgotten_and_no_others(
             ("alike", "refused", "in2/d.nii"),
         ):
             ledger.enter(Entry(name, state, Path(source), "p"))  # type: ignore[arg-type]
-        ledger.forget_problems([tmp_path / "in"])
+        ledger.forget([tmp_path / "in"], [])
         assert list(ledger.entries()) == ["alike", "good", "other"]
-        ledger.forget_problems([Path("in2/d.nii"), Path("elsewhere")])
+        ledger.forget([Path("in2/d.nii"), Path("elsewhere")], [])
         assert list(ledger.entries()) == ["good"]
+
+
+def test_results_of_an_input_that_is_now_rejected_are_taken_out_with_their_files(tmp_path: Path) -> None:
+    with Ledger(tmp_path / "out") as ledger:
+        spoilt, kept = case_in(tmp_path / "in"), case_in(tmp_path / "in", "b")
+        done(ledger, spoilt)
+        done(ledger, kept)
+        ledger.forget([], [spoilt.path])
+        assert list(ledger.entries()) == ["b"]
+        assert not [path for path in (tmp_path / "out" / "cases" / "a").glob("*") if path.is_file()]
+
+
+def test_lines_are_written_all_or_none(tmp_path: Path) -> None:
+    with Ledger(tmp_path) as ledger:
+        ledger.enter(*(Entry(name, "refused", Path("x"), "p") for name in "abc"))
+        assert list(ledger.entries()) == ["a", "b", "c"]
 
 
 def test_what_an_earlier_run_wrote_for_a_case_is_removed_and_nothing_else(tmp_path: Path) -> None:

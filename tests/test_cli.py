@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -125,18 +126,23 @@ def test_every_kind_of_error_has_its_exit_code(error: Exception, code: int | Non
     assert shell.exit_code_of(error) == code
 
 
-def test_wrong_usage_and_an_interruption_have_their_exit_codes(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_wrong_usage_has_its_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
     assert command(monkeypatch, "run") == 2
     assert command(monkeypatch, "no-such-command") == 2
 
-    def interrupted() -> None:
-        raise KeyboardInterrupt
 
-    monkeypatch.setattr(app, "app", interrupted)
-    assert command(monkeypatch) == 130
-    assert "goes on where this one stopped" in capsys.readouterr().err
+def test_an_interrupted_run_says_how_to_go_on_and_the_same_command_does(
+    sphere_pipeline: Path, sphere_inputs: Path, tmp_path: Path
+) -> None:
+    arguments = [sys.executable, "-m", "medvision", "run", sphere_pipeline, sphere_inputs, "--out", tmp_path / "out"]
+    process = subprocess.Popen(arguments, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    while not list((tmp_path / "out").glob("cases/*/record.json")) and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "goes on where this one stopped" in said
+    assert subprocess.run(arguments, capture_output=True, check=False).returncode == 0
 
 
 def test_pipelines_can_be_copied_edited_and_checked(

@@ -15,6 +15,7 @@ from medvision.evaluate import auc
 from medvision.pipeline import PipelineFolder
 from medvision.training import split
 from medvision.workflows.classify import classify
+from medvision.workflows.report import read_record
 from medvision.workflows.run import run
 
 
@@ -58,18 +59,23 @@ def test_masks_lie_where_another_reader_finds_their_images(
         _assert_same_grid(sitk.DICOMOrient(mask, "RAS"), image)
 
 
-def test_dicom_crops_whose_header_turns_them_round_are_doubted_and_the_others_are_not(
-    hippocampi: tuple[Path, list[str]],
-) -> None:
-    from medvision.workflows.report import read_record
-
+def test_no_orientation_is_doubted_and_volumes_are_those_of_hippocampi(hippocampi: tuple[Path, list[str]]) -> None:
     out, ids = hippocampi
-    for number in (1, 2):
-        record = read_record(out / "cases" / f"hippocampus_crop_{number}")
-        assert "orientation-doubted" in {finding.code for finding in record.findings}
-        assert record.verdict == "review"
-    for case in ids:
-        assert "orientation-doubted" not in {f.code for f in read_record(out / "cases" / case).findings}
+    for case in [*ids, "hippocampus_crop_1", "hippocampus_crop_2"]:
+        record = read_record(out / "cases" / case)
+        assert record.verdict == "accept"
+        assert "side-detected" in {finding.code for finding in record.findings}
+        assert all(0.5 < (entry.volume_ml or 0) < 3.5 for entry in record.measurements)
+
+
+def test_a_hippocampus_whose_header_turns_it_round_is_doubted(shared_data: Path, tmp_path: Path) -> None:
+    image = sitk.ReadImage(shared_data / "msd_hippocampus" / "imagesTr" / "hippocampus_001.nii.gz")
+    image.SetDirection((-1, 0, 0, 0, -1, 0, 0, 0, 1))
+    sitk.WriteImage(image, tmp_path / "turned.nii.gz")
+    run(PipelineFolder.open("mr-hippocampus"), [tmp_path / "turned.nii.gz"], tmp_path / "out")
+    record = read_record(tmp_path / "out" / "cases" / "turned")
+    assert "orientation-doubted" in {finding.code for finding in record.findings}
+    assert record.verdict == "review"
 
 
 def test_pneumonia_on_the_validation_split_has_the_auc_of_the_card(shared_data: Path) -> None:

@@ -19,7 +19,7 @@ from conftest import OBLIQUE
 from phantoms import ORIENTATIONS, spheres, write_dicom_series, write_nifti
 
 from medvision import io
-from medvision.errors import BusyError, OutputError, PipelineError, UsageError
+from medvision.errors import BusyError, InputError, OutputError, PipelineError, UsageError
 from medvision.geometry import Geometry
 from medvision.pipeline import PipelineFolder
 from medvision.resampling import resample
@@ -27,7 +27,7 @@ from medvision.study import Case, Source
 from medvision.volume import Labels
 from medvision.workflows import run as run_module
 from medvision.workflows.report import report
-from medvision.workflows.run import BatchResult, run
+from medvision.workflows.run import run
 
 
 def tree(folder: Path) -> dict[str, str]:
@@ -232,8 +232,9 @@ def test_a_dicom_series_is_analysed_as_its_nifti_would_be(pipeline: PipelineFold
 
 def test_nothing_to_do_and_everything_bad_have_their_exit_codes(pipeline: PipelineFolder, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    assert run(pipeline, [tmp_path / "empty"], tmp_path / "out").exit_code() == 5
-    assert BatchResult(tmp_path, (), 0, 0, ()).exit_code() == 3
+    assert run(pipeline, [tmp_path / "empty"], tmp_path / "out").exit_code() == 3
+    (tmp_path / "bad.nii").write_text("no image")
+    assert run(pipeline, [tmp_path / "bad.nii"], tmp_path / "out2").exit_code() == 5
 
 
 def test_cases_for_review_count_as_bad_only_when_asked(pipeline: PipelineFolder, tmp_path: Path) -> None:
@@ -275,7 +276,8 @@ def test_pages_can_be_written_anew_and_are_the_same(
     before = tree(tmp_path / "out")
     (tmp_path / "out" / "index.html").unlink()
     (tmp_path / "out" / "cases" / "case0" / "report.html").write_text("lost")
-    assert report(tmp_path / "out", pipeline) == 4
+    pages = report(tmp_path / "out", pipeline)
+    assert (pages.written, pages.problems) == (4, ())
     assert tree(tmp_path / "out") == before
     assert run(pipeline, [sphere_inputs], tmp_path / "out").analysed == 0
 
@@ -307,3 +309,86 @@ def test_a_record_names_everything_needed_to_make_the_result_again_and_no_path(
     assert manifest["weights_sha256"] == hashlib.sha256(pipeline.weights_path.read_bytes()).hexdigest()
     assert manifest["versions"]["torch"]
     assert str(tmp_path) not in text
+
+
+def test_every_refused_line_of_a_list_is_counted(pipeline: PipelineFolder, sphere_inputs: Path, tmp_path: Path) -> None:
+    rows = ["image,split", "case0.nii.gz,train", "case1.nii.gz,trian", "case2.nii.gz,trian", "case3.nii.gz,trian"]
+    (sphere_inputs / "cases.csv").write_text("\n".join(rows))
+    result = run(pipeline, [sphere_inputs / "cases.csv"], tmp_path / "out")
+    assert (result.count("done"), result.count("refused"), result.exit_code()) == (1, 3, 4)
+    again = run(pipeline, [sphere_inputs / "cases.csv"], tmp_path / "out")
+    assert (again.analysed, again.count("refused")) == (0, 3)
+
+
+def test_a_mended_image_of_a_list_is_no_longer_refused(
+    pipeline: PipelineFolder, sphere_inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    victim = sphere_inputs / "case1.nii.gz"
+    whole = victim.read_bytes()
+    victim.write_bytes(whole[:-9])
+    (sphere_inputs / "cases.csv").write_text("image\ncase0.nii.gz\ncase1.nii.gz\n")
+    monkeypatch.chdir(sphere_inputs)
+    assert run(pipeline, [Path("cases.csv")], tmp_path / "out").exit_code() == 4
+    victim.write_bytes(whole)
+    monkeypatch.chdir(tmp_path)
+    assert run(pipeline, [sphere_inputs / "cases.csv"], tmp_path / "out").exit_code() == 0
+    assert "refused" not in (tmp_path / "out" / "results.csv").read_text()
+
+
+def test_a_result_whose_input_is_refused_at_first_sight_does_not_stay(
+    pipeline: PipelineFolder, sphere_inputs: Path, tmp_path: Path
+) -> None:
+    run(pipeline, [sphere_inputs], tmp_path / "out")
+    (sphere_inputs / "case0.nii.gz").write_bytes(b"")
+    assert run(pipeline, [sphere_inputs], tmp_path / "out").exit_code() == 4
+    assert not (tmp_path / "out" / "cases" / "case0" / "mask.nii.gz").exists()
+    assert "case0,done" not in (tmp_path / "out" / "results.csv").read_text()
+
+
+def test_results_of_two_pipelines_are_not_mixed(pipeline: PipelineFolder, sphere_inputs: Path, tmp_path: Path) -> None:
+    other = _with_other_weights(pipeline, tmp_path / "other")
+    run(pipeline, [sphere_inputs], tmp_path / "out")
+    shutil.copy(sphere_inputs / "case0.nii.gz", tmp_path / "new.nii.gz")
+    with pytest.raises(UsageError, match="results of another pipeline"):
+        run(other, [tmp_path / "new.nii.gz"], tmp_path / "out")
+    assert run(other, [sphere_inputs], tmp_path / "out").analysed == 4
+
+
+def test_a_report_leaves_a_case_alone_whose_input_or_result_has_changed(
+    pipeline: PipelineFolder, sphere_inputs: Path, tmp_path: Path
+) -> None:
+    run(pipeline, [sphere_inputs], tmp_path / "out")
+    image, _ = spheres(OBLIQUE, noise=5, seed=77)
+    write_nifti(sphere_inputs / "case0.nii.gz", image, OBLIQUE)
+    mask = tmp_path / "out" / "cases" / "case1" / "mask.nii.gz"
+    mask.write_bytes((tmp_path / "out" / "cases" / "case2" / "mask.nii.gz").read_bytes())
+    pages = report(tmp_path / "out", pipeline)
+    assert (pages.written, [problem.code for problem in pages.problems]) == (2, ["input-changed", "input-changed"])
+    other = _with_other_weights(pipeline, tmp_path / "other")
+    assert {problem.code for problem in report(tmp_path / "out", other).problems} >= {"weights-mismatch"}
+
+
+def test_a_report_of_a_folder_without_results_is_refused_and_leaves_nothing(
+    pipeline: PipelineFolder, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="no results of a run"):
+        report(tmp_path / "typo", pipeline)
+    assert not (tmp_path / "typo").exists()
+
+
+def test_a_split_that_no_case_has_is_wrong_usage(pipeline: PipelineFolder, sphere_inputs: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no case is of the split 'tset'"):
+        run(pipeline, [sphere_inputs], tmp_path / "out", split="tset")
+
+
+def _with_other_weights(pipeline: PipelineFolder, folder: Path) -> PipelineFolder:
+    """Return a copy of the pipeline whose weights differ in one number."""
+    from medvision.networks import save_weights
+
+    shutil.copytree(pipeline.folder, folder)
+    network = pipeline.load_network()
+    next(network.parameters()).data[0] += 0.01
+    card = json.loads((folder / "weights.json").read_text())
+    card["sha256"] = save_weights(folder / "weights.safetensors", network)
+    (folder / "weights.json").write_text(json.dumps(card))
+    return PipelineFolder.open(folder)

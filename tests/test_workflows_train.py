@@ -113,7 +113,7 @@ def test_the_whole_round_from_python(stripes: tuple[Path, Path], tmp_path: Path)
     assert explained.exit_code() == 0
     assert (tmp_path / "explained" / "cases" / "val_00000" / "smoothed-gradient.nii.gz").is_file()
     assert (tmp_path / "explained" / "cases" / "val_00000" / "smoothed-gradient.png").is_file()
-    assert pipeline.report(tmp_path / "out") == 16
+    assert pipeline.report(tmp_path / "out").written == 16
 
 
 def test_a_method_that_does_not_fit_is_refused(stripes: tuple[Path, Path], tmp_path: Path) -> None:
@@ -126,7 +126,8 @@ def test_an_evaluation_without_results_is_refused(stripes: tuple[Path, Path], tm
     data, folder = stripes
     with pytest.raises(InputError) as caught:
         mv.Pipeline.open(folder).evaluate(tmp_path / "out", data)
-    assert caught.value.code == "label-missing"
+    assert caught.value.code == "not-found"
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_evaluation_names_the_cases_it_could_not_compare(sphere_pipeline: Path, tmp_path: Path) -> None:
@@ -192,3 +193,71 @@ def test_a_label_of_a_class_that_the_pipeline_does_not_know_is_refused(
     np.savez(tmp_path / "odd.npz", **arrays)
     with pytest.raises(InputError, match="0 upright, 1 level"):
         mv.Pipeline.open(folder).train(tmp_path / "odd.npz", tmp_path / "out")
+
+
+def test_cases_of_the_other_side_are_mirrored_for_training_too(tmp_path: Path) -> None:
+    from medvision import io
+    from medvision.study import Case
+    from medvision.workflows.train import _sample
+
+    text = SPHERES_TOML.replace('modality = "MR"', 'modality = "MR"\nside = "left"')
+    (tmp_path / "pipeline.toml").write_text(text, encoding="utf-8")
+    pipeline = PipelineFolder.open(tmp_path)
+    (case,) = (found for found in io.scan([write_sphere_data(tmp_path / "data")]).cases if found.id == "image0")
+    as_side = {
+        side: _sample(Case(case.id, case.images, case.label, attributes={"side": side}), io.read_volume(case), pipeline)
+        for side in ("left", "right")
+    }
+    assert np.array_equal(as_side["left"].image, _sample(case, io.read_volume(case), pipeline).image)
+    assert np.array_equal(as_side["right"].image, as_side["left"].image[:, ::-1])
+    assert np.array_equal(as_side["right"].target, as_side["left"].target[::-1])
+
+
+def test_what_is_noticed_about_training_images_stands_in_the_card(sphere_pipeline: Path, tmp_path: Path) -> None:
+    table = write_sphere_data(tmp_path / "data")
+    table.write_text(table.read_text().replace(",MR", ",CT"))
+    (tmp_path / "settings").mkdir()
+    quick = SPHERES_TOML.replace("epochs = 4", "epochs = 1").replace("steps_per_epoch = 40", "steps_per_epoch = 1")
+    (tmp_path / "settings" / "pipeline.toml").write_text(quick, encoding="utf-8")
+    result = mv.train(tmp_path / "settings", table, tmp_path / "out")
+    noticed = next(finding for finding in result.findings if finding.code == "modality-differs")
+    assert noticed.message.startswith("8 cases, first image")
+    assert "the image is CT" in (tmp_path / "out" / "card.md").read_text(encoding="utf-8")
+
+
+def test_results_of_other_weights_are_not_evaluated(
+    stripes: tuple[Path, Path], sphere_pipeline: Path, tmp_path: Path
+) -> None:
+    data, folder = stripes
+    mv.Pipeline.open(folder).run(data, tmp_path / "out", split="val")
+    with pytest.raises(InputError, match="none of 16 labelled cases"):
+        mv.Pipeline.open(sphere_pipeline).evaluate(tmp_path / "out", data, split="val")
+
+
+def test_images_named_without_and_with_their_modality_are_the_same_images(
+    sphere_pipeline: Path, tmp_path: Path
+) -> None:
+    table = write_sphere_data(tmp_path / "data")
+    bare = [tmp_path / "data" / f"image{number}.nii.gz" for number in range(8)]
+    pipeline = mv.Pipeline.open(sphere_pipeline)
+    pipeline.run(bare, tmp_path / "out")
+    evaluation = pipeline.evaluate(tmp_path / "out", table)
+    assert (evaluation.cases, evaluation.problems) == (8, ())
+    assert evaluation.manifest["weights_sha256"] == pipeline.folder.require_weights().sha256
+
+
+def test_an_evaluation_counts_what_cannot_be_read_at_first_sight(sphere_pipeline: Path, tmp_path: Path) -> None:
+    table = write_sphere_data(tmp_path / "data")
+    pipeline = mv.Pipeline.open(sphere_pipeline)
+    (tmp_path / "data" / "image2.nii.gz").write_bytes(b"")
+    pipeline.run(table, tmp_path / "out")
+    evaluation = pipeline.evaluate(tmp_path / "out", table)
+    assert (evaluation.cases, len(evaluation.problems)) == (7, 1)
+
+
+def test_settings_that_are_not_those_of_the_file_are_not_trained(tmp_path: Path) -> None:
+    (tmp_path / "pipeline.toml").write_text(SPHERES_TOML, encoding="utf-8")
+    opened = PipelineFolder.open(tmp_path)
+    (tmp_path / "pipeline.toml").write_text(SPHERES_TOML.replace("0.01", "0.02"), encoding="utf-8")
+    with pytest.raises(PipelineError, match="does not say what is in force"):
+        train(opened, [write_sphere_data(tmp_path / "data")], tmp_path / "out")

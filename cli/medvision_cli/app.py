@@ -32,11 +32,6 @@ def main() -> None:
     """Run the command line; a known error becomes one message on stderr and its exit code."""
     try:
         app()
-    except KeyboardInterrupt:
-        shell.say("Interrupted. The same command goes on where this one stopped.")
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.exit(0)
     except Exception as error:
         code = shell.exit_code_of(error)
         if code is None:

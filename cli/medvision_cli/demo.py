@@ -22,7 +22,8 @@ def command(
 
     with shell.progress("analysing") as progress:
         result = demo(out, device=device, command=shell.command_line(), progress=progress)
-    summary.tell(result, as_json=as_json)
+    exit_code = result.exit_code()
+    summary.tell(result, as_json=as_json, exit_code=exit_code)
     if open_report and sys.stdout.isatty():
         typer.launch(str(out / "index.html"))
-    raise typer.Exit(result.exit_code())
+    raise typer.Exit(exit_code)

@@ -34,6 +34,7 @@ def command(
         for problem in result.problems:
             typer.echo(f"left out  {problem.message} [{problem.code}]")
         for name, estimate in result.estimates.items():
-            typer.echo(f"{name}: {estimate}")
+            left_out = f"; not defined in {count} cases" if (count := result.undefined.get(name)) else ""
+            typer.echo(f"{name}: {estimate}{left_out}")
         typer.echo(f"{result.cases} cases compared, {len(result.problems)} left out")
     raise typer.Exit(4 if result.problems else 0)

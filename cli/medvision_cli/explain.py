@@ -36,5 +36,6 @@ def command(
             command=shell.command_line(),
             progress=progress,
         )
-    summary.tell(result, as_json=as_json)
-    raise typer.Exit(result.exit_code())
+    exit_code = result.exit_code()
+    summary.tell(result, as_json=as_json, exit_code=exit_code)
+    raise typer.Exit(exit_code)

@@ -22,6 +22,10 @@ def command(
     with shell.progress("writing pages") as progress:
         pages = report(results, PipelineFolder.open(pipeline), progress=progress)
     if as_json:
-        shell.print_json({"pages": pages, "index": str(results / "index.html")})
-        return
-    typer.echo(f"{pages} pages.  Report: {results / 'index.html'}")
+        problems = [{"code": p.code, "message": p.message, "cure": p.cure} for p in pages.problems]
+        shell.print_json({"pages": pages.written, "problems": problems, "index": str(results / "index.html")})
+    else:
+        for problem in pages.problems:
+            typer.echo(f"left as it was  {problem.path}: {problem.message} [{problem.code}] {problem.cure}")
+        typer.echo(f"{pages.written} pages.  Report: {results / 'index.html'}")
+    raise typer.Exit(4 if pages.problems else 0)

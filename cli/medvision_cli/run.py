@@ -33,5 +33,6 @@ def command(
         result = run.run(
             opened, inputs, out, split=split, device=device, command=shell.command_line(), progress=progress
         )
-    summary.tell(result, as_json=as_json)
-    raise typer.Exit(result.exit_code(strict=strict))
+    exit_code = result.exit_code(strict=strict)
+    summary.tell(result, as_json=as_json, exit_code=exit_code)
+    raise typer.Exit(exit_code)

@@ -71,6 +71,16 @@ def print_json(content: Any) -> None:
 @contextlib.contextmanager
 def progress(words: str) -> Iterator[Progress]:
     """Show how far the work is: a bar on a terminal, else a line every ten seconds; nothing below two seconds."""
+    try:
+        with _shown(words) as tell:
+            yield tell
+    except KeyboardInterrupt:
+        say("Interrupted. The same command goes on where this one stopped.")
+        raise
+
+
+@contextlib.contextmanager
+def _shown(words: str) -> Iterator[Progress]:
     if not sys.stderr.isatty():
         yield _plain(words)
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -14,10 +15,10 @@ if TYPE_CHECKING:
     from medvision.workflows.run import BatchResult
 
 
-def tell(result: BatchResult, *, as_json: bool) -> None:
+def tell(result: BatchResult, *, as_json: bool, exit_code: int) -> None:
     """Print the summary of a batch: for people, or as JSON."""
     if as_json:
-        shell.print_json(result.to_json() | {"exit_code": result.exit_code()})
+        shell.print_json(result.to_json() | {"exit_code": exit_code})
         return
     if not result.entries:
         typer.echo("Nothing to do: no image was found.")
@@ -26,7 +27,7 @@ def tell(result: BatchResult, *, as_json: bool) -> None:
         typer.echo("Nothing to do: every case that can be analysed is done already.")
     for entry in result.entries:
         if entry.problem is not None:
-            typer.echo(f"{entry.state:>8}  {entry.source}: {entry.problem.message} [{entry.problem.code}]")
+            typer.echo(f"{entry.state:>8}  {_near(entry.source)}: {entry.problem.message} [{entry.problem.code}]")
             typer.echo(f"          {entry.problem.cure}")
     counts = {
         "analysed now": result.analysed,
@@ -59,6 +60,11 @@ def tell_plan(found: Collection, *, as_json: bool) -> None:
         for finding in findings:
             typer.echo(f"{words:>8}  {finding.path}: {finding.message} [{finding.code}]")
     typer.echo(f"{len(found.cases)} cases, {len(found.rejected)} refused, {len(found.skipped)} files passed over")
+
+
+def _near(path: Path) -> Path:
+    """Return a path as seen from the current folder, where it lies below it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _finding(finding: Finding) -> dict[str, str | None]:

@@ -13,7 +13,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from medvision.explain.entropy import entropy
+from medvision.explain.entropy import entropy, surprise
 from medvision.explain.hirescam import HiResCam, SegHiResCam
 from medvision.explain.maps import ExplainedMap
 from medvision.explain.scores import Region
@@ -27,4 +27,14 @@ SALIENCY: Mapping[str, type[HiResCam] | type[SmoothedGradient] | type[SegHiResCa
 )
 """The methods by name; the `task` of a method is the kind of network that it explains."""
 
-__all__ = ["SALIENCY", "ExplainedMap", "HiResCam", "Method", "Region", "SegHiResCam", "SmoothedGradient", "entropy"]
+__all__ = [
+    "SALIENCY",
+    "ExplainedMap",
+    "HiResCam",
+    "Method",
+    "Region",
+    "SegHiResCam",
+    "SmoothedGradient",
+    "entropy",
+    "surprise",
+]

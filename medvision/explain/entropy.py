@@ -40,6 +40,15 @@ def entropy(probabilities: NDArray[Any]) -> NDArray[np.float32]:
         raise InputError("not-finite", "the values are no probabilities: 0 to 1, summing to 1 over the classes")
     total = np.zeros(values.shape[1:], dtype=np.float32)
     for channel in values:
-        # 0 log 0 is 0: a probability of 0 is taken as 1, whose logarithm is 0.
-        total -= channel * np.log2(np.where(channel > 0, channel, 1))
-    return np.maximum(total, 0)
+        total += surprise(channel)
+    return total
+
+
+def surprise(probability: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return -p log2 p in bit, at least 0, of the same shape: what one class adds to the entropy.
+
+    With it the entropy of many classes can be summed up without ever holding them all.
+    """
+    # 0 log 0 is 0: a probability of 0 is taken as 1, whose logarithm is 0.
+    inside = np.where(probability > 0, np.minimum(probability, 1), 1)
+    return np.asarray(-inside * np.log2(inside), dtype=np.float32) + np.float32(0)

@@ -36,7 +36,7 @@ class WeightsCard:
     results
         What was measured on the held-out cases, with intervals; a sentence each.
     trained_with
-        Versions, precision, seed and steps of the training.
+        Versions, device, precision, steps and seed of the training.
     """
 
     sha256: str

@@ -143,6 +143,11 @@ def _task_faults(settings: Settings) -> Iterator[str]:
     for number, method in enumerate(settings.explain, 1):
         if method.task != settings.task:
             yield f"explain.{number}: {method.use!r} does not explain a {settings.task}"
+    used = [method.use for method in settings.explain]
+    if len(set(used)) != len(used):
+        yield "explain: a method stands there twice; their maps would have one name"
+    if settings.task == "classification" and (settings.contract.side or settings.contract.orientation_check):
+        yield "contract: side and orientation_check are for a segmentation"
     if settings.task == "segmentation" and (train.balanced or train.label_smoothing):
         yield "train: balanced and label_smoothing are for a classification"
     if settings.task == "classification" and settings.predict.window is not None:

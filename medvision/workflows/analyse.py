@@ -40,15 +40,15 @@ class Analysis:
     saliency: tuple[Saliency, ...]
 
 
-def analyse(case: Case, pipeline: PipelineFolder, network: Any, *, input_sha256: str, device: str = "cpu") -> Analysis:
+def analyse(case: Case, pipeline: PipelineFolder, network: Any, *, device: str = "cpu") -> Analysis:
     """Return the analysis of one case.
 
     Parameters
     ----------
     network
         What :meth:`PipelineFolder.load_network` gave.
-    input_sha256
-        The case's digest, for the record.
+    device
+        Where it is.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def analyse(case: Case, pipeline: PipelineFolder, network: Any, *, input_sha256:
         geometry=volume.geometry,
         modality=volume.modality or case.modality,
         findings=(),
-        manifest=_manifest(case, pipeline, input_sha256, device),
+        manifest=_manifest(case, pipeline, device),
     )
     if settings.task == "segmentation":
         segmented = segment(volume, case, settings, network)
@@ -109,15 +109,16 @@ def _noticed_of(measurements: Sequence[Measurement]) -> list[Finding]:
     return findings
 
 
-def _manifest(case: Case, pipeline: PipelineFolder, input_sha256: str, device: str) -> Manifest:
+def _manifest(case: Case, pipeline: PipelineFolder, device: str) -> Manifest:
     return Manifest(
         command=f"medvision run {pipeline.settings.name} {case.path.name}",
         pipeline=pipeline.name,
         pipeline_sha256=pipeline.settings_sha256,
         weights_sha256=pipeline.require_weights().sha256,
-        input_sha256=input_sha256,
+        input_sha256=case.images_digest(),
         versions=versions(),
         device=device,
         precision=pipeline.settings.predict.precision,
         seed=pipeline.settings.train.seed,
+        side=case.side,
     )

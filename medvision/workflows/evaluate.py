@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from medvision import io
-from medvision.batch import Entry, Ledger
+from medvision.batch import Ledger
 from medvision.errors import Finding, InputError, MedvisionError
 from medvision.evaluate import Estimate, dice, hausdorff95
 from medvision.files import write_json, write_text
@@ -17,8 +17,8 @@ from medvision.pipeline import PipelineFolder
 from medvision.progress import Progress, silent
 from medvision.results import Record
 from medvision.study import Case, Source
-from medvision.workflows.report import read_record
-from medvision.workflows.scores import Scored, estimates, scores_csv
+from medvision.workflows.report import require_results, verified_record
+from medvision.workflows.scores import Scored, estimates, scores_csv, undefined
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,20 @@ class Evaluation:
         Every figure with its interval over patients.
     cases
         How many cases were compared.
+    undefined
+        In how many cases a figure is not defined and left out, e.g. the distance to a structure that was missed; a
+        figure with many of them flatters.
     problems
-        Cases that could not be compared, with the reason; among them those that the run refused.
+        Cases that could not be compared, with the reason; among them those that cannot be read.
+    manifest
+        What was compared: pipeline, weights, split, seed and versions.
     """
 
     estimates: dict[str, Estimate]
     cases: int
+    undefined: dict[str, int]
     problems: tuple[Finding, ...]
+    manifest: dict[str, Any]
 
     def to_json(self) -> dict[str, Any]:
         """Return the evaluation as JSON values."""
@@ -45,6 +52,8 @@ class Evaluation:
             "schema": "medvision.evaluation/1",
             "cases": self.cases,
             "estimates": {name: estimate.to_json() for name, estimate in self.estimates.items()},
+            "undefined": self.undefined,
+            "manifest": self.manifest,
             "problems": [{"code": p.code, "message": p.message, "cure": p.cure} for p in self.problems],
         }
 
@@ -76,42 +85,51 @@ def evaluate(
     Raises
     ------
     InputError
-        No case could be compared.
+        No run has been in `out`, or no case could be compared.
     """
-    wanted = [case for case in io.scan(data).cases if case.label is not None and split in (None, case.split)]
+    require_results(out)
+    found = io.scan(data)
+    wanted = [case for case in found.cases if case.label is not None and split in (None, case.split)]
     scored: list[Scored] = []
-    problems: list[Finding] = []
+    problems = list(found.rejected)
     with Ledger(out) as ledger, ledger.run(f"medvision evaluate {out}", versions()):
-        entries = ledger.entries()
         for number, case in enumerate(wanted):
             progress(number, len(wanted), case.id)
             try:
-                scored.append(_compared(case, entries.get(case.id), out / "cases" / case.id, pipeline))
+                scored.append(_compared(case, ledger, pipeline))
             except MedvisionError as error:
                 problems.append(error.finding)
     if not scored:
         raise InputError("label-missing", f"none of {len(wanted)} labelled cases has a result to compare", path=out)
-    result = Evaluation(estimates(scored, seed=seed), len(scored), tuple(problems))
+    manifest = {
+        "pipeline": pipeline.name,
+        "weights_sha256": pipeline.require_weights().sha256,
+        "split": split,
+        "seed": seed,
+        "versions": dict(versions()),
+    }
+    result = Evaluation(estimates(scored, seed=seed), len(scored), undefined(scored), tuple(problems), manifest)
     write_text(out / "evaluation.csv", scores_csv(scored))
     write_json(out / "evaluation.json", result.to_json())
     progress(len(wanted), len(wanted), "done")
     return result
 
 
-def _compared(case: Case, entry: Entry | None, folder: Path, pipeline: PipelineFolder) -> Scored:
+def _compared(case: Case, ledger: Ledger, pipeline: PipelineFolder) -> Scored:
+    entry = ledger.entries(case.id).get(case.id)
     if entry is None or entry.state != "done":
         reason = entry.problem.message if entry and entry.problem else "the run did not see it"
         raise InputError("no-image", f"case {case.id} has no result: {reason}", path=case.path)
-    if entry.input_sha256 != case.digest():
+    record = verified_record(entry, ledger, pipeline)
+    if record.manifest.input_sha256 != case.images_digest():
         raise InputError("input-changed", f"the result of case {case.id} belongs to another image", path=case.path)
-    record = read_record(folder)
     patient = case.patient if case.patient is not None else case.id
     labels = dict(pipeline.settings.labels)
     if record.task == "classification":
         if not isinstance(case.label, int) or case.label not in labels:
             raise InputError("bad-labels", f"case {case.id} has no class of this pipeline", path=case.path)
         return Scored(case.id, patient, probabilities=record.probabilities, truth=labels[case.label])
-    return _compared_masks(case, patient, record, folder, labels)
+    return _compared_masks(case, patient, record, ledger.folder / "cases" / case.id, labels)
 
 
 def _compared_masks(case: Case, patient: str, record: Record, folder: Path, labels: dict[int, str]) -> Scored:

@@ -10,7 +10,7 @@ from medvision.pipeline import PipelineFolder
 from medvision.progress import Progress, silent
 from medvision.workflows.evaluate import Evaluation, evaluate
 from medvision.workflows.explain import explain
-from medvision.workflows.report import report
+from medvision.workflows.report import Pages, report
 from medvision.workflows.run import BatchResult, run
 from medvision.workflows.train import TrainingResult, train
 
@@ -80,7 +80,7 @@ class Pipeline:
             self.folder, as_paths(inputs), Path(out), methods=methods, split=split, device=device, progress=progress
         )
 
-    def report(self, out: str | Path, *, progress: Progress = silent) -> int:
+    def report(self, out: str | Path, *, progress: Progress = silent) -> Pages:
         """Write the pages of a run anew; see :func:`medvision.workflows.report.report`."""
         return report(Path(out), self.folder, progress=progress)
 

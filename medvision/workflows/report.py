@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from medvision import io
 from medvision.batch import Entry, Ledger
-from medvision.errors import InputError
+from medvision.errors import Finding, InputError, MedvisionError, OutputError
 from medvision.files import write_text
 from medvision.frameworks import versions
 from medvision.pipeline import PipelineFolder
@@ -22,25 +22,77 @@ from medvision.results import Record, Saliency
 from medvision.study import Case, Source
 from medvision.volume import Labels, Volume
 
+PAGE = "report.html"
+"""The name of a case's page in its folder."""
 
-def report(out: Path, pipeline: PipelineFolder, *, notice: str | None = None, progress: Progress = silent) -> int:
-    """Write all pages of an output folder anew from its records, masks and maps, and return how many cases there are.
 
-    Nothing is predicted again. The inputs are read where the run found them.
+@dataclass(frozen=True)
+class Pages:
+    """What a report wrote.
+
+    Parameters
+    ----------
+    written
+        How many cases got their page anew.
+    problems
+        Cases whose page could not be written, with the reason: their old page stands.
+    """
+
+    written: int
+    problems: tuple[Finding, ...]
+
+
+def report(out: Path, pipeline: PipelineFolder, *, progress: Progress = silent) -> Pages:
+    """Write all pages of an output folder anew from its records, masks and maps.
+
+    Nothing is predicted again. The inputs are read where the run found them; a case whose input or result is no
+    longer what the run saw or wrote is a problem, and the others are written.
 
     Raises
     ------
     InputError
-        An input or a result is no longer there, or is not what the run saw.
+        No run has been there.
     """
+    require_results(out)
+    problems = []
     with Ledger(out) as ledger, ledger.run(f"medvision report {out}", versions()):
         done = [entry for entry in ledger.entries().values() if entry.state == "done"]
         for number, entry in enumerate(done):
             progress(number, len(done), entry.id)
-            ledger.enter(_rewritten(entry, ledger, pipeline, notice))
-        write_cohort(ledger, pipeline, notice=notice)
+            try:
+                ledger.enter(_rewritten(entry, ledger, pipeline))
+            except OutputError:
+                raise
+            except MedvisionError as error:
+                problems.append(error.finding)
+        write_cohort(ledger, pipeline)
         progress(len(done), len(done), "pages")
-    return len(done)
+    return Pages(len(done) - len(problems), tuple(problems))
+
+
+def require_results(out: Path) -> None:
+    """Raise InputError where no run has left its ledger."""
+    if not (out / "ledger.sqlite").is_file():
+        cure = "Give the folder that --out named in `medvision run`."
+        raise InputError("not-found", "no results of a run lie here", path=out, cure=cure)
+
+
+def verified_record(entry: Entry, ledger: Ledger, pipeline: PipelineFolder) -> Record:
+    """Return the record of a case that is done, once its files and its weights have been compared.
+
+    Raises
+    ------
+    InputError
+        A file of the result, other than its page, is not as it was written; the result was made by other weights.
+    """
+    folder = ledger.folder / "cases" / entry.id
+    if not ledger.holds(entry, but=PAGE):
+        raise InputError("input-changed", "the result is not as it was written", path=folder, cure="Run again.")
+    record = read_record(folder)
+    if record.manifest.weights_sha256 != pipeline.require_weights().sha256:
+        message = f"the result was made by other weights ({record.manifest.pipeline})"
+        raise InputError("weights-mismatch", message, path=folder, cure="Name that pipeline, or run this one.")
+    return record
 
 
 def write_case_page(
@@ -51,23 +103,23 @@ def write_case_page(
     labels: Labels | None,
     saliency: Sequence[Saliency],
     pipeline: PipelineFolder,
-    notice: str | None = None,
 ) -> None:
     """Write the page of one case."""
-    facts = pipeline_facts(pipeline, notice=notice)
+    facts = pipeline_facts(pipeline, notice=record.notice)
     write_text(path, render_case(record, volume, labels=labels, saliency=saliency, pipeline=facts))
 
 
-def write_cohort(ledger: Ledger, pipeline: PipelineFolder, *, notice: str | None = None) -> None:
+def write_cohort(ledger: Ledger, pipeline: PipelineFolder) -> None:
     """Write ``results.csv`` and ``index.html`` for everything that the ledger holds."""
     entries = ledger.entries().values()
     rows = [_row(entry, ledger.folder) for entry in entries if entry.state != "skipped"]
     left_out = [entry.problem for entry in entries if entry.state == "skipped" and entry.problem]
+    notices = {row.record.notice for row in rows if row.record}
     write_text(ledger.folder / "results.csv", results_csv(rows))
     page = render_cohort(
         rows,
         title=f"{pipeline.settings.name}: {len(rows)} cases",
-        pipeline=pipeline_facts(pipeline, notice=notice),
+        pipeline=pipeline_facts(pipeline, notice=notices.pop() if len(notices) == 1 else None),
         command=f"medvision run {pipeline.settings.name} INPUT --out OUT",
         left_out=left_out,
     )
@@ -101,12 +153,14 @@ def read_record(folder: Path) -> Record:
         raise InputError("bad-header", "this is no record that can be read", path=path) from error
 
 
-def _rewritten(entry: Entry, ledger: Ledger, pipeline: PipelineFolder, notice: str | None) -> Entry:
+def _rewritten(entry: Entry, ledger: Ledger, pipeline: PipelineFolder) -> Entry:
     folder = ledger.folder / "cases" / entry.id
-    record = read_record(folder)
+    record = verified_record(entry, ledger, pipeline)
     case = Case(entry.id, entry.images)
     volume = io.read_volume(case)
-    page = folder / record.files["page"]
+    if case.images_digest() != record.manifest.input_sha256:
+        raise InputError("input-changed", "the input is no longer the one of the result", path=case.path)
+    page = folder / PAGE
     write_case_page(
         page,
         record,
@@ -114,7 +168,6 @@ def _rewritten(entry: Entry, ledger: Ledger, pipeline: PipelineFolder, notice: s
         labels=_labels(record, folder, pipeline),
         saliency=[_map(content, record, folder) for content in record.saliency],
         pipeline=pipeline,
-        notice=notice,
     )
     return replace(entry, files={**(entry.files or {}), **ledger.hashes([page])})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 import traceback
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import Any
 
 from medvision import io
 from medvision.batch import Entry, Ledger, State, peak_memory_mb
-from medvision.errors import Finding, InputError, MedvisionError, OutputError
+from medvision.errors import Finding, InputError, MedvisionError, OutputError, UsageError
 from medvision.files import write_bytes, write_json, write_text
 from medvision.frameworks import choose_device, versions
 from medvision.pipeline import PipelineFolder
@@ -20,7 +21,9 @@ from medvision.report import overlay_png
 from medvision.results import Classification, Segmentation
 from medvision.study import Case, Collection
 from medvision.workflows.analyse import Analysis, analyse
-from medvision.workflows.report import write_case_page, write_cohort
+from medvision.workflows.report import PAGE, read_record, write_case_page, write_cohort
+
+_NOTHING_THERE = ("empty-folder", "no-image")
 
 
 @dataclass(frozen=True)
@@ -54,10 +57,10 @@ class BatchResult:
     def exit_code(self, *, strict: bool = False) -> int:
         """Return 0 all good, 3 no image found, 4 some and 5 all cases bad; `strict` counts those for review as bad."""
         bad = self.count("refused") + self.count("failed") + (self.count("review") if strict else 0)
-        if not self.entries:
-            return 3
         if not bad:
-            return 0
+            return 0 if self.entries else 3
+        if all(entry.problem and entry.problem.code in _NOTHING_THERE for entry in self.entries):
+            return 3
         return 5 if bad == len(self.entries) else 4
 
     def to_json(self) -> dict[str, Any]:
@@ -113,28 +116,20 @@ def run(
     ------
     PipelineError
         The pipeline has no weights, or not its own.
-    InputError
-        Two inputs would write to the same place.
+    UsageError
+        Two inputs would write to the same place; no case is of that split; `out` holds results of another pipeline.
     OutputError, BusyError
         `out` cannot be written, or another run holds it.
     """
     pipeline.require_weights()
     found = plan(inputs, split=split)
     with Ledger(out) as ledger, ledger.run(command, versions()):
-        ledger.forget_problems(inputs)
-        for problem in found.rejected:
-            ledger.enter(_without_case(problem, "refused", pipeline))
-        for problem in found.skipped:
-            ledger.enter(_without_case(problem, "skipped", pipeline))
-        missing, done_before = [], 0
-        for case in found.cases:
-            digest = _digest(case)
-            if isinstance(digest, Finding):
-                ledger.enter(Entry(case.id, "refused", case.path, pipeline.digest, case.images, problem=digest))
-            elif ledger.is_done(case, digest, pipeline.digest):
-                done_before += 1
-            else:
-                missing.append((case, digest))
+        _require_one_pipeline(ledger, found, pipeline)
+        rejections = _without_case(found, pipeline)
+        rejected = [problem.path for problem in found.rejected if problem.path]
+        ledger.forget([*inputs, *(case.path for case in found.cases), *rejected], rejected)
+        ledger.enter(*rejections)
+        missing, done_before = _missing(found, ledger, pipeline)
         if missing:
             device = choose_device(device)
             network = pipeline.load_network(device)
@@ -144,18 +139,28 @@ def run(
             ledger.enter(_attempt(case, digest, pipeline, network, ledger, device=device, notice=notice))
         if missing:
             progress(len(missing), len(missing), "pages")
-        write_cohort(ledger, pipeline, notice=notice)
-        named = {case.id for case in found.cases} | {str(problem.path) for problem in found.rejected}
+        write_cohort(ledger, pipeline)
+        named = {case.id for case in found.cases} | {entry.id for entry in rejections if entry.state == "refused"}
         entries = tuple(entry for entry in ledger.entries().values() if entry.id in named)
     return BatchResult(out, entries, len(missing), done_before, found.skipped)
 
 
 def plan(inputs: Sequence[Path], *, split: str | None = None) -> Collection:
-    """Return what a run would work on, without doing it."""
+    """Return what a run would work on, without doing it.
+
+    Raises
+    ------
+    UsageError
+        No case is of that split, or two cases have one name.
+    """
     found = io.scan(inputs)
     if split is None:
         return found
-    return replace(found, cases=tuple(case for case in found.cases if case.split == split))
+    cases = tuple(case for case in found.cases if case.split == split)
+    if found.cases and not cases:
+        known = ", ".join(sorted({str(case.split) for case in found.cases}))
+        raise UsageError("usage", f"no case is of the split {split!r}; there are {known}")
+    return replace(found, cases=cases)
 
 
 def write_analysis(analysis: Analysis, folder: Path, pipeline: PipelineFolder, *, notice: str | None) -> list[Path]:
@@ -172,8 +177,8 @@ def write_analysis(analysis: Analysis, folder: Path, pipeline: PipelineFolder, *
         io.write_map(folder / files[saliency.method], saliency.values, saliency.geometry)
         files[f"{saliency.method} overlay"] = f"{saliency.method}.png"
         write_bytes(folder / f"{saliency.method}.png", overlay_png(analysis.volume, saliency))
-    files |= {"record": "record.json", "page": "report.html"}
-    record = replace(analysis.record, files=files)
+    files |= {"record": "record.json", "page": PAGE}
+    record = replace(analysis.record, files=files, notice=notice)
     write_json(folder / files["record"], record.to_json())
     write_case_page(
         folder / files["page"],
@@ -182,7 +187,6 @@ def write_analysis(analysis: Analysis, folder: Path, pipeline: PipelineFolder, *
         labels=None if isinstance(analysis.result, Classification) else analysis.result.labels,
         saliency=analysis.saliency,
         pipeline=pipeline,
-        notice=notice,
     )
     return [folder / name for name in files.values()]
 
@@ -201,7 +205,7 @@ def _attempt(
     started = time.monotonic()
     entry = Entry(case.id, "refused", case.path, pipeline.digest, case.images, digest)
     try:
-        analysis = analyse(case, pipeline, network, input_sha256=digest, device=device)
+        analysis = analyse(case, pipeline, network, device=device)
         paths = write_analysis(analysis, ledger.folder / "cases" / case.id, pipeline, notice=notice)
         if case.digest() != digest:
             ledger.remove(paths)
@@ -217,16 +221,47 @@ def _attempt(
     return replace(entry, seconds=time.monotonic() - started, peak_memory_mb=peak_memory_mb())
 
 
-def _digest(case: Case) -> str | Finding:
-    try:
-        return case.digest()
-    except OSError as error:
-        return Finding("unreadable", "error", f"the file cannot be read: {error.strerror}", case.path)
+def _missing(found: Collection, ledger: Ledger, pipeline: PipelineFolder) -> tuple[list[tuple[Case, str]], int]:
+    """Return the cases that are to be analysed, with their hashes, and how many are done already."""
+    missing, done = [], 0
+    for case in found.cases:
+        try:
+            digest = case.digest()
+        except OSError as error:
+            problem = Finding("unreadable", "error", f"the file cannot be read: {error.strerror}", case.path)
+            ledger.enter(Entry(case.id, "refused", case.path, pipeline.digest, case.images, problem=problem))
+            continue
+        if ledger.is_done(case, digest, pipeline.digest):
+            done += 1
+        else:
+            missing.append((case, digest))
+    return missing, done
 
 
-def _without_case(problem: Finding, state: State, pipeline: PipelineFolder) -> Entry:
-    path = problem.path or Path()
-    return Entry(str(path), state, path, pipeline.digest, problem=problem)
+def _without_case(found: Collection, pipeline: PipelineFolder) -> list[Entry]:
+    """Return a line for everything that never became a case; what shares a path is numbered."""
+    entries: dict[str, Entry] = {}
+    states: tuple[tuple[State, Sequence[Finding]], ...] = (("refused", found.rejected), ("skipped", found.skipped))
+    for state, problems in states:
+        for problem in problems:
+            path = problem.path or Path()
+            numbers = (f"{path}#{number}" for number in itertools.count(2))
+            id_ = next(name for name in itertools.chain([str(path)], numbers) if name not in entries)
+            entries[id_] = Entry(id_, state, path, pipeline.digest, problem=problem)
+    return list(entries.values())
+
+
+def _require_one_pipeline(ledger: Ledger, found: Collection, pipeline: PipelineFolder) -> None:
+    """Refuse to put results of two pipelines into one table."""
+    again = {case.id for case in found.cases}
+    weights = pipeline.require_weights().sha256
+    for entry in ledger.entries().values():
+        if entry.state != "done" or entry.id in again or not ledger.holds(entry):
+            continue
+        manifest = read_record(ledger.folder / "cases" / entry.id).manifest
+        if manifest.weights_sha256 != weights:
+            message = f"results of another pipeline lie here: {entry.id} was made by {manifest.pipeline}"
+            raise UsageError("usage", message, path=ledger.folder, cure="Choose another --out.")
 
 
 def _bug(error: Exception, case: Case, out: Path) -> Finding:

@@ -47,11 +47,7 @@ def estimates(scored: Sequence[Scored], *, seed: int | None) -> dict[str, Estima
     """
     if scored[0].probabilities is not None:
         return _of_classes(scored, seed)
-    columns = {"mean Dice": [_mean(entry.dice.values()) for entry in scored]}
-    for name in scored[0].dice:
-        columns[f"Dice {name}"] = [entry.dice[name] for entry in scored]
-    for name in scored[0].hausdorff95_mm:
-        columns[f"HD95 {name} (mm)"] = [entry.hausdorff95_mm[name] for entry in scored]
+    columns = _columns(scored)
     found = {}
     for title, values in columns.items():
         defined = [(value, entry.patient) for value, entry in zip(values, scored, strict=True) if value is not None]
@@ -59,6 +55,12 @@ def estimates(scored: Sequence[Scored], *, seed: int | None) -> dict[str, Estima
             numbers, patients = zip(*defined, strict=True)
             found[title] = _estimate((np.array(numbers, dtype=np.float64),), patients, np.mean, seed)
     return found
+
+
+def undefined(scored: Sequence[Scored]) -> dict[str, int]:
+    """Return in how many cases each figure of a segmentation is not defined, where in any."""
+    counts = {title: sum(value is None for value in values) for title, values in _columns(scored).items()}
+    return {title: count for title, count in counts.items() if count}
 
 
 def sentences(figures: Mapping[str, Estimate], *, held_out: int) -> tuple[str, ...]:
@@ -81,6 +83,18 @@ def scores_csv(scored: Sequence[Scored]) -> str:
         cells = ["" if number is None else f"{number:.6f}" for number in numbers]
         writer.writerow([entry.case, *cells, *([entry.truth] if entry.truth is not None else [])])
     return text.getvalue()
+
+
+def _columns(scored: Sequence[Scored]) -> dict[str, list[float | None]]:
+    """Return each figure of a segmentation, a value a case."""
+    if not scored[0].dice:
+        return {}
+    columns = {"mean Dice": [_mean(entry.dice.values()) for entry in scored]}
+    for name in scored[0].dice:
+        columns[f"Dice {name}"] = [entry.dice[name] for entry in scored]
+    for name in scored[0].hausdorff95_mm:
+        columns[f"HD95 {name} (mm)"] = [entry.hausdorff95_mm[name] for entry in scored]
+    return columns
 
 
 def _of_classes(scored: Sequence[Scored], seed: int | None) -> dict[str, Estimate]:

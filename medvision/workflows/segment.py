@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvision.errors import Finding
-from medvision.explain import Region, entropy
+from medvision.explain import Region, surprise
 from medvision.geometry import Geometry
 from medvision.pipeline import Settings
 from medvision.predict import from_tensor, padded_to, to_tensor, voxel_probabilities
@@ -58,7 +58,7 @@ def segment(volume: Volume, case: Case, settings: Settings, network: Any) -> Seg
     A case of the other side than the one that the network knows is mirrored before and back after. Where the side is
     not stated, both are tried, and the one on which the network agrees with itself more is taken, and said.
     """
-    stated = _stated_turn(case, settings)
+    stated = stated_turn(case, settings)
     tried = {turn: _try(turn, volume, settings, network) for turn in _turns(stated, settings)}
     chosen, findings = _choose(tried, stated, settings)
     segmentation = _on_input_grid(chosen, volume, settings)
@@ -68,6 +68,16 @@ def segment(volume: Volume, case: Case, settings: Settings, network: Any) -> Seg
     if len(tried) > 1:
         checks["agreement"] = {turn: round(entry.agreement, 4) for turn, entry in tried.items()}
     return Segmented(segmentation, (segmentation.entropy, *maps), findings, checks)
+
+
+def stated_turn(case: Case, settings: Settings) -> str | None:
+    """Return how the image is to be shown to the network; None where that depends on a side nobody stated."""
+    known = settings.contract.side
+    if known is None:
+        return AS_STORED
+    if case.side is None:
+        return None
+    return AS_STORED if case.side == known else MIRRORED
 
 
 def agreement(probabilities: NDArray[np.float32]) -> float:
@@ -88,16 +98,6 @@ def agreement(probabilities: NDArray[np.float32]) -> float:
         inside = float(probabilities[number][mask].sum())
         values.append(2 * inside / (float(probabilities[number].sum()) + float(mask.sum()) + 1e-6))
     return float(np.mean(values))
-
-
-def _stated_turn(case: Case, settings: Settings) -> str | None:
-    """Return how the image is to be shown to the network; None where that depends on a side nobody stated."""
-    known = settings.contract.side
-    if known is None:
-        return AS_STORED
-    if case.side is None:
-        return None
-    return AS_STORED if case.side == known else MIRRORED
 
 
 def _turns(stated: str | None, settings: Settings) -> list[str]:
@@ -151,19 +151,19 @@ def _on_input_grid(tried: _Tried, volume: Volume, settings: Settings) -> Segment
     shape = volume.geometry.shape
     winner = np.zeros(shape, dtype=np.uint8 if settings.outputs < 256 else np.uint16)
     greatest = np.full(shape, -1.0, dtype=np.float32)
-    probabilities = []
+    entropy = np.zeros(shape, dtype=np.float32)
     for number, values in enumerate(tried.probabilities):
         back = undo(values, tried.prepared.geometry, tried.before, order=1, fill=1.0 if number == 0 else 0.0)
         better = back > greatest
         winner[better] = number
         greatest = np.maximum(greatest, back)
-        probabilities.append(back)
+        entropy += surprise(back)
     names = dict(settings.labels)
     found = {name: greatest[winner == number] for number, name in names.items() if (winner == number).any()}
     return Segmentation(
         labels=Labels(winner, volume.geometry, names),
         entropy=Saliency(
-            entropy(np.stack(probabilities)),
+            entropy,
             volume.geometry,
             method="entropy",
             target="all labels",

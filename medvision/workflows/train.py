@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +15,20 @@ from medvision import io
 from medvision.batch import holding
 from medvision.errors import Finding, InputError, PipelineError
 from medvision.evaluate import dice
-from medvision.files import sha256_of_text, write_json, write_text
+from medvision.files import sha256_of_text, write_bytes, write_json, write_text
 from medvision.frameworks import choose_device, training_precision, versions
 from medvision.geometry import Geometry
 from medvision.networks import WeightsCard, save_weights
-from medvision.pipeline import PipelineFolder, input_spacing_mm
+from medvision.pipeline import PipelineFolder, input_spacing_mm, read_settings
 from medvision.predict import class_probabilities, from_tensor, to_tensor, voxel_probabilities
 from medvision.progress import Progress, silent
 from medvision.steps import apply, apply_to_labels
 from medvision.study import Case, Source
 from medvision.training import Sample, Split, Validation, find_copies, fit, split, write_curves
-from medvision.volume import Labels
+from medvision.volume import Labels, Volume
 from medvision.workflows.card import card_text
 from medvision.workflows.scores import Scored, estimates, scores_csv, sentences
+from medvision.workflows.segment import AS_STORED, TURNS, stated_turn
 
 
 @dataclass(frozen=True)
@@ -97,16 +98,18 @@ def train(
     precision = training_precision(settings.train.precision, device)
     with holding(out):
         parts = split(_labelled_cases(data), validation=settings.train.validation, seed=settings.train.seed)
-        training, digests = _prepare(parts.train, pipeline, progress, "training cases")
-        held_out, more = _prepare(parts.val, pipeline, progress, "validation cases")
-        findings = (*parts.findings, *find_copies(parts, digests | more))
-        _claim(out, pipeline, parts, digests | more)
+        training = _prepare(parts.train, pipeline, progress, "training cases")
+        held_out = _prepare(parts.val, pipeline, progress, "validation cases")
+        digests = training.digests | held_out.digests
+        noticed = _counted([*training.findings, *held_out.findings])
+        findings = (*parts.findings, *find_copies(parts, digests), *noticed)
+        _claim(out, pipeline, parts, digests)
 
         network = pipeline.build_network()
         rows = fit(
             network,
-            training,
-            lambda trained: _validation(_score(trained, held_out, parts.val, pipeline), settings.task),
+            training.samples,
+            lambda trained: _validation(_score(trained, held_out.samples, parts.val, pipeline), settings.task),
             settings.train,
             folder=out / "checkpoints",
             device=device,
@@ -114,7 +117,7 @@ def train(
             progress=progress,
         )
         write_curves(rows, out)
-        scored = _score(network, held_out, parts.val, pipeline)
+        scored = _score(network, held_out.samples, parts.val, pipeline)
         write_text(out / "validation.csv", scores_csv(scored))
         results = sentences(estimates(scored, seed=settings.train.seed), held_out=len(parts.val))
         sha256 = save_weights(out / "weights.safetensors", network)
@@ -123,6 +126,7 @@ def train(
             "device": device,
             "precision": precision,
             "steps": str(settings.train.total_steps),
+            "seed": str(settings.train.seed),
         }
         card = _weights_card(pipeline, sha256, results, trained_with)
         _write_folder(out, pipeline, card, parts, findings)
@@ -146,36 +150,64 @@ def _labelled_cases(data: Sequence[Path]) -> list[Case]:
     return list(found.cases)
 
 
-def _prepare(
-    cases: Sequence[Case], pipeline: PipelineFolder, progress: Progress, words: str
-) -> tuple[list[Sample], dict[str, str]]:
-    """Return the cases after the pipeline's steps, and the hash of each one's own voxels."""
-    samples, digests = [], {}
+@dataclass(frozen=True)
+class _Prepared:
+    """Cases after the pipeline's steps, with the hash of each one's own voxels, and what was noticed about each."""
+
+    samples: list[Sample]
+    digests: dict[str, str]
+    findings: list[tuple[str, Finding]]
+
+
+def _prepare(cases: Sequence[Case], pipeline: PipelineFolder, progress: Progress, words: str) -> _Prepared:
+    prepared = _Prepared([], {}, [])
     for number, case in enumerate(cases):
-        sample, digests[case.id] = _sample(case, pipeline)
-        samples.append(sample)
+        volume = io.read_volume(case)
+        noticed = [*volume.findings, *pipeline.settings.contract.check(volume, case), *_assumed(case, pipeline)]
+        prepared.samples.append(_sample(case, volume, pipeline))
+        prepared.digests[case.id] = volume.digest()
+        prepared.findings.extend((case.id, finding) for finding in noticed)
         progress(number + 1, len(cases), words)
-    return samples, digests
+    return prepared
 
 
-def _sample(case: Case, pipeline: PipelineFolder) -> tuple[Sample, str]:
+def _assumed(case: Case, pipeline: PipelineFolder) -> list[Finding]:
+    """Return what is taken for granted about a case: the side it looks like, where none is stated."""
+    if pipeline.settings.contract.side is None or case.side is not None:
+        return []
+    message = f"no side is stated: taken to look like a {pipeline.settings.contract.side} one"
+    return [Finding("side-assumed", "note", message)]
+
+
+def _counted(findings: Sequence[tuple[str, Finding]]) -> list[Finding]:
+    """Return one finding for each code, with the number of cases and the first of them."""
+    found: dict[str, list[tuple[str, Finding]]] = {}
+    for case, finding in findings:
+        found.setdefault(finding.code, []).append((case, finding))
+    return [
+        Finding(code, first.grade, f"{len(entries)} cases, first {case}: {first.message}", cure=first.cure)
+        for code, entries in found.items()
+        for case, first in entries[:1]
+    ]
+
+
+def _sample(case: Case, volume: Volume, pipeline: PipelineFolder) -> Sample:
+    """Return a case as the network sees it: of the side that it knows, after the pipeline's steps."""
     settings = pipeline.settings
-    volume = io.read_volume(case)
-    settings.contract.check(volume, case)
-    digest = volume.digest()
-    prepared = apply(settings.steps, volume)
     flat = settings.contract.dimensions == 2
+    turned = volume.geometry.turned(TURNS[stated_turn(case, settings) or AS_STORED])
+    prepared = apply(settings.steps, replace(volume, geometry=turned))
     image = np.asarray(prepared.voxels[..., 0] if flat else prepared.voxels, dtype=np.float32)
     if settings.task == "classification":
         if not isinstance(case.label, int) or case.label not in settings.labels:
             known = ", ".join(f"{number} {name}" for number, name in settings.labels.items())
             raise InputError("label-missing", f"case {case.id} has no label of {known}", path=case.path)
-        return Sample(case.id, image, case.label), digest
+        return Sample(case.id, image, case.label)
     if not isinstance(case.label, Source):
         raise InputError("label-missing", f"case {case.id} has no label image", path=case.path)
-    labels = io.read_labels(case, settings.labels, volume.geometry)
+    labels = replace(io.read_labels(case, settings.labels, volume.geometry), geometry=turned)
     moved = apply_to_labels(settings.steps, labels, prepared.geometry)
-    return Sample(case.id, image, moved.voxels[..., 0] if flat else moved.voxels), digest
+    return Sample(case.id, image, moved.voxels[..., 0] if flat else moved.voxels)
 
 
 def _score(network: Any, samples: Sequence[Sample], cases: Sequence[Case], pipeline: PipelineFolder) -> list[Scored]:
@@ -215,8 +247,12 @@ def _validation(scored: Sequence[Scored], task: str) -> Validation:
 
 
 def _claim(out: Path, pipeline: PipelineFolder, parts: Split, digests: dict[str, str]) -> None:
-    """Mark `out` as the place of this training, or refuse to go on with another one's."""
+    """Mark `out` as the place of this training, and keep its settings, or refuse to go on with another one's."""
     settings = pipeline.settings
+    file = pipeline.folder / "pipeline.toml"
+    if read_settings(file) != settings:
+        cure = "Open the pipeline again, or write the settings to its file."
+        raise PipelineError("pipeline-invalid", "the file does not say what is in force", path=file, cure=cure)
     sides = [f"{side}:{case.id}:{digests[case.id]}" for side in ("train", "val") for case in getattr(parts, side)]
     identity = {
         "settings": sha256_of_text([str(settings.meaning()), str(asdict(settings.train))]),
@@ -231,6 +267,7 @@ def _claim(out: Path, pipeline: PipelineFolder, parts: Split, digests: dict[str,
             cure="Choose another --out.",
         )
     write_json(path, identity)
+    write_bytes(out / "pipeline.toml", file.read_bytes())
 
 
 def _weights_card(
@@ -254,9 +291,7 @@ def _weights_card(
 def _write_folder(
     out: Path, pipeline: PipelineFolder, card: WeightsCard, parts: Split, findings: Sequence[Finding]
 ) -> None:
-    """Write what makes `out` a pipeline: the settings as they were given, and the cards."""
-    settings = (pipeline.folder / "pipeline.toml").read_text(encoding="utf-8")
-    write_text(out / "pipeline.toml", settings)
+    """Write the cards that make `out` a pipeline; its settings have lain there since the start."""
     card.save(out / "weights.json")
     write_text(out / "card.md", card_text(pipeline.settings, card, parts, findings))
 
