@@ -8,7 +8,7 @@ demo: .venv/ready
 	$(BIN)/medvision demo --out demo
 
 test: .venv/ready
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -70,7 +70,7 @@ def test_no_orientation_is_doubted_and_volumes_are_those_of_hippocampi(hippocamp
 
 def test_a_hippocampus_whose_header_turns_it_round_is_doubted(shared_data: Path, tmp_path: Path) -> None:
     image = sitk.ReadImage(shared_data / "msd_hippocampus" / "imagesTr" / "hippocampus_001.nii.gz")
-    image.SetDirection((-1, 0, 0, 0, -1, 0, 0, 0, 1))
+    image.SetDirection((1, 0, 0, 0, 1, 0, 0, 0, 1))  # it was (-1, 0, 0, 0, -1, 0, 0, 0, 1): RAS+ in LPS terms
     sitk.WriteImage(image, tmp_path / "turned.nii.gz")
     run(PipelineFolder.open("mr-hippocampus"), [tmp_path / "turned.nii.gz"], tmp_path / "out")
     record = read_record(tmp_path / "out" / "cases" / "turned")

@@ -376,6 +376,19 @@ def test_a_report_of_a_folder_without_results_is_refused_and_leaves_nothing(
     assert not (tmp_path / "typo").exists()
 
 
+def test_an_output_folder_that_is_an_input_is_wrong_usage(
+    pipeline: PipelineFolder, sphere_inputs: Path, tmp_path: Path
+) -> None:
+    before = tree(sphere_inputs)
+    with pytest.raises(UsageError, match="is an input too"):
+        run(pipeline, [sphere_inputs], sphere_inputs)
+    assert tree(sphere_inputs) == before
+    (sphere_inputs / "results").mkdir()
+    run(pipeline, [sphere_inputs], sphere_inputs / "results")
+    again = run(pipeline, [sphere_inputs], sphere_inputs / "results")
+    assert (again.analysed, len(again.entries)) == (0, 4)
+
+
 def test_a_split_that_no_case_has_is_wrong_usage(pipeline: PipelineFolder, sphere_inputs: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no case is of the split 'tset'"):
         run(pipeline, [sphere_inputs], tmp_path / "out", split="tset")

@@ -117,11 +117,14 @@ def run(
     PipelineError
         The pipeline has no weights, or not its own.
     UsageError
-        Two inputs would write to the same place; no case is of that split; `out` holds results of another pipeline.
+        Two inputs would write to the same place; no case is of that split; `out` is an input, or holds results of
+        another pipeline.
     OutputError, BusyError
         `out` cannot be written, or another run holds it.
     """
     pipeline.require_weights()
+    if out.resolve() in {path.resolve() for path in inputs}:
+        raise UsageError("usage", "the output folder is an input too", path=out, cure="Choose another --out.")
     found = plan(inputs, split=split)
     with Ledger(out) as ledger, ledger.run(command, versions()):
         _require_one_pipeline(ledger, found, pipeline)
