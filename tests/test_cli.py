@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -136,8 +137,17 @@ def test_wrong_usage_has_its_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_interrupted_run_says_how_to_go_on_and_the_same_command_does(
     sphere_pipeline: Path, sphere_inputs: Path, tmp_path: Path
 ) -> None:
+    for number in range(4, 16):
+        shutil.copy(sphere_inputs / "case0.nii.gz", sphere_inputs / f"case{number}.nii.gz")
     arguments = [sys.executable, "-m", "medvision", "run", sphere_pipeline, sphere_inputs, "--out", tmp_path / "out"]
-    process = subprocess.Popen(arguments, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        arguments,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        # A job in the background is started with this signal ignored, and its children with it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     while not list((tmp_path / "out").glob("cases/*/record.json")) and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
