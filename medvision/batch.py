@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -235,7 +236,7 @@ def holding(folder: Path) -> Iterator[None]:
 def _write(database: sqlite3.Connection, entry: Entry) -> None:
     problem = entry.problem
     values = (
-        *(entry.id, entry.state, entry.verdict, str(entry.source.absolute())),
+        *(entry.id, entry.state, entry.verdict, os.fsencode(entry.source.absolute()).decode(errors="replace")),
         *(json.dumps([_source_json(image) for image in entry.images]), entry.input_sha256, entry.pipeline_sha256),
         *((problem.code, problem.message, problem.cure) if problem else (None, None, None)),
         *(json.dumps(dict(entry.files or {})), _now(), entry.seconds, entry.peak_memory_mb),

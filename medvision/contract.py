@@ -34,10 +34,16 @@ class Contract:
         than its header says is marked for review.
     orientation_margin
         How far the agreements of two orientations must lie apart to tell them from each other, 0 to 1.
+    least_agreement
+        How far the network must agree with itself (see `orientation_check`), 0 to 1; below it, the case is for review.
+    values
+        The least and the greatest value that an image can have, in its own unit; outside them, or on less than a
+        tenth of the span between them, the case is for review.
     spacing_mm
         The least and the greatest accepted distance of voxels, in mm; outside it, the case is for review.
     extent_mm
-        The least and the greatest accepted side of the field of view, in mm; outside it, the case is for review.
+        The least and the greatest accepted side of the field of view, in mm; outside it, the case is for review, and
+        beyond four times the greatest it is refused.
     """
 
     shows: str
@@ -47,6 +53,8 @@ class Contract:
     side: Literal["left", "right"] | None = None
     orientation_check: bool = False
     orientation_margin: float = Field(default=0.01, ge=0.0, le=1.0)
+    least_agreement: float = Field(default=0.0, ge=0.0, le=1.0)
+    values: tuple[float, float] | None = None
     spacing_mm: tuple[float, float] | None = None
     extent_mm: tuple[float, float] | None = None
 
@@ -61,7 +69,8 @@ class Contract:
         Raises
         ------
         InputError
-            The network cannot take it: other channels, a picture for a volume, or a volume for a picture.
+            The network cannot take it: other channels, a picture for a volume, or a volume for a picture; or its
+            size in mm can only be a wrong unit, and would cost memory without end.
         """
         if volume.channels != len(self.channels):
             wanted = ", ".join(self.channels)
@@ -74,6 +83,9 @@ class Contract:
         if flat != (self.dimensions == 2):
             wanted = "a picture" if self.dimensions == 2 else "a volume"
             raise InputError("not-3d", f"{wanted} is wanted, the image is {volume.geometry.shape}", path=case.path)
+        if self.extent_mm and volume.geometry.physical and max(volume.geometry.extent) > 4 * self.extent_mm[1]:
+            message = f"the field of view is {max(volume.geometry.extent):.4g} mm; {self.extent_mm[1]:.4g} mm is known"
+            raise InputError("size-outside", message, path=case.path, cure="Check the unit of the file's spacing.")
         return tuple(self._differences(volume, case))
 
     def _differences(self, volume: Volume, case: Case) -> list[Finding]:
@@ -84,11 +96,24 @@ class Contract:
         elif self.spacing_mm or self.extent_mm:
             message = "the file states no physical size, so spacing and field of view cannot be checked"
             found.append(Finding("spacing-outside", "warning", message))
+        if volume.geometry.is_sheared:
+            found.append(Finding("sheared", "warning", "the axes of the voxels are not at right angles"))
+        found.append(self._values(volume))
         for name, voxels in zip(self.channels, volume.voxels, strict=True):
             if voxels.min() == voxels.max():
                 message = f"all voxels of the channel {name!r} have the same value"
                 found.append(Finding("constant-image", "warning", message))
         return [finding for finding in found if finding is not None]
+
+    def _values(self, volume: Volume) -> Finding | None:
+        if self.values is None:
+            return None
+        low, high = float(volume.voxels.min()), float(volume.voxels.max())
+        least, greatest = self.values
+        if least <= low and high <= greatest and high - low >= (greatest - least) / 10:
+            return None
+        message = f"the values lie between {low:.4g} and {high:.4g}; {least:.4g} to {greatest:.4g} is known"
+        return Finding("values-outside", "warning", message)
 
     def _modality(self, stated: str | None) -> Finding | None:
         if self.modality is None or stated == self.modality:

@@ -98,6 +98,13 @@ REASONS: dict[str, Reason] = {
     ),
     "channels-differ": Reason("The number of channels is not the pipeline's.", "Give the channels the card names."),
     "side-mirrored": Reason("The case was mirrored for the network, and its result back.", "Nothing to do."),
+    "agreement-low": Reason(
+        "The network agrees with itself less than on any image it was tried on.", "Look at the result before use."
+    ),
+    "values-outside": Reason(
+        "The values are not those that the pipeline knows.", "Check the image's number of bits and its scale."
+    ),
+    "sheared": Reason("The voxels' axes are not at right angles.", "Look at the result before use."),
     "label-at-edge": Reason("A label reaches the edge of the image.", "Its volume may be cut off: look at the page."),
     "side-assumed": Reason(
         "A case to learn from states no side; it is taken to look like the contract's.", "State it: column `side`."

@@ -89,6 +89,8 @@ class Case:
         What keeps a patient's cases together in a split; None where unknown. Never written to a result.
     split
         ``"train"``, ``"val"`` or ``"test"`` where the data set fixes it.
+    label_names
+        The name of each number in the label image, where the data set states them.
     modality
         The modality where the data set states it and the image file cannot.
     attributes
@@ -102,6 +104,7 @@ class Case:
     split: str | None = None
     modality: str | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
+    label_names: Mapping[int, str] | None = None
 
     def __post_init__(self) -> None:
         if not self.id or self.id != safe_id(self.id):

@@ -150,3 +150,23 @@ def test_all_that_differs_is_told() -> None:
 def test_a_contract_that_no_case_could_meet_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Contract("x", **fields)
+
+
+@pytest.mark.parametrize(("greatest", "outside"), [(1, True), (20, True), (200, False), (255, False), (4000, True)])
+def test_values_of_another_scale_are_for_review(greatest: float, outside: bool) -> None:
+    voxels = np.linspace(0, greatest, 6).reshape(1, 2, 3, 1)
+    codes = found(Contract("x", dimensions=2, values=(0, 255)), Volume(voxels, Geometry.of_picture(2, 3)))
+    assert codes == ([("values-outside", "warning")] if outside else [])
+
+
+def test_a_sheared_grid_is_for_review() -> None:
+    affine = np.eye(4)
+    affine[0, 2] = 1.5
+    sheared = Volume(volume().voxels, Geometry(affine, (4, 5, 6)), modality="MR")
+    assert found(Contract("x"), sheared) == [("sheared", "warning")]
+
+
+def test_a_field_of_view_that_can_only_be_a_wrong_unit_is_refused_before_it_costs_memory() -> None:
+    with pytest.raises(InputError, match="6000 mm") as caught:
+        Contract("x", extent_mm=(1, 80)).check(volume((1000, 1000, 1000)), CASE)
+    assert caught.value.code == "size-outside"

@@ -518,3 +518,17 @@ def test_a_list_of_cases_inside_a_folder_is_not_used_and_that_is_said(tmp_path: 
     assert [finding.cure for finding in found.skipped] == [
         "To use what it states (sides, labels), name it as the input."
     ]
+
+
+@pytest.mark.parametrize("column", ["Side", "SIDE"])
+def test_a_column_in_capitals_means_the_same(tmp_path: Path, column: str) -> None:
+    write_nifti(tmp_path / "a.nii", CUBE)
+    (tmp_path / "cases.csv").write_text(f"Image,{column},Split,Patient\na.nii,right,test,7\n")
+    (case,) = scan([tmp_path / "cases.csv"]).cases
+    assert (case.side, case.split, case.patient) == ("right", "test", "7")
+
+
+def test_an_empty_file_without_a_suffix_beside_a_series_refuses_it(tmp_path: Path) -> None:
+    write_dicom_series(tmp_path / "s", np.zeros((4, 4, 4), dtype=np.int16), Geometry.from_spacing((1, 1, 1), (4, 4, 4)))
+    (tmp_path / "s" / "IM5").write_bytes(b"")
+    assert "slices-missing" in {finding.code for finding in scan([tmp_path / "s"]).rejected}

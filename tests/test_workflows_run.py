@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -351,6 +352,9 @@ def test_results_of_two_pipelines_are_not_mixed(pipeline: PipelineFolder, sphere
     shutil.copy(sphere_inputs / "case0.nii.gz", tmp_path / "new.nii.gz")
     with pytest.raises(UsageError, match="results of another pipeline"):
         run(other, [tmp_path / "new.nii.gz"], tmp_path / "out")
+    changed = replace(pipeline, settings=replace(pipeline.settings, description="Others"))
+    with pytest.raises(UsageError, match="results of another pipeline"):
+        run(changed, [tmp_path / "new.nii.gz"], tmp_path / "out")
     assert run(other, [sphere_inputs], tmp_path / "out").analysed == 4
 
 
@@ -392,6 +396,40 @@ def test_an_output_folder_that_is_an_input_is_wrong_usage(
 def test_a_split_that_no_case_has_is_wrong_usage(pipeline: PipelineFolder, sphere_inputs: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no case is of the split 'tset'"):
         run(pipeline, [sphere_inputs], tmp_path / "out", split="tset")
+
+
+def test_a_refusal_and_a_case_of_one_name_do_not_hide_each_other(
+    pipeline: PipelineFolder, sphere_inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (sphere_inputs / "case0").mkdir()
+    monkeypatch.chdir(sphere_inputs)
+    result = run(pipeline, [Path()], tmp_path / "out")
+    assert (result.count("done"), result.count("refused"), result.exit_code()) == (4, 1, 4)
+
+
+def test_a_name_that_is_no_utf8_costs_that_file_alone(
+    pipeline: PipelineFolder, sphere_inputs: Path, tmp_path: Path
+) -> None:
+    odd = Path(os.fsdecode(os.fsencode(sphere_inputs) + b"/\xff\xfe.nii.gz"))
+    odd.write_bytes(b"no image")
+    result = run(pipeline, [sphere_inputs], tmp_path / "out")
+    assert (result.count("done"), result.count("refused"), result.exit_code()) == (4, 1, 4)
+    assert (tmp_path / "out" / "index.html").is_file()
+
+
+def test_a_record_that_was_changed_or_lost_does_not_reach_the_table_nor_stop_the_run(
+    pipeline: PipelineFolder, sphere_inputs: Path, tmp_path: Path
+) -> None:
+    run(pipeline, [sphere_inputs], tmp_path / "out")
+    shutil.rmtree(tmp_path / "out" / "cases" / "case1")
+    record = tmp_path / "out" / "cases" / "case2" / "record.json"
+    record.write_text(record.read_text().replace('"voxels"', '"voxels" '))
+    report(tmp_path / "out", pipeline)
+    table = (tmp_path / "out" / "results.csv").read_text()
+    assert "case1,failed,failed,input-changed" in table or "case1,failed,,input-changed" in table
+    assert "case2,failed" in table
+    assert run(pipeline, [sphere_inputs / "case0.nii.gz"], tmp_path / "out").exit_code() == 0
+    assert run(pipeline, [sphere_inputs], tmp_path / "out").analysed == 2
 
 
 def _with_other_weights(pipeline: PipelineFolder, folder: Path) -> PipelineFolder:

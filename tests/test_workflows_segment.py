@@ -110,6 +110,12 @@ def test_an_image_that_lies_otherwise_than_its_header_says_is_doubted(turn: tupl
     assert set(found.checks["agreement"]) == set(TURNS)
 
 
+def test_a_network_that_disagrees_with_itself_more_than_ever_before_is_for_review() -> None:
+    found = segment(image_of(), case(), settings(least_agreement=0.999), KnowsOneSide().eval())
+    assert codes(found) == ["agreement-low"]
+    assert codes(segment(image_of(), case(), settings(least_agreement=0.05), KnowsOneSide().eval())) == []
+
+
 def test_without_a_side_in_the_contract_nothing_is_mirrored() -> None:
     found = segment(image_of(), case(side="right"), settings(), KnowsOneSide().eval())
     assert found.checks == {"orientation": "as stored"}

@@ -261,3 +261,22 @@ def test_settings_that_are_not_those_of_the_file_are_not_trained(tmp_path: Path)
     (tmp_path / "pipeline.toml").write_text(SPHERES_TOML.replace("0.01", "0.02"), encoding="utf-8")
     with pytest.raises(PipelineError, match="does not say what is in force"):
         train(opened, [write_sphere_data(tmp_path / "data")], tmp_path / "out")
+
+
+def test_a_training_whose_labels_have_changed_is_not_gone_on_from(stripes: tuple[Path, Path], tmp_path: Path) -> None:
+    data, folder = stripes
+    shutil.copytree(folder, tmp_path / "copy")
+    arrays = dict(np.load(data))
+    arrays["train_labels"][0] = 1 - arrays["train_labels"][0]
+    np.savez(tmp_path / "other.npz", **arrays)
+    with pytest.raises(PipelineError, match="other settings or data"):
+        mv.train(folder, tmp_path / "other.npz", tmp_path / "copy")
+
+
+def test_a_data_set_that_numbers_the_same_names_otherwise_is_refused(sphere_pipeline: Path, tmp_path: Path) -> None:
+    write_sphere_data(tmp_path)
+    entries = [{"image": f"image{n}.nii.gz", "label": f"label{n}.nii.gz"} for n in range(8)]
+    content = {"training": entries, "labels": {"0": "background", "1": "bright", "2": "dim"}, "modality": {"0": "MR"}}
+    (tmp_path / "dataset.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match="calls label 1 'bright', which is 2 here"):
+        mv.train(sphere_pipeline, tmp_path / "dataset.json", tmp_path / "out")

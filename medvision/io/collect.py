@@ -49,10 +49,16 @@ def scan(paths: Sequence[Path]) -> Collection:
     everything = _NOTHING.merged(part.collection for part in gathered)
     roots = [Path(path) for path in paths]
     unread = [finding for finding in everything.rejected if finding.path and finding.path.suffix.lower() == ".dcm"]
+    # DICOM files often have no suffix: an empty one may be a slice too.
+    unread += [f for f in everything.skipped if f.path and not f.path.suffix and _is_empty(f.path)]
     placed, rejected, skipped = find_series((file for part in gathered for file in part.dicom), unread)
     found = everything.merged([_of_series(placed, roots), Collection((), tuple(rejected), tuple(skipped))])
     _check_ids(found.cases)
     return found.merged([Collection((), _fruitless(roots, found))])
+
+
+def _is_empty(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size == 0
 
 
 def _gathered(path: Path) -> _Gathered:

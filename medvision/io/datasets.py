@@ -50,7 +50,7 @@ def cases_in_dataset(file: Path, prefix: str = "") -> Collection:
     cases, rejected = [], []
     for number, entry in enumerate(entries, start=1):
         try:
-            cases.append(_case(entry, file.parent, prefix, _modality(content)))
+            cases.append(_case(entry, file.parent, prefix, _modality(content), _label_names(content)))
         except MedvisionError as error:
             finding = error.finding
             text = f"training case {number}: {finding.message}"
@@ -101,7 +101,21 @@ def _modality(content: Mapping[str, Any]) -> str | None:
     return _MODALITIES.get(names.pop()) if len(names) == 1 else None
 
 
-def _case(entry: Any, folder: Path, prefix: str, modality: str | None) -> Case:
+def _label_names(content: Mapping[str, Any]) -> dict[int, str] | None:
+    """Return the names by number: MSD states them so, nnU-Net the other way round; None where they are not plain."""
+    labels = content.get("labels")
+    if not isinstance(labels, dict):
+        return None
+    pairs = [(name, number) if isinstance(number, int) else (number, name) for name, number in labels.items()]
+    try:
+        return {int(number): str(name) for name, number in pairs if int(number) != 0}
+    except (TypeError, ValueError):
+        return None
+
+
+def _case(
+    entry: Any, folder: Path, prefix: str, modality: str | None, names_of_labels: Mapping[int, str] | None
+) -> Case:
     if not isinstance(entry, dict) or not isinstance(entry.get("image"), str | list) or not entry["image"]:
         raise InputError("bad-manifest", "a training case is an object with 'image' and 'label'")
     names = [entry["image"]] if isinstance(entry["image"], str) else entry["image"]
@@ -116,4 +130,5 @@ def _case(entry: Any, folder: Path, prefix: str, modality: str | None) -> Case:
         label=source_of(label),
         patient=str(patient) if patient is not None else None,
         modality=modality,
+        label_names=names_of_labels,
     )

@@ -61,7 +61,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
 def _table(text: str, suffix: str) -> Iterator[tuple[int, dict[str, str]]]:
     lines = csv.reader(text.splitlines(keepends=True), delimiter="\t" if suffix == ".tsv" else ",", strict=True)
     try:
-        names = [name.strip() for name in next(lines, [])]
+        names = [_column(name.strip()) for name in next(lines, [])]
         _check_header(names)
         for row in lines:
             if not any(row):
@@ -71,6 +71,11 @@ def _table(text: str, suffix: str) -> Iterator[tuple[int, dict[str, str]]]:
             yield lines.line_num, dict(zip(names, row, strict=True))
     except csv.Error:
         raise InputError("bad-manifest", f"line {lines.line_num} has an open quote or the like") from None
+
+
+def _column(name: str) -> str:
+    """Return the name of a column; those that mean something are known in capitals too."""
+    return name.lower() if name.lower() in (*_OWN, "side") else name
 
 
 def _check_header(names: Sequence[str]) -> None:
@@ -93,7 +98,7 @@ def _json_lines(text: str) -> Iterator[tuple[int, dict[str, str]]]:
             raise InputError("bad-manifest", f"line {number} is not JSON") from None
         if not isinstance(row, dict) or not all(isinstance(cell, str | int | float | None) for cell in row.values()):
             raise InputError("bad-manifest", f"line {number} is not one object of texts and numbers")
-        yield number, {name: str(cell) for name, cell in row.items() if cell is not None}
+        yield number, {_column(name): str(cell) for name, cell in row.items() if cell is not None}
 
 
 def _case(row: Mapping[str, str], folder: Path) -> Case:

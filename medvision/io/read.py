@@ -105,8 +105,8 @@ def read_labels(case: Case, names: Mapping[int, str], geometry: Geometry) -> Lab
     Raises
     ------
     InputError
-        ``label-missing``; ``bad-labels``: values that are not whole, or have no name; ``unsupported``; what readers
-        refuse.
+        ``label-missing``; ``bad-labels``: values that are not whole, or have no name, or a data set that gives a name
+        another number; ``unsupported``; what readers refuse.
     GeometryError
         ``grid-differs``: a corner lies more than a thousandth of a voxel away from the image's.
     """
@@ -114,9 +114,19 @@ def read_labels(case: Case, names: Mapping[int, str], geometry: Geometry) -> Lab
     if not isinstance(source, Source):
         raise InputError("label-missing", f"case {case.id} names no label image", path=case.path)
     with located(source.path):
+        _check_names(case, names)
         values, grid = _read_label(source)
         _check_grid(grid, geometry, source.path)
         return Labels(_whole(values), geometry, names)
+
+
+def _check_names(case: Case, names: Mapping[int, str]) -> None:
+    """Refuse labels whose data set counts the same names differently: they would be taken for each other."""
+    wanted = {name.casefold(): number for number, name in names.items()}
+    for number, name in (case.label_names or {}).items():
+        if wanted.get(name.casefold(), number) != number:
+            text = f"the data set calls label {number} {name!r}, which is {wanted[name.casefold()]} here"
+            raise InputError("bad-labels", text, cure="Renumber the labels, or the `labels` of the pipeline.")
 
 
 def _read(source: Source) -> Volume:

@@ -112,7 +112,7 @@ def write_case_page(
 def write_cohort(ledger: Ledger, pipeline: PipelineFolder) -> None:
     """Write ``results.csv`` and ``index.html`` for everything that the ledger holds."""
     entries = ledger.entries().values()
-    rows = [_row(entry, ledger.folder) for entry in entries if entry.state != "skipped"]
+    rows = [_row(entry, ledger) for entry in entries if entry.state != "skipped"]
     left_out = [entry.problem for entry in entries if entry.state == "skipped" and entry.problem]
     notices = {row.record.notice for row in rows if row.record}
     write_text(ledger.folder / "results.csv", results_csv(rows))
@@ -196,7 +196,11 @@ def _written(path: Path) -> Case:
     return Case("result", (source,), label=source)
 
 
-def _row(entry: Entry, folder: Path) -> CohortRow:
+def _row(entry: Entry, ledger: Ledger) -> CohortRow:
     if entry.state == "refused" or entry.state == "failed":
         return CohortRow(entry.id, entry.state, reason=entry.problem)
-    return CohortRow(entry.id, "done", f"cases/{entry.id}/report.html", read_record(folder / "cases" / entry.id))
+    place = ledger.folder / "cases" / entry.id
+    if not ledger.holds(entry, but=PAGE):
+        reason = Finding("input-changed", "error", "the result is not as it was written", place, "Run again.")
+        return CohortRow(entry.id, "failed", reason=reason)
+    return CohortRow(entry.id, "done", f"cases/{entry.id}/{PAGE}", read_record(place))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import time
 import traceback
 from collections.abc import Sequence
@@ -248,8 +249,11 @@ def _without_case(found: Collection, pipeline: PipelineFolder) -> list[Entry]:
     for state, problems in states:
         for problem in problems:
             path = problem.path or Path()
-            numbers = (f"{path}#{number}" for number in itertools.count(2))
-            id_ = next(name for name in itertools.chain([str(path)], numbers) if name not in entries)
+            # With a slash it cannot be a case's id; a name that is no UTF-8 is shown with marks in its place.
+            name = os.fsencode(path).decode(errors="replace")
+            name = name if "/" in name else f"./{name}"
+            numbers = (f"{name}#{number}" for number in itertools.count(2))
+            id_ = next(text for text in itertools.chain([name], numbers) if text not in entries)
             entries[id_] = Entry(id_, state, path, pipeline.digest, problem=problem)
     return list(entries.values())
 
@@ -257,12 +261,12 @@ def _without_case(found: Collection, pipeline: PipelineFolder) -> list[Entry]:
 def _require_one_pipeline(ledger: Ledger, found: Collection, pipeline: PipelineFolder) -> None:
     """Refuse to put results of two pipelines into one table."""
     again = {case.id for case in found.cases}
-    weights = pipeline.require_weights().sha256
+    mine = (pipeline.require_weights().sha256, pipeline.settings_sha256)
     for entry in ledger.entries().values():
         if entry.state != "done" or entry.id in again or not ledger.holds(entry):
             continue
         manifest = read_record(ledger.folder / "cases" / entry.id).manifest
-        if manifest.weights_sha256 != weights:
+        if (manifest.weights_sha256, manifest.pipeline_sha256) != mine:
             message = f"results of another pipeline lie here: {entry.id} was made by {manifest.pipeline}"
             raise UsageError("usage", message, path=ledger.folder, cure="Choose another --out.")
 

@@ -132,6 +132,10 @@ def _choose(tried: Mapping[str, _Tried], stated: str | None, settings: Settings)
             findings.append(Finding("side-detected", "note", message))
     elif stated == MIRRORED:
         findings.append(Finding("side-mirrored", "note", f"stated as {_opposite(settings.contract.side)}: mirrored"))
+    least = settings.contract.least_agreement
+    if chosen.agreement < least:
+        message = f"the network agrees with itself to {chosen.agreement:.3f}; at least {least:.3f} is known"
+        findings.append(Finding("agreement-low", "warning", message))
     best = max(tried.values(), key=lambda entry: entry.agreement)
     if best.agreement - chosen.agreement >= settings.contract.orientation_margin:
         message = (

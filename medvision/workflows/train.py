@@ -253,7 +253,11 @@ def _claim(out: Path, pipeline: PipelineFolder, parts: Split, digests: dict[str,
     if read_settings(file) != settings:
         cure = "Open the pipeline again, or write the settings to its file."
         raise PipelineError("pipeline-invalid", "the file does not say what is in force", path=file, cure=cure)
-    sides = [f"{side}:{case.id}:{digests[case.id]}" for side in ("train", "val") for case in getattr(parts, side)]
+    sides = [
+        f"{side}:{case.id}:{digests[case.id]}:{case.side}:{_label_digest(case)}"
+        for side in ("train", "val")
+        for case in getattr(parts, side)
+    ]
     identity = {
         "settings": sha256_of_text([str(settings.meaning()), str(asdict(settings.train))]),
         "data": sha256_of_text(sides),
@@ -268,6 +272,10 @@ def _claim(out: Path, pipeline: PipelineFolder, parts: Split, digests: dict[str,
         )
     write_json(path, identity)
     write_bytes(out / "pipeline.toml", file.read_bytes())
+
+
+def _label_digest(case: Case) -> str:
+    return case.label.digest() if isinstance(case.label, Source) else str(case.label)
 
 
 def _weights_card(
