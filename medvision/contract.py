@@ -96,6 +96,10 @@ class Contract:
         elif self.spacing_mm or self.extent_mm:
             message = "the file states no physical size, so spacing and field of view cannot be checked"
             found.append(Finding("spacing-outside", "warning", message))
+        if self.dimensions == 2 and volume.geometry.physical and volume.geometry.orientation[1] in "SA":
+            # Rows of a picture run downwards: to the feet, or to the back.
+            message = "the rows of the image run upwards, unlike those of a picture"
+            found.append(Finding("orientation-doubted", "warning", message))
         if volume.geometry.is_sheared:
             found.append(Finding("sheared", "warning", "the axes of the voxels are not at right angles"))
         found.append(self._values(volume))

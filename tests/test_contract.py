@@ -64,8 +64,11 @@ def test_a_picture_is_no_volume_and_a_volume_no_picture() -> None:
 
 
 def test_a_volume_of_one_slice_is_a_picture_with_a_size() -> None:
-    flat = volume((1, 1, 5), (4, 5, 1))
+    upright = volume((1, 1, 5), (4, 5, 1))
+    flat = Volume(upright.voxels, upright.geometry.reoriented("LPS"), modality="MR")
     assert found(Contract("x", dimensions=2, spacing_mm=(1, 5)), flat) == []
+    # Its rows run upwards, to the front; those of a picture run downwards.
+    assert found(Contract("x", dimensions=2), upright) == [("orientation-doubted", "warning")]
     with pytest.raises(InputError, match="a volume is wanted"):
         Contract("x").check(flat, CASE)
 
