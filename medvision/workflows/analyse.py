@@ -105,7 +105,7 @@ def _noticed_of(measurements: Sequence[Measurement]) -> list[Finding]:
         findings.append(Finding("nothing-found", "warning", f"the network found no {' and no '.join(missing)}"))
     cut = [entry.name for entry in measurements if entry.touches_edge]
     if cut:
-        findings.append(Finding("label-at-edge", "warning", f"{' and '.join(cut)} may be cut off"))
+        findings.append(Finding("label-at-edge", "warning", f"{' and '.join(cut)} at the edge of the image"))
     return findings
 
 

@@ -131,7 +131,9 @@ def _choose(tried: Mapping[str, _Tried], stated: str | None, settings: Settings)
             message = f"the side is not stated; it looks like a {sides[chosen.turn]} one ({figures})"
             findings.append(Finding("side-detected", "note", message))
     elif stated == MIRRORED:
-        findings.append(Finding("side-mirrored", "note", f"stated as {_opposite(settings.contract.side)}: mirrored"))
+        findings.append(
+            Finding("side-mirrored", "note", f"stated as a {_opposite(settings.contract.side)} one: mirrored and back")
+        )
     least = settings.contract.least_agreement
     if chosen.agreement < least:
         message = f"the network agrees with itself to {chosen.agreement:.3f}; at least {least:.3f} is known"
