@@ -159,8 +159,6 @@ def test_the_example_of_an_own_classifier_tells_disks_from_noise(tmp_path: Path)
 
 def test_the_example_of_a_cohort_finds_the_ratio_of_volumes_that_it_made(tmp_path: Path) -> None:
     pytest.importorskip("nilearn")
-    if PipelineFolder.open("mr-hippocampus").weights is None:
-        pytest.skip("mr-hippocampus has no weights here")
     printed = run_example("cohort_volumes.py", tmp_path / "out")
     rows = dict(line.split(maxsplit=1) for line in printed.splitlines() if line.startswith(("shrunk", "temp", "grown")))
     volumes = {name: [float(cell) for cell in row.split()[:2]] for name, row in rows.items()}
