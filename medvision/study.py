@@ -20,6 +20,38 @@ Side = Literal["left", "right"]
 
 
 @dataclass(frozen=True)
+class Reading:
+    """What a person decides where an image can be read in more than one way, or is refused as it stands.
+
+    Parameters
+    ----------
+    allow_gaps
+        Unevenly spaced slices are resampled to even spacing, with a warning, instead of refused.
+    merge_series
+        Parallel series of one study, a slice each, are taken for one volume.
+    assume_ras
+        A NIfTI file with neither sform nor qform is taken to be stored as RAS+, with a warning.
+    nan_to
+        What voxels that are NaN or infinite become, with a warning; None refuses them.
+    orthogonal
+        A sheared volume (tilted gantry) is resampled to axes at right angles, with a warning.
+    suv
+        PET becomes SUVbw where its header allows it; otherwise it stays as stored.
+    """
+
+    allow_gaps: bool = False
+    merge_series: bool = False
+    assume_ras: bool = False
+    nan_to: float | None = None
+    orthogonal: bool = False
+    suv: bool = True
+
+
+AS_IT_STANDS = Reading()
+"""No allowance is made."""
+
+
+@dataclass(frozen=True)
 class Source:
     """Where the voxels of one image come from.
 
@@ -28,14 +60,20 @@ class Source:
     kind
         Which reader understands it.
     files
-        One file, or the slices of one DICOM series in the order of their positions.
+        One file, or all files of one DICOM volume. A file may lie in a zip archive: its path leads through it.
     member
         For ``"npz"``: the array's name and the index of the picture in it.
+    part
+        Which of the volumes that the files hold (from 0: time points, echoes, frames, ...); None where they hold one.
+    reading
+        What was decided about how to read it.
     """
 
     kind: SourceKind
     files: tuple[Path, ...]
     member: tuple[str, int] | None = None
+    part: int | None = None
+    reading: Reading = AS_IT_STANDS
 
     def __post_init__(self) -> None:
         if not self.files:
@@ -47,30 +85,50 @@ class Source:
         return self.files[0] if len(self.files) == 1 else self.files[0].parent
 
     def digest(self) -> str:
-        """Return the SHA-256 of what is read: the files' contents, independent of their names and folder."""
+        """Return the SHA-256 of what is read and how: the files' contents, independent of their names and folder."""
         if self.member is None:
-            return sha256_of(*self.files)
+            how = [] if self.part is None and self.reading == AS_IT_STANDS else [str(self.part), repr(self.reading)]
+            contents = sha256_of(*self.files)
+            return sha256_of_text([contents, *how]) if how else contents
         seen = self.path.stat()
         return sha256_of_text([_archive_sha256(self.path, seen.st_size, seen.st_mtime_ns), *map(str, self.member)])
 
 
 @dataclass(frozen=True)
 class Series:
-    """One DICOM series as found by its headers, in geometric order; it holds nothing that identifies a patient.
+    """What one image is, by its header: for lists and for choosing. None where the file does not state it.
 
     Parameters
     ----------
-    files
-        The slices, ordered by position along their normal.
+    kind
+        In a few words: ``"volume"``, ``"picture"``, ``"frames"``, ``"localizer"``, ...
     modality
         The DICOM modality.
     description
-        Number of slices and matrix in words, for messages.
+        The Series Description, as a person typed it: shown to the person whose data it is, never logged.
+    number
+        The Series Number.
+    orientation
+        ``"axial"``, ``"coronal"``, ``"sagittal"`` or ``"oblique"``: the plane of the slices.
+    size
+        Columns, rows and slices.
+    volumes
+        How many volumes (time points, echoes, b-values, frames) it holds.
+    order
+        What the volumes are ordered by, e.g. ``"time"``.
+    study
+        A hash that images of one study share.
     """
 
-    files: tuple[Path, ...]
-    modality: str
-    description: str
+    kind: str
+    modality: str | None = None
+    description: str | None = None
+    number: int | None = None
+    orientation: str | None = None
+    size: tuple[int, int, int] | None = None
+    volumes: int = 1
+    order: str | None = None
+    study: str | None = None
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from medvision.errors import MedvisionError
 from medvision.geometry import Geometry
-from medvision.io.dicom_read import read_dicom
+from medvision.io.dicom.read import read_dicom
 from medvision.volume import Volume
 
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -424,5 +424,5 @@ def test_a_compressed_slice_of_another_size_than_stated_is_refused(tmp_path: Pat
 
 
 def test_a_series_above_the_limit_is_refused_before_its_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("medvision.io.dicom_read._MAX_BYTES", 400)
+    monkeypatch.setattr("medvision.io.dicom.read._MAX_BYTES", 400)
     assert code_of(written(tmp_path)) == "too-large"

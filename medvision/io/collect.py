@@ -8,7 +8,7 @@ from pathlib import Path
 
 from medvision.errors import Finding, InputError, MedvisionError, UsageError
 from medvision.io.datasets import DATASET_FILE, cases_in_dataset, is_dataset
-from medvision.io.dicom_scan import Placed, find_series
+from medvision.io.dicom.series import Placed, find_series
 from medvision.io.kinds import LIST_SUFFIXES, case_id, kind_of, stem_of
 from medvision.io.manifest import cases_in_manifest
 from medvision.io.npz import cases_in_npz

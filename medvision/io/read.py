@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from medvision.errors import Finding, GeometryError, InputError, MedvisionError
 from medvision.geometry import Geometry
 from medvision.io.collect import scan
-from medvision.io.dicom_read import read_dicom
+from medvision.io.dicom.read import read_dicom
 from medvision.io.located import located
 from medvision.io.nifti import open_nifti, read_nifti
 from medvision.io.npz import read_member

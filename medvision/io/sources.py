@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from medvision.errors import InputError
-from medvision.io.dicom_scan import only_series
+from medvision.io.dicom.series import only_series
 from medvision.io.kinds import kind_of
 from medvision.io.located import located
 from medvision.io.walk import refuse_results, walk

@@ -9,10 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medvision.errors import Finding, InputError, MedvisionError
-from medvision.io.dicom_grid import stacked
-from medvision.io.dicom_header import Header, read_header
+from medvision.io.dicom.grid import stacked
+from medvision.io.dicom.header import Header, read_header
 from medvision.io.located import quiet
-from medvision.study import Series
+
+
+@dataclass(frozen=True)
+class Sorted:
+    """The files of one volume in the order of their positions, and their modality."""
+
+    files: tuple[Path, ...]
+    modality: str
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,7 @@ class Placed:
 
     folder: Path
     number: int | None
-    found: Series | Finding
+    found: Sorted | Finding
 
 
 def find_series(
@@ -68,7 +75,7 @@ def find_series(
     return placed, rejected, skipped
 
 
-def only_series(files: Sequence[Path], folder: Path, unread: Sequence[Finding] = ()) -> Series:
+def only_series(files: Sequence[Path], folder: Path, unread: Sequence[Finding] = ()) -> Sorted:
     """Return the one series among the files of a folder that a manifest names as an image.
 
     Raises
@@ -131,7 +138,7 @@ def _lone_slices(groups: Mapping[str, Sequence[Header]]) -> set[str]:
     return {series for together in alike.values() if len(together) > 1 for series in together}
 
 
-def _series(members: Sequence[Header], folder: Path, unread: Sequence[Finding], *, apart: bool) -> Series | Finding:
+def _series(members: Sequence[Header], folder: Path, unread: Sequence[Finding], *, apart: bool) -> Sorted | Finding:
     try:
         stack = stacked(members)
     except MedvisionError as error:
@@ -145,8 +152,7 @@ def _series(members: Sequence[Header], folder: Path, unread: Sequence[Finding], 
         text = f"{beside.path.name} beside its {len(members)} slices cannot be read, and may be one of them"
         return _for_all(Finding("slices-missing", "error", text, folder), len(members))
     first = stack.headers[0]
-    text = f"{len(members)} slices of {first.columns} x {first.rows}"
-    return Series(tuple(header.file for header in stack.headers), first.modality or "", text)
+    return Sorted(tuple(header.file for header in stack.headers), first.modality or "")
 
 
 def _for_all(finding: Finding, count: int) -> Finding:

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvision.errors import Finding, InputError
-from medvision.io.dicom_grid import Stack, stacked
-from medvision.io.dicom_header import Header, read_header
+from medvision.io.dicom.grid import Stack, stacked
+from medvision.io.dicom.header import Header, read_header
 from medvision.io.located import decoding, located, quiet
 from medvision.volume import Volume
 
@@ -29,7 +29,7 @@ def read_dicom(files: Sequence[Path]) -> Volume:
     Raises
     ------
     InputError, GeometryError
-        As :func:`medvision.io.dicom_grid.stacked`; also ``truncated``, ``bad-rescale``, ``too-large``.
+        As :func:`medvision.io.dicom.grid.stacked`; also ``truncated``, ``bad-rescale``, ``too-large``.
     """
     with quiet():
         stack = stacked([read_header(file) for file in files])

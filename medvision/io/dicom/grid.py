@@ -15,7 +15,7 @@ import numpy as np
 
 from medvision.errors import Finding, GeometryError, InputError
 from medvision.geometry import FloatArray, Geometry
-from medvision.io.dicom_header import Header, check_kind
+from medvision.io.dicom.header import Header, check_kind
 from medvision.io.located import located
 
 _EXACT = {  # what all slices of a series share, and its name in DICOM
@@ -67,7 +67,7 @@ def stacked(headers: Sequence[Header]) -> Stack:
     ------
     InputError
         ``series-mixed``: a slice differs in patient, study, matrix, orientation, ...; what
-        :func:`medvision.io.dicom_header.check_kind` refuses; ``slices-duplicate``; ``slices-missing``: distances differ
+        :func:`medvision.io.dicom.header.check_kind` refuses; ``slices-duplicate``; ``slices-missing``: distances differ
         by more than 1 %; ``unsupported``: slices drift sideways (tilted gantry) by over 0.1 mm or 0.5 degrees.
     GeometryError
         ``bad-geometry``: position, orientation or spacing is missing or impossible.
