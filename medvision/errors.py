@@ -35,6 +35,13 @@ REASONS: dict[str, Reason] = {
     "truncated": Reason(
         "The file ends before its data do.", "Copy or download it again; compare its size with the source."
     ),
+    "damaged": Reason(
+        "The content does not match its own checksum, size or list.", "Copy or download it again from its source."
+    ),
+    "encrypted": Reason("The archive is locked with a password.", "Unpack it with its password; name the folder."),
+    "unsafe-path": Reason(
+        "A name leads out of the archive or folder that holds it.", "Ask its source; do not unpack it unseen."
+    ),
     "bad-header": Reason("The header contradicts itself or the data.", "Export the image again from its source."),
     "too-large": Reason(
         "The header claims more data than is accepted.", "Check the file; a header this size is mostly damage."
@@ -162,8 +169,20 @@ class Finding:
             object.__setattr__(self, "cure", REASONS[self.code].cure)
 
     def __str__(self) -> str:
-        where = f"{self.path}: " if self.path is not None else ""
+        where = f"{printable(self.path)}: " if self.path is not None else ""
         return f"{where}{self.message} [{self.code}] {self.cure}"
+
+
+def printable(path: Path | str) -> str:
+    r"""Return a name as one line that any terminal and file of text takes: other characters become escapes.
+
+    >>> print(printable("a\nb"), printable(Path("Kopf ü")))
+    a\nb Kopf ü
+    """
+    text = str(path)
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class MedvisionError(Exception):

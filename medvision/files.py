@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from medvision.archives import opened
 from medvision.errors import OutputError
 
 _CHUNK = 1 << 20
@@ -66,7 +67,7 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def sha256_of(*paths: Path) -> str:
-    """Return the SHA-256 of the contents of the files, one after another, as 64 hex digits."""
+    """Return the SHA-256 of the contents of files, on disk or in archives, one after another, as 64 hex digits."""
     total = hashlib.sha256()
     for path in paths:
         for chunk in _chunks(path):
@@ -92,7 +93,7 @@ def sha256_of_text(parts: Iterable[str]) -> str:
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
+    with opened(path) as file:
         while chunk := file.read(_CHUNK):
             yield chunk
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
+from medvision.archives import stamp_of
 from medvision.errors import Finding, InputError
 from medvision.files import sha256_of, sha256_of_text
 
@@ -90,8 +91,7 @@ class Source:
             how = [] if self.part is None and self.reading == AS_IT_STANDS else [str(self.part), repr(self.reading)]
             contents = sha256_of(*self.files)
             return sha256_of_text([contents, *how]) if how else contents
-        seen = self.path.stat()
-        return sha256_of_text([_archive_sha256(self.path, seen.st_size, seen.st_mtime_ns), *map(str, self.member)])
+        return sha256_of_text([_archive_sha256(self.path, *stamp_of(self.path)), *map(str, self.member)])
 
 
 @dataclass(frozen=True)
