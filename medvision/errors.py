@@ -130,6 +130,9 @@ REASONS: dict[str, Reason] = {
     "probability-near-threshold": Reason("The probability is close to the decision.", "Have a person decide."),
     # running
     "output-unwritable": Reason("The output cannot be written.", "Check permissions and free space."),
+    "output-exists": Reason(
+        "There is an output of this name already.", "Choose another --out, or replace it with --force."
+    ),
     "busy": Reason("Another run holds the output folder.", "Wait for it, or choose another folder."),
     "input-changed": Reason("An input changed while it was analysed.", "Run again when the copy is complete."),
     "extra-missing": Reason("An optional package is not installed.", "Install the extra that the message names."),
