@@ -73,6 +73,12 @@ REASONS: dict[str, Reason] = {
     "forms-differ": Reason(
         "The header's sform and qform place the voxels differently.", "The sform is used; look at the orientation."
     ),
+    "orientation-assumed": Reason(
+        "The file does not say how its voxels lie; they were taken for RAS+.", "Look at the orientation before use."
+    ),
+    "trailing-bytes": Reason(
+        "Bytes follow the image's data, which are whole.", "Compare the file with its source; write it again."
+    ),
     "spacing-differs": Reason(
         "The stated distance of slices is not that of their positions.", "Nothing to do: the positions are used."
     ),
@@ -88,6 +94,18 @@ REASONS: dict[str, Reason] = {
         "No patient is named, so the split cannot keep patients together.", "Add a patient column to the manifest."
     ),
     "too-few-cases": Reason("There are too few cases for this.", "Add cases."),
+    "label-empty": Reason("No voxel of a label image has a label.", "Check that it is finished, and whose it is."),
+    "label-absent": Reason("A label that others have is absent.", "Look whether it was forgotten."),
+    "duplicate": Reason("The same image is there more than once.", "Remove the copy."),
+    "near-duplicate": Reason("Two images are nearly the same.", "Look at both; remove one, or name the patient."),
+    "spacing-outlier": Reason("The spacing is unlike that of the other cases.", "Check the header, and its unit."),
+    "size-outlier": Reason("The field of view is unlike that of the other cases.", "Look at the image."),
+    "intensity-outlier": Reason("The values are unlike those of the other cases.", "Check unit, rescale and window."),
+    "volume-outlier": Reason("A label's size is unlike that in the other cases.", "Look at the label."),
+    "slab-constant": Reason(
+        "Slices of a single value beside full ones, as a broken copy leaves them.", "Export or copy the image again."
+    ),
+    "classes-imbalanced": Reason("A class is rare, or absent from a split.", "Judge results class by class."),
     # pipelines
     "pipeline-unknown": Reason("There is no pipeline of that name.", "`medvision pipelines list` names them."),
     "pipeline-invalid": Reason("The pipeline file is not valid.", "`medvision pipelines check` names the place."),
@@ -130,6 +148,7 @@ REASONS: dict[str, Reason] = {
     "probability-near-threshold": Reason("The probability is close to the decision.", "Have a person decide."),
     # running
     "output-unwritable": Reason("The output cannot be written.", "Check permissions and free space."),
+    "values-rounded": Reason("Values were rounded to fit the file's numbers.", "Write NIfTI to keep them exactly."),
     "output-exists": Reason(
         "There is an output of this name already.", "Choose another --out, or replace it with --force."
     ),

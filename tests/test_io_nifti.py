@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -9,20 +10,29 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from phantoms import positional, write_nifti
 
-from medvision.errors import MedvisionError
+from medvision.errors import Finding, MedvisionError, UsageError
 from medvision.geometry import Geometry
-from medvision.io.nifti import UNSIZED, read_nifti
+from medvision.io.nifti import MAX_BYTES, UNSIZED, read_nifti, volumes_in
+from medvision.study import AS_IT_STANDS, Reading
 
 GRID = Geometry(
     np.array([[0.0, -1.5, 0.0, 11.0], [2.0, 0.0, 0.0, -7.0], [0.0, 0.0, 3.0, 5.0], [0.0, 0.0, 0.0, 1.0]]), (5, 6, 4)
 )
 
 
-def code_of(path: Path) -> str:
+def refusal_of(path: Path, part: int | None = None, reading: Reading = AS_IT_STANDS) -> Finding:
     with pytest.raises(MedvisionError) as caught:
-        read_nifti(path)
+        read_nifti(path, part, reading)
     assert caught.value.path == path
-    return caught.value.code
+    return caught.value.finding
+
+
+def code_of(path: Path, part: int | None = None, reading: Reading = AS_IT_STANDS) -> str:
+    return refusal_of(path, part, reading).code
+
+
+def packed_if(name: str, content: bytes) -> bytes:
+    return gzip.compress(content, 1, mtime=0) if name.endswith(".gz") else content
 
 
 @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
@@ -91,8 +101,9 @@ def test_an_impossible_qform_is_a_warning_beside_an_sform_and_a_refusal_without_
 
 @pytest.mark.parametrize(("units", "factor"), [(0, 1.0), (1, 1000.0), (2, 1.0), (3, 0.001)])
 def test_units_of_length_become_millimetres(tmp_path: Path, units: int, factor: float) -> None:
-    geometry = read_nifti(write_nifti(tmp_path / "a.nii", positional(GRID), GRID, xyzt_units=units)).geometry
-    assert np.allclose(geometry.spacing_mm, np.array(GRID.spacing_mm) * factor)
+    volume = read_nifti(write_nifti(tmp_path / "a.nii", positional(GRID), GRID, xyzt_units=units + 8))  # 8: seconds
+    assert np.allclose(volume.geometry.affine[:3], GRID.affine[:3] * factor)
+    assert [(f.code, f.grade) for f in volume.findings] == ([] if factor == 1 else [("converted", "note")])
 
 
 def test_scaling_is_applied_in_float32(tmp_path: Path) -> None:
@@ -145,7 +156,9 @@ def test_a_picture_without_a_size_stays_one(tmp_path: Path) -> None:
         ({"datatype": 128, "bitpix": 24}, "unsupported"),
         ({"datatype": 32, "bitpix": 64}, "unsupported"),
         ({"datatype": 999}, "bad-header"),
-        ({"datatype": 1536, "bitpix": 128}, "bad-header"),
+        ({"datatype": 1536, "bitpix": 128}, "unsupported"),
+        ({"datatype": 1, "bitpix": 1}, "unsupported"),
+        ({"datatype": 0, "bitpix": 0}, "bad-header"),
         ({"bitpix": 8}, "bad-header"),
         ({"pixdim": [1, 0, 1, 1, 0, 0, 0, 0]}, "bad-geometry"),
         ({"pixdim": [1, 1, -1, 1, 0, 0, 0, 0]}, "bad-geometry"),
@@ -158,7 +171,14 @@ def test_a_picture_without_a_size_stays_one(tmp_path: Path) -> None:
         ({"scl_slope": 2, "scl_inter": np.nan}, "bad-rescale"),
         ({"vox_offset": 0}, "bad-header"),
         ({"vox_offset": 2e9}, "bad-header"),
+        ({"vox_offset": 352.5}, "bad-header"),
+        ({"vox_offset": np.nan}, "bad-header"),
         ({"magic": b"ni1"}, "unsupported"),
+        ({"magic": b""}, "unsupported"),  # Analyze 7.5
+        ({"magic": b"n+9"}, "not-an-image"),
+        ({"dim": [1, 240, 1, 1, 1, 1, 1, 1]}, "bad-header"),
+        ({"dim": [7, 32767, 32767, 32767, 32767, 1, 1, 1]}, "too-large"),
+        ({"dim": [7, 32767, 32767, 32767, 32767, 32767, 32767, 32767]}, "not-3d"),
         ({"sizeof_hdr": 999}, "not-an-image"),
     ],
 )
@@ -169,11 +189,247 @@ def test_a_header_that_cannot_be_true_is_refused(
     assert code_of(write_nifti(tmp_path / name, positional(GRID), GRID, **fields)) == code
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e300])
-def test_values_that_are_not_finite_in_float32_are_refused(tmp_path: Path, bad: float) -> None:
-    values = np.zeros((3, 3, 3))
-    values[1, 1, 1] = bad
-    assert code_of(write_nifti(tmp_path / "a.nii", values)) == "not-finite"
+@pytest.mark.parametrize("kind", ["f4", "f8"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite_are_refused_or_replaced_with_a_warning(
+    tmp_path: Path, bad: float, kind: str
+) -> None:
+    values = np.arange(27, dtype=kind).reshape(3, 3, 3)
+    values[1, 1, 1] = values[2, 0, 1] = bad
+    path = write_nifti(tmp_path / "a.nii", values, scl_slope=2, scl_inter=1)
+    refused = refusal_of(path)
+    assert refused.code == "not-finite"
+    assert "2 of 27" in refused.message
+    assert "--nan-to" in str(refused.cure)
+    volume = read_nifti(path, reading=Reading(nan_to=-5))
+    assert np.array_equal(volume.voxels[0], np.where(np.isfinite(values), values * 2 + 1, -5))
+    assert [(f.code, f.grade) for f in volume.findings] == [("not-finite", "warning")]
+    assert "2 of 27" in volume.findings[0].message
+    assert volume.voxels.dtype == np.float32
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
+def test_voxels_that_are_nan_are_not_replaced_by_another_impossible_value(tmp_path: Path, value: float) -> None:
+    values = np.full((3, 3, 3), np.nan)
+    path = write_nifti(tmp_path / "a.nii", values)
+    with pytest.raises(UsageError):
+        read_nifti(path, reading=Reading(nan_to=value))
+
+
+@pytest.mark.parametrize(("kind", "slope"), [("f8", 1e300), ("f4", 3e38), ("i2", 3e38), ("f8", -1e308)])
+def test_values_beyond_float32_are_refused_even_where_nan_is_replaced(tmp_path: Path, kind: str, slope: float) -> None:
+    values = np.zeros((3, 3, 3), kind)
+    values[1, 1, 1] = 2 if kind != "f8" else slope
+    path = write_nifti(tmp_path / "a.nii", values, **({} if kind == "f8" else {"scl_slope": slope}))
+    assert code_of(path, reading=Reading(nan_to=0)) == "not-finite"
+
+
+def test_float64_is_kept_where_float32_would_merge_values(tmp_path: Path) -> None:
+    steps = np.arange(27.0).reshape(3, 3, 3)
+    for values, kind in ((steps + 1e3, "f4"), (steps + 1e9, "f8"), (steps * 1e-45, "f8"), (steps * 0 + 1e9, "f4")):
+        voxels = read_nifti(write_nifti(tmp_path / "a.nii", values)).voxels[0]
+        assert voxels.dtype == np.dtype(kind)
+        assert np.allclose(voxels, values, rtol=1e-7, atol=0)
+    path = write_nifti(tmp_path / "a.nii", steps.astype("i2"), scl_slope=1, scl_inter=2.0**30)
+    assert np.array_equal(read_nifti(path).voxels[0], steps + 2**30)
+
+
+def test_whole_numbers_scaled_by_whole_numbers_stay_whole(tmp_path: Path) -> None:
+    values = np.arange(-1200, 3000, 35, dtype=np.int16).reshape(4, 5, 6)
+    path = write_nifti(tmp_path / "a.nii", values, scl_slope=-3, scl_inter=-1024)
+    assert np.array_equal(read_nifti(path).voxels[0], values.astype(int) * -3 - 1024)
+
+
+@pytest.mark.parametrize("kind", ["i8", "u8"])
+def test_integers_of_64_bits_are_exact(tmp_path: Path, kind: str) -> None:
+    values = np.array([np.iinfo(kind).min, np.iinfo(kind).max, 2**53 + 1], kind).reshape(3, 1, 1)
+    assert np.array_equal(read_nifti(write_nifti(tmp_path / "a.nii", values)).voxels[0], values)
+
+
+def times(count: int = 3) -> np.ndarray:
+    return np.stack([positional(GRID) + 1000 * n for n in range(count)], axis=-1)
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+def test_volumes_of_a_series_are_counted_and_read_one_by_one(tmp_path: Path, name: str) -> None:
+    path = write_nifti(tmp_path / name, times(), GRID)
+    assert volumes_in(path) == 3
+    for part in range(3):
+        volume = read_nifti(path, part)
+        assert np.array_equal(volume.voxels[0], positional(GRID) + 1000 * part)
+        assert volume.geometry.matches(GRID)
+    assert "3 volumes of 5x6x4" in refusal_of(path).message
+    assert [code_of(path, part) for part in (None, -1, 3)] == ["not-3d"] * 3
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+def test_a_file_of_one_volume_is_its_first(tmp_path: Path, name: str) -> None:
+    path = write_nifti(tmp_path / name, positional(GRID), GRID)
+    assert volumes_in(path) == 1
+    assert np.array_equal(read_nifti(path, 0).voxels[0], positional(GRID))
+
+
+@pytest.mark.parametrize("part", [0, 2])
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+def test_a_series_that_is_cut_is_refused_whichever_volume_is_asked_for(tmp_path: Path, name: str, part: int) -> None:
+    content = write_nifti(tmp_path / "whole.nii", times(), GRID).read_bytes()
+    path = tmp_path / name
+    path.write_bytes(packed_if(name, content[:-1]))
+    assert volumes_in(path) == 3  # from the header alone
+    assert code_of(path, part) == "truncated"
+
+
+def test_a_wrong_checksum_is_refused_whichever_volume_is_asked_for(tmp_path: Path) -> None:
+    path = write_nifti(tmp_path / "a.nii.gz", times(), GRID)
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content)
+    assert code_of(path, 0) == "bad-header"
+
+
+@pytest.mark.parametrize(("code", "word"), [(1007, "vectors"), (1005, "symmetric matrices"), (0, "more than four")])
+def test_more_than_four_axes_are_refused_by_what_they_mean(tmp_path: Path, code: int, word: str) -> None:
+    values = np.zeros((4, 4, 4, 1, 3), np.float32)
+    path = write_nifti(tmp_path / "a.nii", values, intent_code=code)
+    assert word in refusal_of(path).message
+    with pytest.raises(MedvisionError, match="not-3d"):
+        volumes_in(path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "bits", "word"),
+    [
+        (1, 1, "1-bit"),
+        (32, 64, "complex"),
+        (1792, 128, "complex"),
+        (2048, 256, "complex"),
+        (128, 24, "RGB24"),
+        (2304, 32, "RGBA32"),
+        (1536, 128, "float128"),
+    ],
+)
+def test_what_is_no_real_number_is_refused_by_its_name(tmp_path: Path, kind: int, bits: int, word: str) -> None:
+    path = write_nifti(tmp_path / "a.nii", positional(GRID), GRID, datatype=kind, bitpix=bits)
+    assert word in refusal_of(path).message
+
+
+def test_voxels_without_a_place_are_refused_or_assumed_to_be_ras_with_a_warning(tmp_path: Path) -> None:
+    grid = Geometry.from_spacing((2, 0.5, 3), (5, 6, 4))
+    path = write_nifti(tmp_path / "a.nii", positional(grid), grid, sform_code=0, qform_code=0, xyzt_units=3)
+    refused = refusal_of(path)
+    assert refused.code == "bad-geometry"
+    assert "--assume-ras" in str(refused.cure)
+    volume = read_nifti(path, reading=Reading(assume_ras=True))
+    assert np.allclose(volume.geometry.affine, np.diag([0.002, 0.0005, 0.003, 1]))
+    assert [f.code for f in volume.findings] == ["converted", "orientation-assumed"]
+    assert volume.findings[1].grade == "warning"
+    flat = write_nifti(
+        tmp_path / "b.nii", np.ones((4, 5), "u1"), sform_code=0, qform_code=0, pixdim=[1, 2, 3, 0, *[0] * 4]
+    )
+    assert read_nifti(flat, reading=Reading(assume_ras=True)).geometry.spacing_mm == (2, 3, 1)
+
+
+def test_a_place_that_is_stated_needs_no_assumption(tmp_path: Path) -> None:
+    volume = read_nifti(write_nifti(tmp_path / "a.nii", positional(GRID), GRID), reading=Reading(assume_ras=True))
+    assert volume.geometry.matches(GRID)
+    assert volume.findings == ()
+
+
+@pytest.mark.parametrize(("qfac", "factor"), [(0, 1), (1, 1), (-1, -1)])
+def test_the_third_axis_turns_round_with_the_sign_of_qfac(tmp_path: Path, qfac: float, factor: float) -> None:
+    grid = Geometry.from_spacing((1, 2, 3), (5, 6, 4))
+    path = write_nifti(tmp_path / "a.nii", positional(grid), grid, sform_code=0, pixdim=[qfac, 1, 2, 3, 0, 0, 0, 0])
+    assert np.allclose(read_nifti(path).geometry.affine, np.diag([1, 2, 3 * factor, 1]))
+    path = write_nifti(tmp_path / "b.nii", positional(grid), grid, sform_code=0, pixdim=[0.5, 1, 2, 3, 0, 0, 0, 0])
+    assert code_of(path) == "bad-geometry"
+
+
+def test_a_pixdim_beside_the_sform_that_differs_is_a_note(tmp_path: Path) -> None:
+    fields = {"qform_code": 0, "pixdim": [1, 2, 1.5, 4, 0, 0, 0, 0]}
+    volume = read_nifti(write_nifti(tmp_path / "a.nii", positional(GRID), GRID, **fields))
+    assert [(f.code, f.grade) for f in volume.findings] == [("spacing-differs", "note")]
+    assert volume.geometry.spacing_mm == (2, 1.5, 3)
+
+
+def with_extension(size: int, room: int = 32, flag: int = 1, offset: int | None = None) -> bytes:
+    import nibabel as nib
+
+    header = nib.Nifti1Header()
+    header.set_data_dtype(np.int16)
+    header.set_data_shape(GRID.shape)
+    header.set_sform(GRID.affine, code=1)
+    header["pixdim"][1:4] = GRID.spacing_mm
+    header["vox_offset"] = 352 + room if offset is None else offset
+    header["magic"] = b"n+1"
+    extension = np.array([size, 6], "<i4").tobytes() + bytes(max(room - 8, 0))
+    return bytes(header.binaryblock + bytes([flag, 0, 0, 0]) + extension[:room] + positional(GRID).tobytes(order="F"))
+
+
+@pytest.mark.parametrize(
+    ("size", "room", "flag"), [(32, 32, 1), (16, 32, 1), (0, 32, 1), (1 << 30, 32, 0), (0, 0, 1), (0, 5, 1)]
+)
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+def test_extensions_are_passed_over(tmp_path: Path, name: str, size: int, room: int, flag: int) -> None:
+    (tmp_path / name).write_bytes(packed_if(name, with_extension(size, room, flag)))
+    assert np.array_equal(read_nifti(tmp_path / name).voxels[0], positional(GRID))
+
+
+@pytest.mark.parametrize("size", [2**31 - 1, 33, 7, -16])
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+def test_an_extension_that_claims_bytes_that_are_not_there_is_refused(tmp_path: Path, name: str, size: int) -> None:
+    (tmp_path / name).write_bytes(packed_if(name, with_extension(size)))
+    assert code_of(tmp_path / name) == "bad-header"
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+def test_a_file_cut_at_any_byte_is_refused(tmp_path: Path, name: str) -> None:
+    content = packed_if(name, with_extension(32))
+    path = tmp_path / name
+    for length in range(len(content)):
+        path.write_bytes(content[:length])
+        assert code_of(path) == "truncated" if length > 2 else code_of(path) in ("truncated", "not-an-image")
+
+
+def test_a_wrong_length_in_the_trailer_of_gzip_is_refused(tmp_path: Path) -> None:
+    path = write_nifti(tmp_path / "a.nii.gz", positional(GRID), GRID)
+    path.write_bytes(path.read_bytes()[:-4] + bytes(4))
+    assert code_of(path) == "bad-header"
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+def test_a_claim_that_the_file_is_too_small_for_takes_no_memory(tmp_path: Path, name: str) -> None:
+    path = write_nifti(tmp_path / name, positional(GRID), GRID, dim=[3, 2000, 2000, 900, 1, 1, 1, 1])
+    assert MAX_BYTES > 2000 * 2000 * 900 * 2
+    tracemalloc.start()
+    assert code_of(path) == "truncated"
+    assert tracemalloc.get_traced_memory()[1] < 3e6
+    tracemalloc.stop()
+
+
+def test_what_a_gzip_file_holds_beyond_the_headers_claim_is_not_inflated(tmp_path: Path) -> None:
+    content = write_nifti(tmp_path / "a.nii", positional(GRID), GRID).read_bytes()
+    path = tmp_path / "a.nii.gz"
+    path.write_bytes(gzip.compress(content + bytes(60_000_000), 1))
+    tracemalloc.start()
+    assert code_of(path) == "bad-header"
+    assert tracemalloc.get_traced_memory()[1] < 3e6
+    tracemalloc.stop()
+
+
+def test_the_tests_of_nibabel_are_read_as_nibabel_reads_them() -> None:
+    import nibabel as nib
+
+    folder = Path(nib.__file__).parent / "tests" / "data"
+    files = sorted(file for file in folder.glob("*.nii*") if "dconn" not in file.name)
+    if not files:
+        pytest.skip("nibabel is installed without its tests")
+    for file in files:
+        image = nib.load(file)
+        wanted = np.nan_to_num(np.asarray(image.dataobj), posinf=0, neginf=0)  # type: ignore[attr-defined]
+        for part in range(volumes_in(file)):
+            volume = read_nifti(file, part, Reading(nan_to=0))
+            assert np.allclose(volume.voxels[0], wanted if wanted.ndim == 3 else wanted[..., part], rtol=1e-6)
+            assert np.allclose(volume.geometry.affine, image.affine, atol=1e-6)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("part", [0.05, 0.5, 0.9, 0.999])
@@ -200,12 +456,50 @@ def test_a_wrong_checksum_is_refused_after_intact_data(tmp_path: Path) -> None:
     assert code_of(path) == "bad-header"
 
 
-@pytest.mark.parametrize("tail", [b"more", b"a longer tail of forty bytes or even more"])
+@pytest.mark.parametrize(("tail", "grade"), [(b"more", "warning"), (bytes(39), "note")])
 @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
-def test_bytes_behind_the_data_are_refused(tmp_path: Path, name: str, tail: bytes) -> None:
-    path = write_nifti(tmp_path / name, positional(GRID), GRID)
+def test_bytes_too_few_to_be_a_plane_of_voxels_are_told_and_zeros_are_no_warning(
+    tmp_path: Path, name: str, tail: bytes, grade: str
+) -> None:
+    path = write_nifti(tmp_path / "a.nii", positional(GRID), GRID)
+    (tmp_path / name).write_bytes(packed_if(name, path.read_bytes() + tail))
+    volume = read_nifti(tmp_path / name)
+    assert np.array_equal(volume.voxels[0], positional(GRID))
+    assert [(f.code, f.grade) for f in volume.findings] == [("trailing-bytes", grade)]
+    assert f"{len(tail)} bytes" in volume.findings[0].message
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+def test_as_many_bytes_behind_the_voxels_as_a_plane_has_are_refused(tmp_path: Path, name: str) -> None:
+    path = write_nifti(tmp_path / "a.nii", positional(GRID), GRID)
+    (tmp_path / name).write_bytes(packed_if(name, path.read_bytes() + bytes(40)))  # 5 x 4 voxels of 2 bytes
+    assert code_of(tmp_path / name) == "bad-header"
+
+
+@pytest.mark.parametrize(
+    ("tail", "codes"), [(b"garbage" * 99, ["trailing-bytes"]), (bytes(500_000), []), (b"\x1f", ["trailing-bytes"])]
+)
+def test_garbage_behind_the_compressed_data_is_a_warning_and_padding_is_nothing(
+    tmp_path: Path, tail: bytes, codes: list[str]
+) -> None:
+    path = write_nifti(tmp_path / "a.nii.gz", positional(GRID), GRID)
     path.write_bytes(path.read_bytes() + tail)
-    assert code_of(path) in ("bad-header", "truncated")  # four bytes can be taken for a further part that is cut
+    volume = read_nifti(path)
+    assert np.array_equal(volume.voxels[0], positional(GRID))
+    assert [f.code for f in volume.findings] == codes
+
+
+def test_several_members_of_gzip_are_one_content(tmp_path: Path) -> None:
+    path = write_nifti(tmp_path / "a.nii", positional(GRID), GRID)
+    content = path.read_bytes()
+    parts = [content[:300], b"", content[300:400], content[400:]]
+    path = tmp_path / "a.nii.gz"
+    path.write_bytes(bytes(7).join(gzip.compress(part) for part in parts))
+    volume = read_nifti(path)
+    assert np.array_equal(volume.voxels[0], positional(GRID))
+    assert volume.findings == ()
+    path.write_bytes(path.read_bytes()[:-30])
+    assert code_of(path) == "truncated"
 
 
 def test_a_file_that_is_gone_is_refused(tmp_path: Path) -> None:

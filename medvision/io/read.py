@@ -22,6 +22,7 @@ from medvision.study import Case, Source
 from medvision.volume import Labels, Volume
 
 _SAME_GRID = 1e-3  # of a voxel
+_MERGED = 1 << 24  # the digits of float32
 
 
 @dataclass(frozen=True)
@@ -143,11 +144,12 @@ def _read(source: Source) -> Volume:
 
 def _read_label(source: Source) -> tuple[NDArray[Any], Geometry]:
     if source.kind == "nifti":
-        image = open_nifti(source.files[0])
+        image = open_nifti(source.files[0], source.part, source.reading)
         if image.scaling is None:
             return image.stored, image.geometry
-        slope, intercept = image.scaling
-        return image.stored * np.float64(slope) + intercept, image.geometry
+        slope, intercept = image.scaling  # of float32 in NIfTI-1: a slope of 0.1 gives whole numbers only as such
+        with np.errstate(over="ignore"):
+            return (image.stored * np.float64(slope) + intercept).astype(np.float32), image.geometry
     if source.kind == "picture":
         indices = read_indices(source.files[0])
         return indices, Geometry.of_picture(*indices.shape[:2])
@@ -156,12 +158,23 @@ def _read_label(source: Source) -> tuple[NDArray[Any], Geometry]:
 
 def _whole(values: NDArray[Any]) -> NDArray[Any]:
     """Return labels in the smallest unsigned type that holds them."""
-    if values.dtype.kind == "f" and not np.array_equal(values, np.round(values)):
-        raise InputError("bad-labels", "values are not whole numbers")
+    if values.dtype.kind == "f":
+        _check_whole(values)
     least, most = values.min(), values.max()
     if least < 0 or most > np.iinfo(np.int32).max:
         raise InputError("bad-labels", f"labels are 0 to {np.iinfo(np.int32).max}, there are {least:g} to {most:g}")
     return values.astype(np.min_scalar_type(int(most)))
+
+
+def _check_whole(values: NDArray[Any]) -> None:
+    """Refuse labels stored as floats that are not whole, or so large that float32 holds no odd number beside them."""
+    is_other = ~(np.isfinite(values) & (values == np.round(values)))
+    if is_other.any():
+        text = f"{int(is_other.sum()):,} of {values.size:,} values are not whole numbers, e.g. {values[is_other][0]:g}"
+        raise InputError("bad-labels", text)
+    if values.dtype == np.float32 and np.abs(values).max() >= _MERGED:
+        text = f"labels go up to {values.max():.0f}: from {_MERGED:,} on, float32 merges neighbouring numbers"
+        raise InputError("bad-labels", text, cure="Store the labels as integers.")
 
 
 def _check_grid(grid: Geometry, wanted: Geometry, path: Path) -> None:

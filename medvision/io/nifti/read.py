@@ -1,0 +1,217 @@
+"""From a NIfTI file to voxels, checked to the last byte."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvision.archives import opened, read_bytes
+from medvision.errors import Finding, InputError, UsageError
+from medvision.geometry import Geometry
+from medvision.io.located import located
+from medvision.io.nifti.content import Content, check_count, content_of, read, require
+from medvision.io.nifti.header import NiftiHeader, check_extensions, fields_of, header_of, sizes_of
+from medvision.study import AS_IT_STANDS, Reading
+from medvision.volume import Volume
+
+_HEAD = 1 << 16
+_MOST_EXCESS = 1 << 18
+_FLOAT32_MOST, _FLOAT32_LEAST = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
+_FLOAT32_ROUNDS = 2.0**-24  # of the value, at most
+_ROUNDED = 1e-4  # of the range of values
+
+
+@dataclass(frozen=True, eq=False)
+class NiftiImage:
+    """One volume of a NIfTI file, before scaling.
+
+    Parameters
+    ----------
+    stored
+        (I, J, K) numbers as stored, in the machine's byte order.
+    scaling
+        (slope, intercept) to the real values; None where the stored values are the real ones.
+    geometry
+        The grid, RAS+ in mm.
+    findings
+        What was noticed.
+    """
+
+    stored: NDArray[Any]
+    scaling: tuple[float, float] | None
+    geometry: Geometry
+    findings: tuple[Finding, ...]
+
+
+def volumes_in(path: Path) -> int:
+    """Return how many volumes (time points, echoes, ...) a NIfTI file holds, from its header alone.
+
+    Raises
+    ------
+    InputError
+        ``truncated``, ``not-an-image``, ``unsupported``, ``bad-header``; ``not-3d`` for more than four axes.
+    """
+    with located(path):
+        content = content_of(io.BytesIO(read_bytes(path, _HEAD)))
+        return sizes_of(fields_of(content))[1]
+
+
+def read_nifti(path: Path, part: int | None = None, reading: Reading = AS_IT_STANDS) -> Volume:
+    """Return the image in a NIfTI file.
+
+    Integers stay what they are when the header scales them by nothing; all else becomes float32. It becomes float64
+    where float32 would round by more than a ten thousandth of the range of values, or round all of them to zero.
+
+    Parameters
+    ----------
+    path
+        The file, plain or compressed by gzip.
+    part
+        Which of the volumes along the fourth axis, from 0; None where there is one.
+    reading
+        ``assume_ras`` and ``nan_to`` are heeded.
+
+    Raises
+    ------
+    InputError, GeometryError
+        As :func:`open_nifti`; also ``not-finite``: NaN, infinite, or beyond float32.
+    """
+    image = open_nifti(path, part, reading)
+    with located(path):
+        voxels, findings = _real(image, reading.nan_to, path)
+        return Volume(voxels[None], image.geometry, findings=image.findings + findings)
+
+
+def open_nifti(path: Path, part: int | None = None, reading: Reading = AS_IT_STANDS) -> NiftiImage:
+    """Return one volume of a NIfTI file as stored; the file is checked to its last byte.
+
+    The sform places the voxels, the qform where there is no sform. Bytes behind the voxels are told; so many that
+    they could be voxels which the header has forgotten are refused.
+
+    Parameters
+    ----------
+    path
+        The file, plain or compressed by gzip: its content decides, not its name.
+    part
+        Which of the volumes along the fourth axis, from 0; None where there is one.
+    reading
+        Of which ``assume_ras`` is heeded.
+
+    Raises
+    ------
+    InputError
+        ``truncated``, ``bad-header`` (sizes, types, bytes too many, a wrong checksum), ``too-large`` (above 8 GB),
+        ``not-3d``, ``unsupported`` (pairs of files, colour, complex numbers), ``bad-rescale``.
+    GeometryError
+        ``bad-geometry``: no sform and no qform, a singular affine, voxel sizes of zero or less.
+    """
+    with located(path), opened(path) as raw:
+        content = content_of(raw)
+        fields = fields_of(content)
+        header = header_of(fields, path, reading)
+        wanted = _which(header, part)
+        check_extensions(read(content, header.offset), fields)
+        stored = _stored(content, header, wanted)
+        findings = header.findings + _excess(content, header, path)
+        if path.name.lower().endswith(".gz") != content.is_packed:
+            findings += (Finding("converted", "note", "the name and the compression do not agree", path),)
+    return NiftiImage(stored, header.scaling, header.geometry, findings)
+
+
+def _which(header: NiftiHeader, part: int | None) -> int:
+    if part is None and header.volumes > 1:
+        sizes = "x".join(map(str, header.shape))
+        raise InputError("not-3d", f"the file holds {header.volumes} volumes of {sizes} voxels, and none is named")
+    if part is not None and not 0 <= part < header.volumes:
+        text = f"volume {part} is asked for, the file holds {header.volumes}, counted from 0"
+        raise InputError("not-3d", text, cure="Name one of them.")
+    return part or 0
+
+
+def _stored(content: Content, header: NiftiHeader, part: int) -> NDArray[Any]:
+    """Return one volume, read with all others, so that each byte and checksum of the file has been looked at."""
+    one, everything = header.volume_bytes, header.volume_bytes * header.volumes
+    require(content, everything)
+    before = content.skip(part * one)
+    stored = np.empty(one, np.uint8)
+    found = before + content.fill(stored.data)
+    check_count(found + content.skip(everything - (part + 1) * one), everything)
+    voxels = stored.view(header.kind).reshape(header.shape, order="F")
+    return voxels if header.kind.isnative else voxels.byteswap(inplace=True).view(header.kind.newbyteorder("="))
+
+
+def _excess(content: Content, header: NiftiHeader, path: Path) -> tuple[Finding, ...]:
+    """Return what is to be told of bytes behind the voxels; as many as a plane of voxels has are refused."""
+    most = min(header.plane_bytes - 1, _MOST_EXCESS)
+    tail = bytearray(most + 1)
+    count = content.fill(memoryview(tail))
+    if count > most:
+        text = f"more than {most:,} bytes follow the {header.volume_bytes * header.volumes:,} of the voxels"
+        raise InputError("bad-header", f"{text}: the header's sizes or type may be wrong")
+    findings: list[Finding] = []
+    if count:
+        grade: Any = "warning" if any(tail) else "note"
+        findings.append(Finding("trailing-bytes", grade, f"{count:,} bytes follow the voxels", path))
+    if content.behind():
+        findings.append(Finding("trailing-bytes", "warning", "bytes that are no gzip follow the compressed data", path))
+    return tuple(findings)
+
+
+def _real(image: NiftiImage, nan_to: float | None, path: Path) -> tuple[NDArray[Any], tuple[Finding, ...]]:
+    """Return the real values, and what is to be told of those that are none."""
+    stored = image.stored
+    bad: NDArray[np.bool_] | None = None
+    findings: tuple[Finding, ...] = ()
+    if stored.dtype.kind == "f":
+        with np.errstate(invalid="ignore"):
+            is_finite = bool(np.isfinite((stored.min(), stored.max())).all())
+        if not is_finite:
+            bad = ~np.isfinite(stored)
+            findings = (_replaced(bad, nan_to, path),)
+            stored = np.where(bad, stored.dtype.type(0), stored)
+    voxels = _scaled(stored, image.scaling)
+    if bad is not None:
+        voxels = np.array(voxels, order="F")
+        voxels[bad] = nan_to
+    return voxels, findings
+
+
+def _replaced(bad: NDArray[np.bool_], nan_to: float | None, path: Path) -> Finding:
+    text = f"{int(bad.sum()):,} of {bad.size:,} voxels are NaN or infinite"
+    if nan_to is None:
+        cure = "Replace them in the source, or read them as another value with --nan-to."
+        raise InputError("not-finite", text, cure=cure)
+    if not abs(nan_to) <= _FLOAT32_MOST:
+        raise UsageError("usage", f"{nan_to:g} cannot stand for voxels that are NaN", cure="Give a number of float32.")
+    return Finding("not-finite", "warning", f"{text}; they were read as {nan_to:g}", path)
+
+
+def _scaled(stored: NDArray[Any], scaling: tuple[float, float] | None) -> NDArray[Any]:
+    """Return the real values of stored ones, all finite; plane by plane, as a step in float64 takes much memory."""
+    if scaling is None and stored.dtype != np.float64:
+        return stored
+    slope, intercept = scaling or (1.0, 0.0)
+    ends = [float(end) * slope + intercept for end in (stored.min(), stored.max())]
+    kind = _float_for(*ends)
+    if scaling is None:
+        return stored.astype(kind, copy=False)
+    voxels = np.empty(stored.shape, kind, order="F")
+    for k in range(stored.shape[2]):
+        voxels[..., k] = stored[..., k] * np.float64(slope) + intercept
+    return voxels
+
+
+def _float_for(one: float, other: float) -> np.dtype[np.floating[Any]]:
+    """Return the shortest type that holds values between two ends, and tells them apart."""
+    largest, span = max(abs(one), abs(other)), abs(one - other)
+    if not largest <= _FLOAT32_MOST:
+        text = f"values go up to {largest:g}, float32 to {_FLOAT32_MOST:.3g}"
+        raise InputError("not-finite", text, cure="Scale the values in the source.")
+    is_flat = 0 < span < largest * _FLOAT32_ROUNDS / _ROUNDED
+    is_tiny = 0 < largest < _FLOAT32_LEAST
+    return np.dtype(np.float64 if is_flat or is_tiny else np.float32)
