@@ -57,6 +57,9 @@ REASONS: dict[str, Reason] = {
     "grid-differs": Reason(
         "Label and image do not lie on the same grid.", "Resample the label onto its image, and look at it."
     ),
+    "segments-overlap": Reason(
+        "Segments of a segmentation overlap, and a voxel has one label.", "Export them apart, or decide which one holds."
+    ),
     "slices-missing": Reason("Slices are missing or unevenly spaced.", "Fetch the whole series again."),
     "slices-duplicate": Reason("Two slices lie at the same position.", "Remove the copy, or split the time points."),
     "series-mixed": Reason(
