@@ -23,6 +23,7 @@ UNSIZED = "no physical size: axes count pixels"
 _MAX_EXTENSIONS = 64 << 20
 _FORMS_APART_MM = 0.1
 _STEPS_APART = 0.01
+_FAR_MM = 1e9
 _MAGIC = {348: b"n+1\0", 540: b"n+2\0\r\n\x1a\n"}
 _UNIT_NAMES = {0: "unknown", 1: "metre", 2: "millimetre", 3: "micrometre"}  # NIFTI_UNITS_*
 _MM_PER_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
@@ -156,7 +157,8 @@ def header_of(fields: Any, path: Path, reading: Reading) -> NiftiHeader:
         raise InputError("too-large", f"the header claims {claimed:,} bytes of voxels, {MAX_BYTES:,} are accepted")
     scaling = _scaling(fields)
     offset = _offset(fields)
-    geometry, findings = _geometry(fields, shape, path, reading)
+    with np.errstate(all="ignore"):  # what overflows or is NaN is refused as a result
+        geometry, findings = _geometry(fields, shape, path, reading)
     return NiftiHeader(shape, volumes, kind, scaling, offset, geometry, findings)
 
 
@@ -221,14 +223,21 @@ def _geometry(fields: Any, shape: Shape, path: Path, reading: Reading) -> tuple[
     has_sform, has_qform = int(fields["sform_code"]) > 0, int(fields["qform_code"]) > 0
     if not (has_sform or has_qform):
         affine, assumed = _assumed(steps, path, reading)
-        return Geometry(to_mm @ affine, shape, physical), (*findings, assumed)
+        return Geometry(_near(to_mm @ affine), shape, physical), (*findings, assumed)
     if not has_sform:
-        return Geometry(to_mm @ _qform(fields), shape, physical), findings
+        return Geometry(_near(to_mm @ _qform(fields)), shape, physical), findings
     sform = np.asarray(fields.get_sform(), dtype=np.float64)
-    geometry = Geometry(to_mm @ sform, shape, physical)
+    geometry = Geometry(_near(to_mm @ sform), shape, physical)
     if has_qform:
-        return geometry, findings + _forms_apart(geometry, lambda: to_mm @ _qform(fields), path)
+        return geometry, findings + _forms_apart(geometry, lambda: _near(to_mm @ _qform(fields)), path)
     return geometry, findings + _steps_apart(sform, steps, path)
+
+
+def _near(affine: FloatArray) -> FloatArray:
+    """Refuse places so far away that lengths overflow, or that no voxel has: a header of float64 can state them."""
+    if not np.abs(affine).max() <= _FAR_MM:
+        raise GeometryError("bad-geometry", f"the affine is not finite, or goes beyond {_FAR_MM:g} mm")
+    return affine
 
 
 def _to_mm(fields: Any, path: Path) -> tuple[FloatArray, tuple[Finding, ...]]:
