@@ -196,8 +196,8 @@ def archive_of(path: Path) -> tuple[Path, str] | None:
     return None
 
 
-def members(archive: Path) -> tuple[Path, ...]:
-    """Return the files of an archive as paths that lead through it, sorted; what macOS adds of its own is left out.
+def members(folder: Path) -> tuple[Path, ...]:
+    """Return the files of an archive, or below a folder within one, sorted; what macOS adds of its own is left out.
 
     Raises
     ------
@@ -205,7 +205,10 @@ def members(archive: Path) -> tuple[Path, ...]:
         ``truncated``, ``damaged``: there is no list of files, or it contradicts itself; ``unsafe-path``: a name leads
         out of the archive, or is a link; ``encrypted``; ``too-large``: :data:`MAX_MEMBERS`, :data:`MAX_TOTAL_BYTES`.
     """
-    return tuple(archive / name for name in sorted(_listed(archive)) if not name.startswith("__MACOSX/"))
+    archive, inner = archive_of(folder) or (folder, "")
+    start = inner and f"{inner}/"
+    names = (name for name in _listed(archive) if name.startswith(start) and not name.startswith("__MACOSX/"))
+    return tuple(archive / name for name in sorted(names))
 
 
 def _status(path: Path) -> os.stat_result | None:

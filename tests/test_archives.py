@@ -98,6 +98,8 @@ def test_any_part_of_a_packed_file_is_that_part_of_its_content(
 def test_folders_within_an_archive_exist_and_files_are_listed_in_order(tmp_path: Path) -> None:
     archive = zipped(tmp_path / "a.zip", {"b/2": b"x", "b/": b"", "__MACOSX/b/._2": b"x", "a": b"x", "b/c/./3": b"x"})
     assert archives.members(archive) == (archive / "a", archive / "b" / "2", archive / "b" / "c" / "3")
+    assert archives.members(archive / "b") == (archive / "b" / "2", archive / "b" / "c" / "3")
+    assert archives.members(archive / "a") == archives.members(archive / "none") == ()
     assert archives.is_folder(tmp_path)
     assert archives.is_folder(archive)
     assert archives.is_folder(archive / "b" / "c")

@@ -1,19 +1,28 @@
-"""What lies below a folder: each file once, in an order that does not depend on the file system."""
+"""What lies below a folder or in an archive: each file once, in an order that does not depend on the file system."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+import stat
+from collections import defaultdict
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
+from medvision import archives
 from medvision.errors import Finding, InputError, MedvisionError
-from medvision.io.kinds import LIST_SUFFIXES, claimed_kind, kind_of
+from medvision.io.dicom.directory import read_directory
+from medvision.io.kinds import LIST_SUFFIXES, claimed_kind, content_of
+from medvision.io.located import located
 from medvision.study import SourceKind
 
 _Place = Literal["folder", "file", "apart"]
+_Image = tuple[Path, SourceKind]
+_Test = Callable[[Path], bool]
 _LEDGER = "ledger.sqlite"  # stands in every output folder of a run
+_UNPACK = "Unpack it, and name the folder."
 
 
 @dataclass(frozen=True)
@@ -36,29 +45,38 @@ class Found:
     skipped: tuple[Finding, ...]
 
 
-def walk(folder: Path, *, is_apart: Callable[[Path], bool] = lambda _: False) -> Found:
-    """Return what lies below `folder`, at any depth.
+def walk(folder: Path, *, is_apart: _Test = lambda _: False) -> Found:
+    """Return what lies below `folder`, at any depth, zip archives included.
 
-    Loops of symbolic links are cut, pipes, sockets and devices are passed over unopened, and folders without any file
-    are rejected. A folder below `folder` for which `is_apart` holds is handed back unentered, as a data set; one that
-    holds the results of a run is skipped as a whole, since its masks and maps would be taken for cases.
+    `folder` may be an archive, or lie in one; an archive within an archive is not entered. Loops of symbolic links are
+    cut, and what is linked is read once. Pipes, sockets and devices are passed over unopened, and folders without any
+    file are rejected. A folder below `folder` for which `is_apart` holds is handed back unentered, as a data set (in an
+    archive it is rejected); one that is hidden, or holds the results of a run, is skipped as a whole: masks and maps
+    would be taken for cases. A DICOMDIR is not trusted: what it names is compared with what is there.
+
+    Raises
+    ------
+    InputError
+        What :func:`medvision.archives.members` refuses, where `folder` is an archive; of others it is a finding.
     """
-    images: list[tuple[Path, SourceKind]] = []
+    images: list[_Image] = []
     findings: list[Finding] = []
     places: dict[_Place, list[Path]] = {"folder": [], "file": [], "apart": []}
-    for entry in _entries(folder, is_apart):
+    is_inside = archives.is_folder(folder) and not folder.is_dir()
+    for entry in () if is_inside else _entries(folder, is_apart):
         if isinstance(entry, Finding):
             findings.append(entry)
         else:
             places[entry[0]].append(entry[1])
-    for file in sorted(places["file"]):
-        found = _examined(file)
+    full = {*(file.parent for file in places["file"]), *places["apart"], *(f.path for f in findings if f.path)}
+    files = sorted(places["file"], key=lambda file: file.parts)
+    examined = chain.from_iterable(_examined(file, is_apart) for file in files)
+    for found in _in_archive(folder, is_apart, is_root=True) if is_inside else examined:
         if isinstance(found, Finding):
             findings.append(found)
         else:
-            images.append((file, found))
-    occupied = [*places["file"], *places["apart"], *(finding.path for finding in findings if finding.path)]
-    for empty in _empty(folder, places["folder"], occupied):
+            images.append(found)
+    for empty in _empty(folder, places["folder"], full):
         findings.append(Finding("empty-folder", "error", "no file lies in it", empty))
     findings.sort(key=lambda finding: str(finding.path))
     return Found(
@@ -77,14 +95,15 @@ def refuse_results(folder: Path) -> None:
     InputError
         ``no-image``: there is a ledger in it.
     """
-    if (folder / _LEDGER).exists():
+    if archives.exists(folder / _LEDGER):
         cure = "Name the folder of the scans; a single file in here can be read by its name."
         raise InputError("no-image", "it holds the results of a medvision run", path=folder, cure=cure)
 
 
-def _entries(folder: Path, is_apart: Callable[[Path], bool]) -> Iterator[tuple[_Place, Path] | Finding]:
+def _entries(folder: Path, is_apart: _Test) -> Iterator[tuple[_Place, Path] | Finding]:
     """Give every folder and regular file, and a finding for what is neither; a stack, since trees can be deep."""
     seen: set[tuple[int, int]] = set()
+    links: list[Path] = []
     stack = [folder]
     while stack:
         here = stack.pop()
@@ -99,19 +118,30 @@ def _entries(folder: Path, is_apart: Callable[[Path], bool]) -> Iterator[tuple[_
             yield Finding("not-read", "note", "a link to a folder that was read already", here)
             continue
         seen.add((status.st_dev, status.st_ino))
-        if here != folder and any(child.name == _LEDGER for child in children):
-            yield Finding("not-read", "note", "results of a medvision run", here)
-            continue
-        if here != folder and is_apart(here):
-            yield "apart", here
+        if here != folder and (closed := _closed(here, {child.name for child in children}, is_apart)):
+            yield closed
             continue
         yield "folder", here
         for child in children:
+            # Links wait, so that what they lead to is met under its own name first.
             if _is_folder(child):
-                # Links wait at the bottom, so that a folder is met under its own name first.
-                stack.insert(0 if child.is_symlink() else len(stack), Path(child.path))
+                stack.insert(0 if child.is_symlink() else len(stack), here / child.name)
+            elif child.is_symlink():
+                links.append(here / child.name)
             else:
-                yield _file_or_finding(child)
+                seen.add((status.st_dev, child.inode()))
+                yield _file_or_finding(here / child.name, is_file=child.is_file())
+    for link in sorted(links):
+        yield _linked(link, seen)
+
+
+def _closed(folder: Path, names: Container[str], is_apart: _Test) -> tuple[_Place, Path] | Finding | None:
+    """Return what stands for a folder that is not entered; None for one that is."""
+    if folder.name.startswith("."):
+        return Finding("not-read", "note", "a hidden folder", folder)
+    if _LEDGER in names:
+        return Finding("not-read", "note", "results of a medvision run", folder)
+    return ("apart", folder) if is_apart(folder) else None
 
 
 def _is_folder(child: os.DirEntry[str]) -> bool:
@@ -121,31 +151,94 @@ def _is_folder(child: os.DirEntry[str]) -> bool:
         return False
 
 
-def _file_or_finding(child: os.DirEntry[str]) -> tuple[_Place, Path] | Finding:
-    path = Path(child.path)
+def _file_or_finding(path: Path, *, is_file: bool) -> tuple[_Place, Path] | Finding:
+    return ("file", path) if is_file else Finding("not-read", "note", "a pipe, a socket or a device", path)
+
+
+def _linked(link: Path, seen: set[tuple[int, int]]) -> tuple[_Place, Path] | Finding:
+    """Return the file that a link leads to under the link's name, unless it was met already."""
     try:
-        regular = child.is_file()
+        status = link.stat()
     except OSError:
-        regular = False
-    if regular:
-        return "file", path
-    if child.is_symlink() and claimed_kind(path):
-        return Finding("not-found", "error", "a link that leads nowhere", path)
-    return Finding("not-read", "note", "a pipe, a socket, a device or a broken link", path)
+        if claimed_kind(link):
+            return Finding("not-found", "error", "a link that leads nowhere", link)
+        return Finding("not-read", "note", "a broken link", link)
+    if (status.st_dev, status.st_ino) in seen:
+        return Finding("not-read", "note", "a link to a file that was read already", link)
+    seen.add((status.st_dev, status.st_ino))
+    return _file_or_finding(link, is_file=stat.S_ISREG(status.st_mode))
 
 
-def _examined(file: Path) -> SourceKind | Finding:
+def _examined(file: Path, is_apart: _Test, *, is_inside: bool = False) -> Iterator[_Image | Finding]:
+    """Give a file with its kind, or what an archive holds, or why there is nothing to read."""
     # "._scan.nii.gz" and the like are notes of a file system, temporary names are half-written files.
     if file.name.startswith("."):
-        return Finding("not-read", "note", "a hidden file", file)
+        yield Finding("not-read", "note", "a hidden file", file)
+        return
     try:
-        kind = kind_of(file)
+        content = content_of(file, is_regular=True)
+        if content == "archive" and not is_inside:
+            yield from _in_archive(file, is_apart)
+        elif content == "archive":
+            yield Finding("not-read", "note", "an archive within an archive: it was not entered", file, _UNPACK)
+        elif content == "npz" and is_inside:
+            yield Finding("unsupported", "error", "an .npz file within an archive is not read", file, _UNPACK)
+        elif content == "directory":
+            yield from _compared(file)
+        else:
+            yield (file, content) if content else _passed_over(file)
     except MedvisionError as error:
-        return error.finding
-    if kind is None and file.suffix.lower() in LIST_SUFFIXES:
+        yield error.finding
+
+
+def _in_archive(root: Path, is_apart: _Test, *, is_root: bool = False) -> Iterator[_Image | Finding]:
+    """Give what lies in an archive, or below a folder of one."""
+    with located(root):
+        files = archives.members(root)
+    if not files:
+        yield Finding("empty-folder", "error", "no file lies in it", root)
+    names: dict[Path, set[str]] = defaultdict(set)
+    for file in files:
+        names[file.parent].add(file.name)
+    shut: set[Path] = set()
+    for folder in sorted({folder for deep in names for folder in (deep, *deep.parents)}):
+        if folder.parent in shut:
+            shut.add(folder)
+        elif folder.is_relative_to(root) and not (is_root and folder == root):
+            closed = _closed(folder, names[folder], is_apart)
+            if closed:
+                shut.add(folder)
+                yield closed if isinstance(closed, Finding) else _data_set(folder)
+    for file in files:
+        if file.parent not in shut:
+            yield from _examined(file, is_apart, is_inside=True)
+
+
+def _data_set(folder: Path) -> Finding:
+    return Finding("unsupported", "error", "a data set within an archive is not read", folder, _UNPACK)
+
+
+def _compared(directory: Path) -> Iterator[Finding]:
+    """Give what a DICOMDIR is worth telling; one that is damaged keeps no file from being read."""
+    text = "a DICOMDIR: what lies in its folder is read, whatever it names"
+    try:
+        yield from read_directory(directory).findings
+    except MedvisionError as error:
+        if error.code == "unsafe-path":
+            yield error.finding
+        text = f"{text}; {error.finding.message}"
+    yield Finding("not-analysed-here", "note", text, directory)
+
+
+def _passed_over(file: Path) -> Finding:
+    """Return why a file is left out; one that is empty and whose name could be a slice's is told apart."""
+    with located(file):
+        if archives.size_of(file) == 0 and (not file.suffix or file.suffix[1:].isdigit()):
+            return Finding("truncated", "note", "the file is empty (0 bytes)", file)
+    if file.suffix.lower() in LIST_SUFFIXES:
         words = "perhaps a list of cases: it was not used"
         return Finding("not-read", "note", words, file, "To use what it states (sides, labels), name it as the input.")
-    return kind if kind is not None else Finding("not-read", "note", "not an image", file)
+    return Finding("not-read", "note", "not an image", file)
 
 
 def _empty(root: Path, folders: Iterable[Path], occupied: Iterable[Path]) -> list[Path]:
