@@ -39,8 +39,10 @@ _GZIP = b"\x1f\x8b"
 _MEDIA_CLASS = b"\x02\0\x02\0UI"  # (0002,0002), always in explicit little endian (PS3.10, 7.1)
 _DIRECTORY_CLASS = b"1.2.840.10008.1.3.10"
 _FIRST_GROUPS = (0x0002, 0x0008)  # what every image has three elements of: file meta information, identification
-_SHORT_VRS = (b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN", b"SH", b"SL")
-_SHORT_VRS += (b"SS", b"ST", b"TM", b"UI", b"UL", b"US")
+_SHORT_VRS = (
+    *(b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN", b"SH", b"SL", b"SS"),
+    *(b"ST", b"TM", b"UI", b"UL", b"US"),
+)
 _LONG_VRS = (b"OB", b"OW", b"SQ", b"UC", b"UN", b"UR", b"UT")  # two bytes are reserved, four give the length
 _MAX_VALUE = 1 << 16
 

@@ -50,8 +50,8 @@ def walk(folder: Path, *, is_apart: _Test = lambda _: False) -> Found:
 
     `folder` may be an archive, or lie in one; an archive within an archive is not entered. Loops of symbolic links are
     cut, and what is linked is read once. Pipes, sockets and devices are passed over unopened, and folders without any
-    file are rejected. A folder below `folder` for which `is_apart` holds is handed back unentered, as a data set (in an
-    archive it is rejected); one that is hidden, or holds the results of a run, is skipped as a whole: masks and maps
+    file are rejected. A folder below `folder` for which `is_apart` holds is handed back unentered, as a data set; in an
+    archive it is rejected. One that is hidden, or holds the results of a run, is skipped as a whole: masks and maps
     would be taken for cases. A DICOMDIR is not trusted: what it names is compared with what is there.
 
     Raises
@@ -118,7 +118,8 @@ def _entries(folder: Path, is_apart: _Test) -> Iterator[tuple[_Place, Path] | Fi
             yield Finding("not-read", "note", "a link to a folder that was read already", here)
             continue
         seen.add((status.st_dev, status.st_ino))
-        if here != folder and (closed := _closed(here, {child.name for child in children}, is_apart)):
+        names = {child.name for child in children}
+        if here != folder and (closed := _hidden(here) or _closed(here, names, is_apart)):
             yield closed
             continue
         yield "folder", here
@@ -135,10 +136,12 @@ def _entries(folder: Path, is_apart: _Test) -> Iterator[tuple[_Place, Path] | Fi
         yield _linked(link, seen)
 
 
+def _hidden(folder: Path) -> Finding | None:
+    return Finding("not-read", "note", "a hidden folder", folder) if folder.name.startswith(".") else None
+
+
 def _closed(folder: Path, names: Container[str], is_apart: _Test) -> tuple[_Place, Path] | Finding | None:
     """Return what stands for a folder that is not entered; None for one that is."""
-    if folder.name.startswith("."):
-        return Finding("not-read", "note", "a hidden folder", folder)
     if _LEDGER in names:
         return Finding("not-read", "note", "results of a medvision run", folder)
     return ("apart", folder) if is_apart(folder) else None
@@ -204,8 +207,9 @@ def _in_archive(root: Path, is_apart: _Test, *, is_root: bool = False) -> Iterat
     for folder in sorted({folder for deep in names for folder in (deep, *deep.parents)}):
         if folder.parent in shut:
             shut.add(folder)
-        elif folder.is_relative_to(root) and not (is_root and folder == root):
-            closed = _closed(folder, names[folder], is_apart)
+        elif folder.is_relative_to(root):
+            hidden = None if is_root and folder == root else _hidden(folder)
+            closed = hidden or _closed(folder, names[folder], is_apart)
             if closed:
                 shut.add(folder)
                 yield closed if isinstance(closed, Finding) else _data_set(folder)
