@@ -222,7 +222,9 @@ def test_suv_is_stated_as_such(tmp_path: Path) -> None:
 
 
 def test_each_slice_of_a_sheared_volume_states_its_own_position(tmp_path: Path) -> None:
-    done = write_dicom_series(tmp_path / "out", volume_of(phantoms.positional(SHEARED), SHEARED), name="case")
+    done, found = written(tmp_path, phantoms.positional(SHEARED), SHEARED)
+    assert found.geometry.is_sheared
+    assert np.abs(found.geometry.corners - SHEARED.corners).max() < 1e-6
     for k, file in enumerate(done.files):
         x, y, z = SHEARED.to_world((0, 0, k))
         assert [float(value) for value in pydicom.dcmread(file).ImagePositionPatient] == pytest.approx([-x, -y, z])
