@@ -61,6 +61,14 @@ REASONS: dict[str, Reason] = {
         "Segments of a segmentation overlap, and a voxel has one label.", "Export them apart, or decide which one holds."
     ),
     "slices-missing": Reason("Slices are missing or unevenly spaced.", "Fetch the whole series again."),
+    "slices-uneven": Reason(
+        "Distances between slices differ.", "Fetch the series again, or allow it: --allow-gaps interpolates, and says so."
+    ),
+    "gantry-tilt": Reason(
+        "Slices are shifted sideways, as by a tilted gantry.",
+        "Nothing to do: the shear is kept. --orthogonal resamples to right angles.",
+    ),
+    "resampled": Reason("The volume was resampled onto another grid when read.", "Nothing to do: it was asked for."),
     "slices-duplicate": Reason("Two slices lie at the same position.", "Remove the copy, or split the time points."),
     "series-mixed": Reason(
         "Slices of one series do not belong together.", "Export each series, patient and orientation on its own."
@@ -86,6 +94,16 @@ REASONS: dict[str, Reason] = {
         "The stated distance of slices is not that of their positions.", "Nothing to do: the positions are used."
     ),
     "one-slice": Reason("The series has one slice.", "Nothing to do: its thickness stands for the spacing."),
+    "no-place": Reason("A picture without a place in the patient.", "Measure in pixels."),
+    "spacing-source": Reason(
+        "The spacing of a projection can be that at the detector.", "Do not take its lengths for those in the patient."
+    ),
+    "orientation-assumed": Reason("The image does not state its orientation.", "Look at it: left and right may differ."),
+    "inverted": Reason("Grey values that are stored bright to dark were inverted.", "Nothing to do."),
+    "suv": Reason("PET values became standardised uptake values.", "Nothing to do; --bqml keeps Bq/ml."),
+    "suv-unknown": Reason(
+        "The header does not allow standardised uptake values.", "Fetch the series again with the tag that is named."
+    ),
     "lossy-compressed": Reason("The image was compressed with loss.", "Use the original, if there is one."),
     "padding-replaced": Reason("Voxels marked as padding were replaced.", "Nothing to do: they hold no measurement."),
     "converted": Reason("The file was read in another form than its name or mode says.", "Nothing to do."),
@@ -149,6 +167,15 @@ REASONS: dict[str, Reason] = {
     "nothing-found": Reason("The network found none of its labels.", "Look at the image; check the field of view."),
     "not-explainable": Reason("No saliency map can be made.", "Name another layer, or use another method."),
     "probability-near-threshold": Reason("The probability is close to the decision.", "Have a person decide."),
+    # de-identification
+    "not-deidentifiable": Reason(
+        "An object of a kind that is not de-identified here.", "Leave it out: documents and plans need a person."
+    ),
+    "burned-in-suspected": Reason(
+        "Text seems to be burned into the pixels.",
+        "Look at it; then blank it (--blank x,y,w,h or --blank-detected), or let it pass: --accept-burned-in.",
+    ),
+    "patient-unmapped": Reason("The mapping names no pseudonym for the patient.", "Add the patient to the mapping."),
     # running
     "output-unwritable": Reason("The output cannot be written.", "Check permissions and free space."),
     "values-rounded": Reason("Values were rounded to fit the file's numbers.", "Write NIfTI to keep them exactly."),
