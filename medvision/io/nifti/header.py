@@ -270,7 +270,7 @@ def _qform(fields: Any) -> FloatArray:
     try:
         return np.asarray(fields.get_qform(), dtype=np.float64)
     except (HeaderDataError, ValueError):
-        raise GeometryError("bad-geometry", "the qform's quaternion is impossible") from None
+        raise GeometryError("bad-geometry", "the qform's quaternion or its sign (pixdim[0]) is impossible") from None
 
 
 def _forms_apart(geometry: Geometry, qform: Callable[[], FloatArray], path: Path) -> tuple[Finding, ...]:
