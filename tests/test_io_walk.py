@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import stat
 import time
 import zipfile
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from medvision import archives
 from medvision.errors import Finding, InputError
+from medvision.io.datasets import is_dataset
+from medvision.io.pictures import read_picture
 from medvision.io.walk import refuse_results, walk
 
 DICOM = bytes(128) + b"DICM" + bytes(200)
@@ -123,6 +129,27 @@ def test_results_and_data_sets_in_an_archive_are_not_taken_for_cases(tmp_path: P
     assert (found.images, told(found.rejected, tmp_path)) == ((), [("unsupported", "c.zip")])
 
 
+def test_a_list_of_a_data_set_in_an_archive_is_known_as_one(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("set/dataset.json", json.dumps({"training": []}))
+        archive.writestr("set/labels/1", DICOM)
+        archive.writestr("other/dataset.json", "{}")
+    found = walk(tmp_path, is_apart=lambda folder: is_dataset(folder / "dataset.json"))
+    assert found.images == ()
+    assert told(found.rejected, tmp_path) == [("unsupported", "a.zip/set")]
+
+
+def test_pictures_are_read_from_archives(tmp_path: Path) -> None:
+    grey = np.arange(12, dtype=np.uint16).reshape(3, 4) * 999
+    Image.fromarray(grey).save(tmp_path / "x.png")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.write(tmp_path / "x.png", "in/x.png")
+    ((inside, kind),) = walk(tmp_path / "a.zip").images
+    assert kind == "picture"
+    assert np.array_equal(read_picture(inside).voxels, read_picture(tmp_path / "x.png").voxels)
+    assert np.array_equal(read_picture(inside).voxels[0, :, :, 0].T, grey)
+
+
 def test_a_hidden_folder_is_passed_over_unless_it_is_named(tmp_path: Path) -> None:
     file(tmp_path / ".git" / "annex" / "1")
     (tmp_path / "2").symlink_to(tmp_path / ".git" / "annex" / "1")
@@ -143,6 +170,37 @@ def test_a_linked_file_is_read_once_under_its_own_name(tmp_path: Path) -> None:
     assert images(tmp_path) == ["b", "z/1"]
     assert told(found.skipped, tmp_path) == [("not-read", "a"), ("not-read", "c"), ("not-read", "d")]
     assert [f.message for f in found.skipped][:2] == ["a link to a file that was read already"] * 2
+
+
+def test_a_link_to_a_hidden_file_is_read_and_a_hidden_link_is_not(tmp_path: Path) -> None:
+    file(tmp_path / ".1")
+    outside = file(tmp_path.parent / f"{tmp_path.name}-outside" / "2")
+    (tmp_path / "a").symlink_to(tmp_path / ".1")
+    (tmp_path / ".b").symlink_to(outside)
+    (tmp_path / "c").symlink_to(outside)
+    assert images(tmp_path) == ["a", "c"]
+    assert told(walk(tmp_path).skipped, tmp_path) == [("not-read", ".1"), ("not-read", ".b")]
+
+
+def test_an_entry_of_which_the_system_does_not_tell_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Entry:
+        name = "1"
+
+        def is_symlink(self) -> bool:
+            return False
+
+        def inode(self) -> int:
+            return 1
+
+        def is_dir(self) -> bool:
+            raise PermissionError(13, "Permission denied")
+
+        is_file = is_dir
+
+    monkeypatch.setattr(os, "scandir", lambda _: nullcontext([Entry()]))
+    assert told(walk(tmp_path).skipped, tmp_path) == [("not-read", "1")]
 
 
 def test_loops_pipes_sockets_and_broken_links_are_told_at_once(tmp_path: Path) -> None:

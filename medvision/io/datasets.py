@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from medvision.archives import read_bytes
 from medvision.errors import Finding, InputError, MedvisionError
 from medvision.io.kinds import case_id, stem_of
 from medvision.io.located import located
@@ -61,7 +62,7 @@ def cases_in_dataset(file: Path, prefix: str = "") -> Collection:
 def _content(file: Path) -> dict[str, Any]:
     with located(file):
         try:
-            content = json.loads(file.read_text("utf-8-sig"))
+            content = json.loads(read_bytes(file).decode("utf-8-sig"))
         except (ValueError, RecursionError):
             raise InputError("bad-manifest", "it is not JSON") from None
         if not isinstance(content, dict):

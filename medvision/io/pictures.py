@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medvision.archives import opened, read_bytes
 from medvision.errors import Finding, InputError
 from medvision.geometry import Geometry
 from medvision.io.located import decoding, located
@@ -71,9 +72,9 @@ def _decoded(path: Path) -> Any:
     with warnings.catch_warnings(), decoding("the picture"):
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
-            with Image.open(path, formats=("PNG", "JPEG")) as image:
+            with opened(path) as file, Image.open(file, formats=("PNG", "JPEG")) as image:
                 image.verify()  # checksums of PNG; a verified image has to be opened again
-            with Image.open(path, formats=("PNG", "JPEG")) as image:
+            with opened(path) as file, Image.open(file, formats=("PNG", "JPEG")) as image:
                 _check(image, path)
                 image.load()
                 return image
@@ -95,8 +96,7 @@ def _check(image: Any, path: Path) -> None:
     if "transparency" in image.info:
         raise InputError("unsupported", "the picture has a transparent colour", cure="Save it without transparency.")
     if image.format == "PNG":
-        with path.open("rb") as file:
-            depth, colour = file.read(26)[24:26]  # IHDR (PNG specification, 11.2.1)
+        depth, colour = read_bytes(path, 26)[24:26]  # IHDR (PNG specification, 11.2.1)
         if depth == 16 and colour != 0:  # Pillow would cut them to 8 bits
             raise InputError("unsupported", "colours of 16 bits are not read")
 

@@ -124,14 +124,17 @@ def _entries(folder: Path, is_apart: _Test) -> Iterator[tuple[_Place, Path] | Fi
             continue
         yield "folder", here
         for child in children:
+            path = here / child.name
             # Links wait, so that what they lead to is met under its own name first.
-            if _is_folder(child):
-                stack.insert(0 if child.is_symlink() else len(stack), here / child.name)
+            if _holds(child.is_dir):
+                stack.insert(0 if child.is_symlink() else len(stack), path)
+            elif child.name.startswith("."):  # not read, so that a link to it is
+                yield "file", path
             elif child.is_symlink():
-                links.append(here / child.name)
+                links.append(path)
             else:
                 seen.add((status.st_dev, child.inode()))
-                yield _file_or_finding(here / child.name, is_file=child.is_file())
+                yield _file_or_finding(path, is_file=_holds(child.is_file))
     for link in sorted(links):
         yield _linked(link, seen)
 
@@ -147,9 +150,10 @@ def _closed(folder: Path, names: Container[str], is_apart: _Test) -> tuple[_Plac
     return ("apart", folder) if is_apart(folder) else None
 
 
-def _is_folder(child: os.DirEntry[str]) -> bool:
+def _holds(test: Callable[[], bool]) -> bool:
+    """Whether a test of a folder's entry holds; some ask the system, which may refuse to answer."""
     try:
-        return child.is_dir()
+        return test()
     except OSError:
         return False
 
