@@ -1,0 +1,84 @@
+"""Who a data set is about: the key of its patient, and the words by which persons in it could be found again."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from medvision.deid.values import is_term
+from medvision.errors import InputError
+
+_IDS = ("PatientID", "OtherPatientIDs", "AccessionNumber", "AdmissionID", "PatientTelephoneNumbers")
+_NOBODY = {"anonymous", "anonymised", "anonymized", "unknown", "none", "patient", "test", "name", "removed"}
+_TEXTS = ("LO", "SH", "ST", "LT", "UT", "UC", "CS", "AE")
+_CODED = frozenset((0x00080100, 0x00080102, 0x00080103, 0x00080104))  # chosen from public schemes
+_SUBSTRING = 6  # a word of this length is also found within other words
+
+
+def patient_key(dataset: Any) -> str:
+    """Return what tells one patient from another: the ID, else name and birth date, else the study."""
+    if patient := _text(dataset, "PatientID"):
+        return patient
+    name, birth = _text(dataset, "PatientName"), _text(dataset, "PatientBirthDate")
+    return f"{name}\0{birth}" if name else f"\0study {_text(dataset, 'StudyInstanceUID')}"
+
+
+def identity_words(dataset: Any) -> frozenset[str]:
+    """Return the words of all persons' names and of the patient's numbers, at any depth, in small letters."""
+    found: set[str] = set()
+    for element in _elements(dataset):
+        if element.VR == "PN" or element.keyword in _IDS:
+            found.update(_words(str(element.value)))
+    return frozenset(word for word in found if _identifies(word))
+
+
+def drop_echoes(dataset: Any, words: frozenset[str], actions: Counter[tuple[str, str]]) -> None:
+    """Remove from a de-identified data set the texts in which one of the words is left, wherever it came from."""
+    for element in list(dataset):
+        if element.VR == "SQ":
+            for item in element.value:
+                drop_echoes(item, words, actions)
+        elif element.tag not in _CODED and _echoes(element.VR, str(element.value), words):
+            actions["named a person", element.keyword or "private"] += 1
+            del dataset[element.tag]
+
+
+def _text(dataset: Any, keyword: str) -> str:
+    try:
+        return str(dataset.get(keyword) or "").strip()
+    except (ValueError, TypeError, LookupError):
+        raise InputError("bad-header", f"{keyword} cannot be understood") from None
+
+
+def _elements(dataset: Any) -> Iterator[Any]:
+    """Give every element that can be decoded, at any depth."""
+    for tag in list(dataset.keys()):
+        try:
+            element = dataset[tag]
+            inner = list(element.value) if element.VR == "SQ" else []
+        except (ValueError, TypeError, AttributeError, LookupError, NotImplementedError):
+            continue
+        yield element
+        for item in inner:
+            yield from _elements(item)
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in re.split(r"[\W_]+", text.casefold()) if word]
+
+
+def _identifies(word: str) -> bool:
+    if word in _NOBODY or is_term(word):
+        return False
+    return len(word) >= (5 if word.isdigit() else 3)
+
+
+def _echoes(vr: str, text: str, words: frozenset[str]) -> bool:
+    if vr in ("IS", "DS"):
+        return len(text) >= _SUBSTRING and text in words
+    if vr not in _TEXTS:
+        return False
+    there = _words(text)
+    return any(word in there or (len(word) >= _SUBSTRING and word in text.casefold()) for word in words)

@@ -1,0 +1,140 @@
+"""One DICOM image, de-identified: the story of a file, from refusal or suspicion to the copy."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from medvision.deid import pixels
+from medvision.deid.elements import Cleaner
+from medvision.deid.identity import drop_echoes, identity_words
+from medvision.deid.lettering import Box
+from medvision.deid.objects import check_object, suspicions
+from medvision.deid.profile import BASIC, PIXELS_CLEANED, DeidOptions, edition
+from medvision.deid.secret import Secret
+from medvision.errors import InputError
+
+_MARGIN = 2  # px around detected lettering: its soft edges
+_ROUNDS = 3  # of looking and blanking
+
+
+@dataclass(frozen=True)
+class Deidentified:
+    """A de-identified image.
+
+    Parameters
+    ----------
+    dataset
+        A pydicom data set with its file meta information, ready to be written.
+    actions
+        How often each action met each element, by (action, keyword).
+    suspected
+        Why lettering was suspected; empty where it was not.
+    blanked
+        How many boxes were made blank.
+    """
+
+    dataset: Any
+    actions: Counter[tuple[str, str]]
+    suspected: tuple[str, ...]
+    blanked: int
+
+
+def deidentified(source: Any, options: DeidOptions, secret: Secret, *, patient: str, pseudonym: str) -> Deidentified:
+    """Return a copy of an image without what identifies; `source`, a pydicom data set, is left as it is.
+
+    Parameters
+    ----------
+    source
+        A data set as ``pydicom.dcmread`` gives it.
+    options, secret
+        What is kept, and what replacements are derived from.
+    patient
+        The key of the patient (:func:`medvision.deid.identity.patient_key`), from which the shift of dates follows.
+    pseudonym
+        What stands for Patient ID and Patient's Name.
+
+    Raises
+    ------
+    InputError
+        ``not-deidentifiable``: no image; ``burned-in-suspected``; what :mod:`medvision.deid.pixels` raises.
+    """
+    check_object(source)
+    cleaner = Cleaner(options, secret, secret.days(patient), pixels.plane_is_clear)
+    target = cleaner.copied(source)
+    target.file_meta = _meta(source, target)
+    pixels.tidy(target)
+    suspected, blanked = _treat_lettering(source, target, options)
+    drop_echoes(target, identity_words(source), cleaner.actions)
+    _sign(target, options, pseudonym, blanked=blanked)
+    return Deidentified(target, cleaner.actions, suspected, blanked)
+
+
+def _meta(source: Any, target: Any) -> Any:
+    """Return file meta information made anew: of the source's, only the Transfer Syntax is used."""
+    from pydicom.dataset import FileMetaDataset
+    from pydicom.uid import PYDICOM_IMPLEMENTATION_UID, UID
+
+    syntax = source.file_meta.get("TransferSyntaxUID") if hasattr(source, "file_meta") else None
+    if not syntax or not UID(syntax).is_transfer_syntax:
+        raise InputError("bad-header", "it states no Transfer Syntax UID (0002,0010) that is known")
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = target.SOPClassUID
+    meta.MediaStorageSOPInstanceUID = target.SOPInstanceUID
+    meta.TransferSyntaxUID = UID(syntax)
+    meta.ImplementationClassUID = PYDICOM_IMPLEMENTATION_UID
+    meta.ImplementationVersionName = "MEDVISION_DEID"
+    return meta
+
+
+def _treat_lettering(source: Any, target: Any, options: DeidOptions) -> tuple[tuple[str, ...], int]:
+    """Blank what is to be blanked, and refuse what stays suspect; return the suspicions and the number of boxes."""
+    suspected = suspicions(source)
+    blanked = len(options.blank)
+    if options.blank:
+        pixels.blanked(target, options.blank)
+    if options.accept_burned_in:
+        return suspected, blanked
+    found = pixels.lettering(target)
+    if options.blank_detected:
+        for _ in range(_ROUNDS):
+            if not found:
+                break
+            pixels.blanked(target, [box.grown(_MARGIN) for box in found])
+            blanked += len(found)
+            found = pixels.lettering(target)
+    if found:
+        raise InputError("burned-in-suspected", _where(found))
+    if suspected and not blanked and not (options.blank_detected and suspected[0].startswith("kind")):
+        raise InputError("burned-in-suspected", suspected[0].partition(": ")[2])
+    return suspected, blanked
+
+
+def _where(found: tuple[Box, ...]) -> str:
+    boxes = "; ".join(f"{box.x},{box.y},{box.width},{box.height}" for box in found[:4])
+    return f"there seems to be text in the pixels, at x,y,width,height {boxes}{' ...' if len(found) > 4 else ''}"
+
+
+def _sign(target: Any, options: DeidOptions, pseudonym: str, *, blanked: int) -> None:
+    """State who stands there instead, and what was done (PS3.3, C.7.1.1 and C.12.1; PS3.15, E.1.1)."""
+    from pydicom import Dataset
+
+    from medvision import __version__
+
+    codes = options.codes()
+    if blanked:
+        codes.insert(1, PIXELS_CLEANED)
+        target.BurnedInAnnotation = "NO"
+    target.SpecificCharacterSet = "ISO_IR 192"
+    target.PatientName = target.PatientID = pseudonym
+    target.PatientIdentityRemoved = "YES"
+    target.DeidentificationMethod = [f"medvision {__version__}", BASIC[1], edition().partition(";")[0][:64]]
+    target.DeidentificationMethodCodeSequence = []
+    for code, meaning in codes:
+        item = Dataset()
+        item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code, "DCM", meaning
+        target.DeidentificationMethodCodeSequence.append(item)
+    dates = {"retain-dates-full": "UNMODIFIED", "retain-dates-modified": "MODIFIED"}
+    kept = next((word for name, word in dates.items() if name in options.profile), "REMOVED")
+    target.LongitudinalTemporalInformationModified = kept

@@ -1,0 +1,170 @@
+"""Lettering in pixels: rows of small, sharp, evenly bright shapes of one height on one line.
+
+A detector of layout, not of words: nothing is read, so that it knows no language and needs no model. It finds printed
+text that stands out from what is behind it. It does not find handwriting, single letters, vertical or faint text.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+_STROKE = 7  # px: what is thinner than this in one direction counts as a stroke
+_HEIGHTS = (5, 40)  # px of a glyph, at the scale that is looked at
+_GLYPHS = 4  # fewer in a row are no line of text
+_CONTRAST = 0.3  # of the frame's range, between a stroke and what is around it
+
+
+@dataclass(frozen=True, order=True)
+class Box:
+    """A rectangle of pixels: columns `x` to `x + width`, rows `y` to `y + height`, counted from 0 at the top left."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    def __post_init__(self) -> None:
+        if self.width <= 0 or self.height <= 0:
+            raise ValueError(f"a box of {self.width} by {self.height} pixels holds nothing")
+
+    def joined(self, other: Box) -> Box:
+        """Return the smallest box around both."""
+        x, y = min(self.x, other.x), min(self.y, other.y)
+        right = max(self.x + self.width, other.x + other.width)
+        bottom = max(self.y + self.height, other.y + other.height)
+        return Box(x, y, right - x, bottom - y)
+
+    def grown(self, by: int) -> Box:
+        """Return the box with `by` pixels more on each side, cut off at row and column 0."""
+        x, y = max(self.x - by, 0), max(self.y - by, 0)
+        return Box(x, y, self.x + self.width + by - x, self.y + self.height + by - y)
+
+
+def find_lettering(frame: npt.NDArray[Any]) -> tuple[Box, ...]:
+    """Return a box around each line that looks like printed text.
+
+    Parameters
+    ----------
+    frame
+        Stored values, (rows, columns) or (rows, columns, samples).
+
+    Examples
+    --------
+    >>> find_lettering(np.zeros((64, 64)))
+    ()
+    """
+    values = np.asarray(frame, dtype=np.float32)
+    bright = values.max(axis=-1) if values.ndim == 3 else values
+    dark = values.min(axis=-1) if values.ndim == 3 else values
+    lines: list[Box] = []
+    for scale in _scales(bright.shape):
+        for image in (bright, -dark):
+            lines += [_scaled(box, scale) for box in _lines(_pooled(image, scale))]
+    return _merged(lines)
+
+
+def _scales(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return by how much the frame is shrunk, so that the tall letters of large pictures are met too."""
+    return tuple(scale for scale in (1, 2, 4) if scale == 1 or min(shape) // scale >= 256)
+
+
+def _pooled(image: npt.NDArray[np.float32], scale: int) -> npt.NDArray[np.float32]:
+    rows, columns = (length // scale * scale for length in image.shape)
+    blocks = image[:rows, :columns].reshape(rows // scale, scale, columns // scale, scale)
+    return np.asarray(blocks.mean(axis=(1, 3)), dtype=np.float32)
+
+
+def _lines(image: npt.NDArray[np.float32]) -> list[Box]:
+    from scipy import ndimage
+
+    low, high = np.percentile(image, (1, 99.9))
+    if not high > low or min(image.shape) < _HEIGHTS[0]:
+        return []
+    # What burned-in text reaches is often far outside the picture's values: cut, so that both are on one scale.
+    image = np.clip(image, low, high)
+    relief = image - ndimage.grey_opening(image, size=(_STROKE, _STROKE))
+    marks, count = ndimage.label(relief > _CONTRAST * (high - low), structure=np.ones((3, 3), dtype=int))
+    if count == 0:
+        return []
+    peaks = ndimage.maximum(image, marks, np.arange(1, count + 1))
+    areas = np.bincount(marks.ravel())[1:]
+    boxes = [
+        Box(across.start, down.start, across.stop - across.start, down.stop - down.start)
+        for down, across in ndimage.find_objects(marks)
+    ]
+    glyphs = [
+        (box, float(peak)) for box, peak, area in zip(boxes, peaks, areas, strict=True) if _is_glyph(box, int(area))
+    ]
+    return [_line_around(row, boxes) for row in _rows(glyphs, tolerance=0.15 * float(high - low))]
+
+
+def _is_glyph(box: Box, area: int) -> bool:
+    """Whether a shape has the size of a letter or of a few that touch, and is drawn in strokes."""
+    fits = _HEIGHTS[0] <= box.height <= _HEIGHTS[1] and box.width <= 3 * box.height
+    return fits and 0.12 <= area / (box.width * box.height) <= (1.0 if box.width <= box.height / 2 else 0.85)
+
+
+def _rows(glyphs: list[tuple[Box, float]], *, tolerance: float) -> list[list[Box]]:
+    """Chain glyphs from left to right: one height, one base line, one brightness, small gaps."""
+    chains: list[list[tuple[Box, float]]] = []
+    for glyph in sorted(glyphs):
+        for chain in chains:
+            if _follows(chain[-1], glyph, tolerance):
+                chain.append(glyph)
+                break
+        else:
+            chains.append([glyph])
+    return [[box for box, _ in chain] for chain in chains if len(chain) >= _GLYPHS and _is_varied(chain)]
+
+
+def _follows(last: tuple[Box, float], glyph: tuple[Box, float], tolerance: float) -> bool:
+    (a, peak_a), (b, peak_b) = last, glyph
+    tall = max(a.height, b.height)
+    slack = max(1, round(0.15 * tall))
+    top, base = abs(a.y - b.y) <= slack, abs(a.y + a.height - b.y - b.height) <= slack
+    # Capitals share both lines; small letters share one, and are not much smaller.
+    level = (top and base) or ((top or base) and min(a.height, b.height) >= 0.6 * tall)
+    return level and -1 <= b.x - (a.x + a.width) <= tall and abs(peak_a - peak_b) <= tolerance
+
+
+def _is_varied(chain: list[tuple[Box, float]]) -> bool:
+    """Whether the shapes differ in width as letters do; the ticks of a ruler and dashes of a grid do not."""
+    widths = [box.width for box, _ in chain]
+    return max(widths) >= 3 and max(widths) - min(widths) >= 1
+
+
+def _line_around(row: list[Box], marks: list[Box]) -> Box:
+    """Return the box around a row, with what stands beside it on the line: dots, dashes, letters that touch."""
+    line = functools.reduce(Box.joined, row)
+    tall = line.height
+    near = [m for m in marks if m.y >= line.y - tall / 2 and m.y + m.height <= line.y + 1.5 * tall]
+    while beside := [m for m in near if m.x <= line.x + line.width + 2 * tall and m.x + m.width >= line.x - 2 * tall]:
+        near = [m for m in near if m not in beside]
+        line = functools.reduce(Box.joined, beside, line)
+    return line
+
+
+def _scaled(box: Box, scale: int) -> Box:
+    return Box(box.x * scale, box.y * scale, box.width * scale, box.height * scale)
+
+
+def _merged(boxes: list[Box]) -> tuple[Box, ...]:
+    """Join boxes that overlap: the same line met at two scales, or in two parts."""
+    merged: list[Box] = []
+    for box in sorted(boxes):
+        while touching := [other for other in merged if _overlap(box, other)]:
+            for other in touching:
+                merged.remove(other)
+                box = box.joined(other)
+        merged.append(box)
+    return tuple(sorted(merged))
+
+
+def _overlap(a: Box, b: Box) -> bool:
+    apart = a.x >= b.x + b.width or b.x >= a.x + a.width or a.y >= b.y + b.height or b.y >= a.y + a.height
+    return not apart

@@ -1,0 +1,178 @@
+"""The pixel data of a de-identified file: nothing beside the pixels goes along, and lettering is found or blanked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from medvision.deid.codestreams import scrubbed
+from medvision.deid.lettering import Box, find_lettering
+from medvision.errors import InputError
+
+_DAMAGE = (ValueError, TypeError, AttributeError, LookupError, RuntimeError, NotImplementedError, OverflowError)
+_LIMIT = 2 << 30  # bytes of one decoded frame
+_CODESTREAMS = ("1.2.840.10008.1.2.4.5", "1.2.840.10008.1.2.4.8", "1.2.840.10008.1.2.4.9", "1.2.840.10008.1.2.4.20")
+_NOT_STILLS = ("1.2.840.10008.1.2.4.94", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.204")  # JPIP, by reference
+_RLE = "1.2.840.10008.1.2.5"
+_BIG_ENDIAN = "1.2.840.10008.1.2.2"
+_EXPLICIT = "1.2.840.10008.1.2.1"
+
+
+def tidy(dataset: Any) -> None:
+    """Leave in Pixel Data what belongs to the pixels: no bytes after the last frame, no comments in compressed frames.
+
+    Pixels are not changed. RLE is unpacked, since what follows its last run cannot be told from padding.
+
+    Raises
+    ------
+    InputError
+        ``truncated``; ``unsupported``: a video, or a Transfer Syntax whose frames cannot be looked through;
+        ``bad-header``: the frames cannot be told apart; ``too-large``.
+    """
+    syntax = str(dataset.file_meta.TransferSyntaxUID)
+    length = _frame_bits(dataset)
+    if length // 8 > _LIMIT:
+        raise InputError("too-large", f"a frame would have {length // 8:,} bytes, {_LIMIT:,} are accepted")
+    if syntax == _RLE:
+        _unpack(dataset, as_rgb=False)
+    elif syntax.startswith(_CODESTREAMS) and not syntax.startswith(_NOT_STILLS):
+        _scrub(dataset)
+    elif dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        raise InputError("unsupported", f"Transfer Syntax {syntax} cannot be looked through for hidden text")
+    else:
+        _cut(dataset, length)
+
+
+def lettering(dataset: Any) -> tuple[Box, ...]:
+    """Return the boxes of lettering in all frames, as they are shown.
+
+    Raises
+    ------
+    InputError
+        ``codec-missing``, ``bad-header``: a frame cannot be decoded, and so not be looked at.
+    """
+    return tuple(sorted({box for frame in _frames(dataset) for box in find_lettering(frame)}))
+
+
+def blanked(dataset: Any, boxes: Sequence[Box]) -> None:
+    """Make boxes blank in every frame, and store the frames uncompressed (Explicit VR Little Endian).
+
+    The value is the one that a frame shows darkest. Parts of boxes outside the image have no effect.
+
+    Raises
+    ------
+    InputError
+        ``unsupported``: pixels of a kind that is not written; ``codec-missing``, ``bad-header``: they are not decoded.
+    """
+    if dataset.BitsAllocated not in (8, 16, 32) or str(dataset.file_meta.TransferSyntaxUID) == _BIG_ENDIAN:
+        raise InputError("unsupported", "pixels of one bit, or stored big-endian, are not made blank")
+    if (
+        str(dataset.PhotometricInterpretation).startswith("YBR")
+        and not dataset.file_meta.TransferSyntaxUID.is_compressed
+    ):
+        raise InputError("unsupported", "uncompressed pixels in YBR colour are not made blank")
+    if dataset.file_meta.TransferSyntaxUID.is_compressed:
+        _unpack(dataset, as_rgb=True)
+    frames = _stored(dataset)
+    for frame in frames:
+        blank = frame.max(axis=(0, 1)) if dataset.PhotometricInterpretation == "MONOCHROME1" else frame.min(axis=(0, 1))
+        for box in boxes:
+            frame[box.y : box.y + box.height, box.x : box.x + box.width] = blank
+    if dataset.get("SamplesPerPixel", 1) > 1:
+        dataset.PlanarConfiguration = 0
+    content = frames.tobytes()
+    dataset.PixelData = content + b"\0" * (len(content) % 2)
+    dataset["PixelData"].VR = "OW" if dataset.BitsAllocated > 8 else "OB"
+    dataset.file_meta.TransferSyntaxUID = type(dataset.file_meta.TransferSyntaxUID)(_EXPLICIT)
+
+
+def plane_is_clear(dataset: Any, group: int) -> bool:
+    """Return whether an overlay plane (PS3.3, C.9.2) holds no lettering; False where it cannot be looked at."""
+    try:
+        plane = np.atleast_3d(np.asarray(dataset.overlay_array(group), dtype=np.uint8) * 255)
+    except _DAMAGE:
+        return False
+    frames = plane if plane.shape[-1] != 1 else plane[None, ..., 0]
+    return not any(find_lettering(frame) for frame in frames)
+
+
+def _frame_bits(dataset: Any) -> int:
+    try:
+        rows, columns, bits = int(dataset.Rows), int(dataset.Columns), int(dataset.BitsAllocated)
+        samples = int(dataset.get("SamplesPerPixel") or 1)
+        subsampled = str(dataset.get("PhotometricInterpretation") or "") == "YBR_FULL_422"
+    except (*_DAMAGE, EOFError):
+        raise InputError("bad-header", "Rows, Columns or Bits Allocated is missing or damaged") from None
+    if min(rows, columns, bits, samples) <= 0:
+        raise InputError("bad-header", "Rows, Columns or Bits Allocated is zero")
+    return rows * columns * bits * (2 if subsampled else samples)
+
+
+def _count(dataset: Any) -> int:
+    return max(int(dataset.get("NumberOfFrames") or 1), 1)
+
+
+def _cut(dataset: Any, bits: int) -> None:
+    wanted = (bits * _count(dataset) + 7) // 8
+    there = len(dataset.PixelData)
+    if there < wanted:
+        raise InputError("truncated", f"{wanted:,} bytes of pixels are promised, {there:,} are there")
+    if there > wanted:
+        element = dataset["PixelData"]
+        element.value = dataset.PixelData[:wanted] + b"\0" * (wanted % 2)
+
+
+def _scrub(dataset: Any) -> None:
+    from pydicom.encaps import encapsulate, generate_frames
+
+    try:
+        frames = list(generate_frames(dataset.PixelData, number_of_frames=_count(dataset)))
+        if len(frames) != _count(dataset):
+            raise ValueError(len(frames))
+        dataset.PixelData = encapsulate([scrubbed(frame) for frame in frames])
+    except InputError:
+        raise
+    except _DAMAGE as error:
+        raise InputError("bad-header", f"the frames cannot be told apart ({type(error).__name__})") from None
+    dataset["PixelData"].VR, dataset["PixelData"].is_undefined_length = "OB", True
+
+
+def _unpack(dataset: Any, *, as_rgb: bool) -> None:
+    try:
+        dataset.decompress(as_rgb=as_rgb, generate_instance_uid=False)
+    except _DAMAGE as error:
+        raise _undecoded(error) from None
+
+
+def _undecoded(error: Exception) -> InputError:
+    from importlib.util import find_spec
+
+    if isinstance(error, (NotImplementedError, RuntimeError)) and find_spec("gdcm") is None:
+        return InputError("codec-missing", "the pixels cannot be decoded, and so not be looked at")
+    return InputError("bad-header", f"the pixels cannot be decoded ({type(error).__name__})")
+
+
+def _frames(dataset: Any) -> Iterator[npt.NDArray[Any]]:
+    """Give each frame as it is shown, (rows, columns) or (rows, columns, samples)."""
+    from pydicom.pixels import apply_color_lut, iter_pixels
+
+    has_palette = dataset.PhotometricInterpretation == "PALETTE COLOR"
+    try:
+        for frame in iter_pixels(dataset):
+            yield apply_color_lut(frame, dataset) if has_palette else frame
+    except _DAMAGE as error:
+        raise _undecoded(error) from None
+
+
+def _stored(dataset: Any) -> npt.NDArray[Any]:
+    """Return the stored values that can be written to, (frames, rows, columns) or with samples at the end."""
+    from pydicom.pixels import pixel_array
+
+    try:
+        pixels = np.array(pixel_array(dataset, raw=True))
+    except _DAMAGE as error:
+        raise _undecoded(error) from None
+    return pixels if _count(dataset) > 1 else pixels[None]
