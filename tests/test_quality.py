@@ -387,6 +387,14 @@ def test_a_near_copy_is_a_note_within_a_patient_and_a_warning_elsewhere(cohort: 
     assert "case c03 (train) and case copy (test)" in message
 
 
+def test_anatomy_that_all_share_makes_no_copies() -> None:
+    shared = 400 * np.sin(np.indices(GRID.shape)[0] / 5) + 20 * np.indices(GRID.shape)[2]
+    cohort = {f"c{seed}": figures(texture(seed) + shared) for seed in range(12)}
+    patterns = np.stack([entry.thumbnail.astype(np.float64).ravel() for entry in cohort.values()])
+    assert np.median(np.corrcoef(patterns)) > 0.8
+    assert near_copies(cohort) == ()
+
+
 def test_copies_of_a_structure_of_a_few_voxels_are_found() -> None:
     small = np.zeros(GRID.shape, dtype=np.float32)
     small[10:13, 20:22, 5:8] = np.arange(18).reshape(3, 2, 3) + 10
