@@ -16,6 +16,7 @@ from medvision.io.dicom.facts import stated
 from medvision.io.dicom.iods import facts_of
 
 _DOSES = "RadiopharmaceuticalInformationSequence"
+_PHASE = "InPlanePhaseEncodingDirection"
 _OF_DOSE = ("RadiopharmaceuticalStartTime", "RadionuclideTotalDose", "RadionuclideHalfLife")
 _COMPARED = ("Modality", "ImagePositionPatient", "StudyInstanceUID", "FrameOfReferenceUID")
 _IDENTITY = (
@@ -73,6 +74,8 @@ class Inherited:
             return {}
         nearest = 0 if self.positions is None else int(np.linalg.norm(self.positions - position, axis=1).argmin())
         found = {keyword: value for keyword, value in self.files[nearest].items() if keyword not in _COMPARED}
+        if found.get(_PHASE) == "COLUMN":  # the word of multi-frame objects
+            found[_PHASE] = "COL"
         return found | ({_DOSES: [_dose(found[_DOSES][0])]} if _DOSES in found else {})
 
     def digest(self) -> str:

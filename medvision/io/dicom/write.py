@@ -192,6 +192,8 @@ def _of_slice(
     """Return all elements of slice k."""
     position = _RAS_TO_LPS @ geometry.to_world((0, 0, k))
     elements = {**shared, **inherited.elements(position), **_placed(geometry, position), **_pixels(values, k)}
+    if "BodyPartExamined" in elements and not elements["Laterality"]:
+        del elements["Laterality"]  # empty means unknown; a part of the body that is not paired has none
     elements |= {"SOPInstanceUID": _uid("slice", str(shared["SeriesInstanceUID"]), str(k)), "InstanceNumber": k + 1}
     if shared["Modality"] == "PT":
         elements["ImageIndex"] = k + 1
@@ -207,12 +209,14 @@ def _of_slice(
 def _placed(geometry: Geometry, position: FloatArray) -> dict[str, Any]:
     """Return the elements of the Image Plane module (PS3.3, C.7.6.2); LPS, mm."""
     cosines = (_RAS_TO_LPS @ geometry.directions[:, :2]).T.ravel()
-    return {
+    placed: dict[str, Any] = {
         "ImagePositionPatient": [decimal(x) for x in position],
         "ImageOrientationPatient": [decimal(x) for x in cosines],
         "PixelSpacing": [decimal(geometry.spacing[1]), decimal(geometry.spacing[0])],
-        "SpacingBetweenSlices": decimal(_distance(geometry)),
     }
+    if not geometry.is_sheared:  # else it can be taken along the normal or from corner to corner
+        placed["SpacingBetweenSlices"] = decimal(_distance(geometry))
+    return placed
 
 
 def _pixels(values: Stored, k: int) -> dict[str, Any]:
