@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from medvision_cli import demo, doctor, evaluate, explain, pipelines, report, run, shell, train
+from medvision_cli import convert, demo, doctor, evaluate, explain, pipelines, report, run, shell, train
 
 app = typer.Typer(
     name="medvision",
@@ -22,6 +22,7 @@ app.command(name="run")(run.command)
 app.command(name="train")(train.command)
 app.command(name="evaluate")(evaluate.command)
 app.command(name="explain")(explain.command)
+app.command(name="convert")(convert.command)
 app.command(name="report")(report.command)
 app.add_typer(pipelines.app, name="pipelines")
 app.command(name="demo")(demo.command)
