@@ -47,13 +47,14 @@ _GROUPS = {"clean": "Clean inputs", "hazard": "Hazards and damage", "real": "Ser
 
 @dataclass(frozen=True)
 class Row:
-    """What one reader made of one input, and why it counts so."""
+    """What one reader made of one input, why it counts so, and what it wrote that it does not write on a clean one."""
 
     input: str
     group: str
     reader: str
     outcome: str
     detail: str
+    words: str = ""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -64,12 +65,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder for the tables")
     parser.add_argument("--only", choices=("inputs", "speed"))
     parser.add_argument("--match", default="", help="take the inputs whose names hold this")
+    parser.add_argument("--readers", default=",".join(READERS), help="some of them, with commas")
     parser.add_argument("--runs", type=int, default=7, help="of each timing")
     parser.add_argument("--limit-s", type=float, default=60, help="seconds a reader and input")
     parser.add_argument("--date", help="stands in the tables; none by default, so that a rerun can be compared")
     asked = parser.parse_args(arguments)
     python = python_of(asked.peers)
-    processes = [ReaderProcess(name, Path(sys.executable) if name == "medvision" else python) for name in READERS]
+    names = [name for name in READERS if name in asked.readers.split(",")]
+    processes = [ReaderProcess(name, Path(sys.executable) if name == "medvision" else python) for name in names]
     asked.out.mkdir(parents=True, exist_ok=True)
     head = "\n".join(f"- {p.name} {p.version}" if not p.absent else f"- {p.name}: absent" for p in processes)
     head += f"\n- {asked.date}" if asked.date else ""
@@ -104,8 +107,9 @@ def compare(processes: Sequence[ReaderProcess], data: Path, wanted: str, limit_s
                 if process.name != "medvision":
                     path = as_peers_need_it(path, Path(made) / "unpacked" / given.name)
                 answer = process.read(path, Path(made) / f"{number}.npz", limit_s=limit_s)
-                outcome, detail = judged(answer, given, routine)
-                rows.append(Row(given.name, given.group, process.name, outcome, detail))
+                words = [line for line in answer.said if _pattern(line) not in routine]
+                outcome, detail = judged(answer, given, words)
+                rows.append(Row(given.name, given.group, process.name, outcome, detail, " / ".join(words)[:300]))
     return rows
 
 
@@ -120,9 +124,8 @@ def _pattern(line: str) -> str:
     return re.sub(r"\S*/\S*|[\d.]+", "#", line)
 
 
-def judged(answer: Answer, given: Input, routine: frozenset[str]) -> tuple[str, str]:
-    """Return the outcome, and a line on it."""
-    words = [line for line in answer.said if _pattern(line) not in routine]
+def judged(answer: Answer, given: Input, words: Sequence[str]) -> tuple[str, str]:
+    """Return the outcome, and a line on it; `words` are those that the reader does not write on a clean input."""
     if answer.images is None or not answer.images:
         has_reason = answer.reasoned or (answer.images is not None and bool(words))
         text = answer.text or " ".join(words)

@@ -8,6 +8,7 @@ medvision.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import resource
@@ -39,6 +40,9 @@ def main(name: str) -> None:
     """Answer until the input ends."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
+    for library in ("nibabel", "pydicom"):  # once, not in every forked process
+        with contextlib.suppress(ImportError):
+            importlib.import_module(library)
     try:
         reader = READERS[name]()
     except ImportError as error:

@@ -119,8 +119,11 @@ class _ByTorture:
         return faults
 
     def _lies_right(self, image: Image, truth: Any) -> bool:
-        """Whether the voxels within the true volume are right and fill it: a resampled volume is right too."""
-        if truth.lattice is None or len(image.voxels) != 1 or truth.hidden is not None:
+        """Whether the voxels within the true volume are right and fill it: a resampled volume is right too.
+
+        Voxels that hold no measurement (padding) are not looked at.
+        """
+        if truth.lattice is None or len(image.voxels) != 1:
             return False
         lattice = truth.lattice
         points = self.torture.Lattice(LPS @ image.affine, _sizes(image)).points()
@@ -128,11 +131,16 @@ class _ByTorture:
             index = (points - lattice.affine[:3, 3]) @ np.linalg.inv(lattice.affine[:3, :3]).T
         except np.linalg.LinAlgError:
             return False
+        voxel = abs(np.linalg.det(lattice.affine[:3, :3]))
+        whole = np.prod(lattice.shape) * voxel
         within = ((index >= -0.01) & (index <= np.array(lattice.shape) - 0.99)).all(axis=-1)
+        if truth.hidden is not None:
+            nearest = np.clip(np.round(index).astype(int), 0, np.array(lattice.shape) - 1)
+            within &= ~truth.hidden[tuple(np.moveaxis(nearest, -1, 0))]
+            whole -= truth.hidden.sum() * voxel
         wanted = truth.scale * (self.torture.value_at(points) + truth.offset)
         off = np.abs(image.voxels[0].astype(np.float64) - wanted)[within]
         filled = within.sum() * abs(np.linalg.det(image.affine[:3, :3]))
-        whole = np.prod(lattice.shape) * abs(np.linalg.det(lattice.affine[:3, :3]))
         return bool(off.size and off.max() <= max(truth.tolerance, 0.6 * truth.scale) and filled >= 0.8 * whole)
 
 
