@@ -85,8 +85,8 @@ def _lines(image: npt.NDArray[np.float32]) -> list[Box]:
     low, high = np.percentile(image, (1, 99.9))
     if not high > low or min(image.shape) < _HEIGHTS[0]:
         return []
-    # What burned-in text reaches is often far outside the picture's values: cut, so that both are on one scale.
-    image = np.clip(image, low, high)
+    # Burned-in text can lie far outside the picture's values: it is cut to stand out by the picture's range, no more.
+    image = np.clip(image, low, 2 * high - low)
     relief = image - ndimage.grey_opening(image, size=(_STROKE, _STROKE))
     marks, count = ndimage.label(relief > _CONTRAST * (high - low), structure=np.ones((3, 3), dtype=int))
     if count == 0:

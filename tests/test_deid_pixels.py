@@ -1,0 +1,381 @@
+"""Lettering is found, blanked or refused; nothing travels beside the pixels, and the pixels stay what they are."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+from PIL import Image
+from pydicom.encaps import encapsulate, generate_frames
+from pydicom.uid import (
+    MPEG2MPML,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    RLELossless,
+    SecondaryCaptureImageStorage,
+    UltrasoundImageStorage,
+)
+from test_deid import clean, ct, lettered, refusal, smooth
+
+from medvision.deid import Box, find_lettering
+from medvision.deid.codestreams import scrubbed
+from medvision.deid.pixels import plane_is_clear
+from medvision.errors import InputError
+from medvision.io.located import quiet
+
+
+@pytest.fixture(autouse=True)
+def _no_warnings_from_pydicom() -> Iterator[None]:
+    with quiet():
+        yield
+
+
+# finding
+
+
+@pytest.mark.parametrize("size", [9, 14, 24, 48])
+@pytest.mark.parametrize("level", [2000, 0])
+def test_printed_text_is_found_where_it_stands_bright_or_dark(size: int, level: float) -> None:
+    picture = smooth((512, 640))
+    drawn = lettered(picture, size=size, level=level)
+    rows, columns = np.nonzero(drawn != picture)
+    found = find_lettering(drawn)
+    assert found
+    covered = np.zeros(picture.shape, dtype=bool)
+    for box in found:
+        box = box.grown(2)
+        covered[box.y : box.y + box.height, box.x : box.x + box.width] = True
+    assert covered[rows, columns].mean() > 0.97
+    assert covered.mean() < 0.25
+
+
+def test_text_in_colour_is_found() -> None:
+    picture = np.full((128, 256, 3), 40, dtype=np.uint8)
+    picture[..., 1] = lettered(picture[..., 1], level=230)
+    assert find_lettering(picture)
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (4, 300), (64, 64)])
+def test_a_picture_of_nothing_has_no_lettering(shape: tuple[int, int]) -> None:
+    assert find_lettering(np.zeros(shape)) == ()
+
+
+def test_a_ruler_a_grid_and_noise_are_no_lettering() -> None:
+    ruler = smooth()
+    ruler[20:32, 20:200:8] = 3000
+    grid = smooth()
+    grid[::16, :] = 3000
+    noise = np.random.default_rng(0).normal(size=(256, 256))
+    assert [find_lettering(picture) for picture in (ruler, grid, noise)] == [(), (), ()]
+
+
+@pytest.mark.parametrize("size", [(0, 3), (3, -1)])
+def test_a_box_without_pixels_is_no_box(size: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="holds nothing"):
+        Box(0, 0, *size)
+
+
+# refusing, blanking, accepting
+
+
+def test_text_in_pixels_is_refused_with_its_place() -> None:
+    with pytest.raises(InputError, match=r"x,y,width,height \d+,\d+,\d+,\d+ \[burned-in-suspected\]"):
+        clean(ct(lettered(smooth())))
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"BurnedInAnnotation": "YES"},
+        {"SOPClassUID": SecondaryCaptureImageStorage},
+        {"SOPClassUID": UltrasoundImageStorage, "Modality": "US"},
+        {"Modality": "XA"},
+        {"ConversionType": "WSD"},
+        {"ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"]},
+    ],
+)
+def test_images_that_often_carry_text_are_refused_until_somebody_looks(tags: dict[str, Any]) -> None:
+    dataset = ct(smooth(), **tags)
+    assert refusal(dataset) == "burned-in-suspected"
+    assert clean(dataset, accept_burned_in=True).PatientIdentityRemoved == "YES"
+    assert clean(dataset, blank=(Box(0, 0, 9, 9),)).BurnedInAnnotation == "NO"
+    if "BurnedInAnnotation" in tags:  # where the header says there is text, the detector must have found it
+        assert refusal(dataset, blank_detected=True) == "burned-in-suspected"
+    else:
+        assert np.array_equal(clean(dataset, blank_detected=True).pixel_array, smooth())
+    dataset.BurnedInAnnotation = "NO"
+    assert "BurnedInAnnotation" in clean(dataset)
+
+
+def test_a_header_that_says_no_is_not_believed_where_pixels_say_yes() -> None:
+    assert refusal(ct(lettered(smooth()), BurnedInAnnotation="NO")) == "burned-in-suspected"
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_detected_text_is_blanked_in_every_frame_and_all_else_left(photometric: str) -> None:
+    picture = smooth()
+    frames = np.stack([picture, lettered(picture), lettered(picture, "MRN 7731942")])
+    dataset = ct(picture, PhotometricInterpretation=photometric, NumberOfFrames=3)
+    dataset.PixelData = frames.tobytes()
+    copy = clean(dataset, blank_detected=True)
+    assert [find_lettering(frame) for frame in copy.pixel_array] == [(), (), ()]
+    changed = np.nonzero((copy.pixel_array != frames).any(axis=0))
+    assert max(changed[0]) < 40
+    dark = picture.max() if photometric == "MONOCHROME1" else picture.min()
+    assert dark in copy.pixel_array[1][8:22, 6:150]
+    codes = [code.CodeValue for code in copy.DeidentificationMethodCodeSequence]
+    assert (codes, copy.BurnedInAnnotation) == (["113100", "113101"], "NO")
+    assert copy.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+
+
+def test_text_beside_the_boxes_is_still_refused() -> None:
+    dataset = ct(lettered(smooth()))
+    assert refusal(dataset, blank=(Box(0, 100, 20, 20),)) == "burned-in-suspected"
+    assert not find_lettering(clean(dataset, blank=(Box(0, 0, 256, 40),)).pixel_array)
+
+
+def test_text_that_stays_after_blanking_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("medvision.deid.pixels.blanked", lambda dataset, boxes: None)
+    assert refusal(ct(lettered(smooth())), blank_detected=True) == "burned-in-suspected"
+
+
+def test_the_source_is_left_as_it_was() -> None:
+    dataset = ct(lettered(smooth()))
+    dataset.PixelData += b"more"
+    before = dataset.to_json()
+    clean(dataset, "retain-dates-modified", blank_detected=True)
+    assert dataset.to_json() == before
+
+
+def test_boxes_reach_past_the_edge_without_harm_in_colour_by_plane() -> None:
+    picture = np.full((64, 48, 3), 90, dtype=np.uint8)
+    dataset = ct(picture, PlanarConfiguration=1, SOPClassUID=SecondaryCaptureImageStorage)
+    picture[:, :, 2] = 200
+    dataset.PixelData = np.moveaxis(picture, 2, 0).tobytes()
+    picture[60:, 40:] = picture[0, 0]
+    assert np.array_equal(clean(dataset, blank=(Box(40, 60, 100, 100),)).pixel_array, picture)
+
+
+def test_pixels_that_cannot_be_blanked_are_refused() -> None:
+    box = (Box(0, 0, 5, 5),)
+    colour = ct(np.full((64, 48, 3), 90, dtype=np.uint8), PhotometricInterpretation="YBR_FULL")
+    assert refusal(colour, blank=box) == "unsupported"
+    big = ct()
+    big.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+    assert refusal(big, blank=box) == "unsupported"
+
+
+def test_palettes_are_looked_at_in_their_colours() -> None:
+    dataset = ct(lettered(np.zeros((128, 256), dtype=np.uint8), level=7), PhotometricInterpretation="PALETTE COLOR")
+    for colour in ("Red", "Green", "Blue"):
+        setattr(dataset, f"{colour}PaletteColorLookupTableDescriptor", [256, 0, 16])
+        table = np.where(np.arange(256) == 7, 65535, 0).astype("<u2")
+        setattr(dataset, f"{colour}PaletteColorLookupTableData", table.tobytes())
+    assert refusal(dataset) == "burned-in-suspected"
+
+
+# overlays
+
+
+def overlaid(words: str | None) -> pydicom.Dataset:
+    plane = np.zeros((128, 256), dtype=np.uint8)
+    plane[60:90, 100:140] = 1
+    if words:
+        plane = lettered(plane, words)
+    dataset = ct(smooth())
+    for element, vr, value in ((0x10, "US", 128), (0x11, "US", 256), (0x40, "CS", "G"), (0x50, "SS", [1, 1])):
+        dataset.add_new(0x60000000 + element, vr, value)
+    for element, value in ((0x100, 1), (0x102, 0)):
+        dataset.add_new(0x60000000 + element, "US", value)
+    dataset.add_new(0x60000022, "LO", "Jane")
+    dataset.add_new(0x60003000, "OW", np.packbits(plane, bitorder="little").tobytes())
+    return dataset
+
+
+def test_graphics_go_and_stay_under_their_option_where_no_text_is_in_them() -> None:
+    assert 0x60003000 not in clean(overlaid(None))
+    kept = clean(overlaid(None), "clean-graphics")
+    assert kept.overlay_array(0x6000).sum() == 30 * 40
+    assert 0x60000022 not in kept
+    assert 0x60003000 not in clean(overlaid("DOE JANE"), "clean-graphics")
+
+
+def test_graphics_that_cannot_be_looked_at_count_as_text() -> None:
+    dataset = overlaid(None)
+    del dataset[0x60000010]
+    assert not plane_is_clear(dataset, 0x6000)
+
+
+# beside the pixels
+
+
+def compressed(kind: str, picture: Any, syntax: Any, text: bytes = b"Jane Doe") -> pydicom.Dataset:
+    buffer = io.BytesIO()
+    options: dict[str, Any] = (
+        {"no_jp2": True, "comment": text} if kind == "JPEG2000" else {"comment": text, "quality": 95}
+    )
+    Image.fromarray(picture).save(buffer, kind, **options)
+    dataset = ct(picture)
+    dataset.file_meta.TransferSyntaxUID = syntax
+    dataset.PixelData = encapsulate([buffer.getvalue() + text * 2])
+    dataset["PixelData"].VR, dataset["PixelData"].is_undefined_length = "OB", True
+    return dataset
+
+
+@pytest.mark.parametrize(("kind", "syntax"), [("JPEG", JPEGBaseline8Bit), ("JPEG2000", JPEG2000Lossless)])
+def test_comments_in_compressed_frames_go_and_their_pixels_stay(kind: str, syntax: Any) -> None:
+    dataset = compressed(kind, (smooth() // 8).astype(np.uint8), syntax)
+    assert dataset.PixelData.count(b"Jane Doe") >= 3
+    copy = clean(dataset)
+    assert b"Jane" not in copy.PixelData
+    assert copy.file_meta.TransferSyntaxUID == syntax
+    assert np.array_equal(copy.pixel_array, dataset.pixel_array)
+
+
+def test_text_in_compressed_pixels_is_found_and_blanked() -> None:
+    dataset = compressed("JPEG", lettered((smooth() // 8).astype(np.uint8), level=255), JPEGBaseline8Bit)
+    assert refusal(dataset) == "burned-in-suspected"
+    copy = clean(dataset, blank_detected=True)
+    assert copy.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+    assert not find_lettering(copy.pixel_array)
+
+
+def test_run_lengths_are_unpacked() -> None:
+    dataset = ct(smooth())
+    dataset.compress(RLELossless, generate_instance_uid=False)
+    copy = clean(dataset)
+    assert copy.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+    assert np.array_equal(copy.pixel_array, smooth())
+
+
+def test_a_jpeg_keeps_what_its_decoder_needs() -> None:
+    buffer = io.BytesIO()
+    picture = Image.fromarray((smooth() // 8).astype(np.uint8)).convert("CMYK")
+    picture.save(buffer, "JPEG", exif=b"Exif\0\0Jane")
+    frame = scrubbed(buffer.getvalue())
+    assert b"Adobe" in frame
+    assert b"Jane" not in frame
+    assert np.array_equal(
+        np.asarray(Image.open(io.BytesIO(frame))), np.asarray(Image.open(io.BytesIO(buffer.getvalue())))
+    )
+
+
+def test_comments_in_the_header_of_a_tile_go_too() -> None:
+    picture = compressed("JPEG2000", (smooth() // 8).astype(np.uint8), JPEG2000Lossless).PixelData
+    frame = next(iter(generate_frames(picture, number_of_frames=1)))
+    start = frame.index(b"\xff\x90")
+    length = int.from_bytes(frame[start + 6 : start + 10], "big")
+    comment = b"\xff\x64\0\x08\0\x01Jane"
+    tile = frame[start : start + 6] + (length + len(comment)).to_bytes(4, "big") + frame[start + 10 : start + 12]
+    changed = frame[:start] + tile + comment + frame[start + 12 :]
+    assert b"Jane" not in scrubbed(changed)
+    unstated = frame[: start + 6] + bytes(4) + frame[start + 10 :]
+    assert scrubbed(unstated).startswith(scrubbed(frame)[: start + 6])
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "",
+        "ffd8",
+        "ffd8 00",
+        "ffd8 0000",
+        "ffd8 fffe 0001",
+        "ffd8 fffe 0fff 4a",
+        "ff4fff51 0004 0000",
+        "ff4fff51 0004 0000 ff90 000a 0000 00000004 0001",
+        "4749 4638",
+    ],
+)
+def test_a_damaged_codestream_is_refused(frame: str) -> None:
+    with pytest.raises(InputError, match="codestream"):
+        scrubbed(bytes.fromhex(frame))
+
+
+def test_a_jpeg_without_an_end_ends_with_its_data() -> None:
+    assert scrubbed(bytes.fromhex("ffd8 ffff da 0002 1234")) == bytes.fromhex("ffd8 ffff da 0002 1234")
+
+
+# what is refused
+
+
+def test_pixels_that_do_not_fit_their_header_are_refused() -> None:
+    cut = ct()
+    cut.PixelData = cut.PixelData[:-2]
+    assert refusal(cut) == "truncated"
+    assert refusal(ct(Rows=0)) == "bad-header"
+    assert refusal(ct(Rows=65535, Columns=65535)) == "too-large"
+    nothing = ct()
+    del nothing.Rows
+    assert refusal(nothing) == "bad-header"
+
+
+def test_frames_that_cannot_be_told_apart_or_decoded_are_refused() -> None:
+    picture = (smooth() // 8).astype(np.uint8)
+    more = compressed("JPEG", picture, JPEGBaseline8Bit)
+    more.NumberOfFrames = 3
+    assert refusal(more) == "bad-header"
+    empty = compressed("JPEG", picture, JPEGBaseline8Bit)
+    empty.PixelData = encapsulate([bytes.fromhex("ffd8 ffd9")])
+    assert refusal(empty) == "bad-header"
+    runs = ct()
+    runs.file_meta.TransferSyntaxUID = RLELossless
+    runs.PixelData = encapsulate([bytes(64)])
+    assert refusal(runs) == "bad-header"
+
+
+def test_a_missing_decoder_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    empty = compressed("JPEG", (smooth() // 8).astype(np.uint8), JPEGBaseline8Bit)
+    empty.PixelData = encapsulate([bytes.fromhex("ffd8 ffd9")])
+    assert refusal(empty) == "codec-missing"
+
+
+def test_videos_are_refused() -> None:
+    video = compressed("JPEG", (smooth() // 8).astype(np.uint8), MPEG2MPML)
+    assert refusal(video) == "unsupported"
+
+
+# real data
+
+
+def test_the_identities_burned_into_real_images_are_found_and_gone(shared_data: Path) -> None:
+    folder = shared_data / "dicom_phi"
+    boxes = json.loads((folder / "burned_in_boxes.json").read_text())["2_ORIGINAL.dcm"]
+    dataset = pydicom.dcmread(folder / "2_ORIGINAL.dcm")
+    assert refusal(dataset) == "burned-in-suspected"
+    assert refusal(pydicom.dcmread(folder / "RGB_ORIGINAL.dcm")) == "burned-in-suspected"  # by its SOP class
+    found = find_lettering(dataset.pixel_array)
+    for word in boxes:  # the boxes are measured in a picture with a margin of 25 pixels
+        x, y = word["left"] - 25, word["top"] - 25
+        assert any(
+            box.x <= x + 2
+            and box.y <= y + 2
+            and x + word["width"] <= box.x + box.width + 4
+            and y + word["height"] <= box.y + box.height + 4
+            for box in found
+        ), word["label"]
+    copy = clean(dataset, blank_detected=True)
+    assert copy.pixel_array[:28, :232].max() < 100 < dataset.pixel_array[:28, :232].max()
+    assert np.array_equal(copy.pixel_array[32:], dataset.pixel_array[32:])
+
+
+def test_no_slice_of_the_clean_series_is_taken_for_lettered(shared_data: Path) -> None:
+    looked_at = 0
+    for file in sorted((shared_data / "dicom_objects").rglob("*.dcm")):
+        dataset = pydicom.dcmread(file, force=True)
+        if dataset.get("Modality") not in ("CT", "MR", "PT") or "PixelData" not in dataset:
+            continue
+        frames = dataset.pixel_array if dataset.get("NumberOfFrames", 1) > 1 else dataset.pixel_array[None]
+        for frame in frames:
+            looked_at += 1
+            assert find_lettering(frame) == (), file.name
+    assert looked_at > 100
