@@ -15,7 +15,7 @@ from pydicom.data import get_testdata_file
 from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels.utils import pack_bits
-from pydicom.uid import MPEG2MPML, ExplicitVRLittleEndian, JPEGLosslessSV1, RLELossless
+from pydicom.uid import MPEG2MPML, ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLosslessSV1, RLELossless
 
 from medvision.errors import GeometryError, InputError, MedvisionError
 from medvision.geometry import Geometry
@@ -59,6 +59,7 @@ def segmentation(
     """Return a SEG of frames: Segment Number, height along the normal in mm from FIRST, (rows, columns) values."""
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = SOP_CLASSES[0], "1.2.3"
     dataset = item(
         SOPClassUID=SOP_CLASSES[kind == "LABELMAP"],
         SOPInstanceUID="1.2.3",
@@ -352,6 +353,7 @@ def test_frames_of_different_orientations_are_refused_and_their_own_group_comes_
 @pytest.mark.parametrize(
     ("keyword", "value", "code"),
     [
+        ("SOPClassUID", None, "bad-header"),
         ("SOPClassUID", "1.2.840.10008.5.1.4.1.1.66.5", "unsupported"),
         ("TotalPixelMatrixRows", 100, "unsupported"),
         ("SegmentationType", "SURFACE", "unsupported"),
@@ -393,6 +395,37 @@ def test_an_encoding_that_no_decoder_reads_is_refused(tmp_path: Path, syntax: st
     seg.PixelData = encapsulate([b"\1\2\3\4"])
     seg.file_meta.TransferSyntaxUID = syntax
     assert refusal(seg, tmp_path).code == code
+
+
+@pytest.mark.parametrize(
+    ("syntax", "fragments"),
+    [(JPEG2000Lossless, [b"\xff\x4f\xff\x51damaged."]), (RLELossless, []), (RLELossless, [b"\1\2"])],
+)
+def test_compressed_pixels_that_are_damaged_are_refused(tmp_path: Path, syntax: str, fragments: list[bytes]) -> None:
+    seg = segmentation([(0, 0.0, frame())], kind="LABELMAP")
+    seg.PixelData = encapsulate(fragments) if fragments else encapsulate([b"\1\2"])[:-10] + b"\xfe\xff\xdd\xe0\0\0\0\0"
+    seg.file_meta.TransferSyntaxUID = syntax
+    assert refusal(seg, tmp_path).code == "bad-header"
+
+
+def test_a_file_meta_information_of_an_odd_length_is_refused(tmp_path: Path) -> None:
+    path = saved(segmentation([(1, 0.0, frame())]), tmp_path)
+    raw = path.read_bytes()
+    assert raw[132:140] == b"\2\0\0\0UL\4\0"
+    path.write_bytes(raw[:138] + b"\5" + raw[139:])
+    with pytest.raises(InputError) as caught:
+        read_segmentation(path)
+    assert caught.value.code == "bad-header"
+
+
+def test_a_file_that_is_no_dicom_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "seg.dcm"
+    path.write_bytes(b"")
+    with pytest.raises(InputError):
+        read_segmentation(path)
+    with pytest.raises(InputError) as caught:
+        read_segmentation(tmp_path / "absent.dcm")
+    assert caught.value.path == tmp_path / "absent.dcm"
 
 
 def test_a_file_that_states_no_encoding_is_refused(tmp_path: Path) -> None:
