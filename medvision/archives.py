@@ -36,6 +36,7 @@ _STARTS = (b"PK\x03\x04", b"PK\x05\x06")  # a file; the end of an empty list
 _ENTRY = b"PK\x01\x02"
 _LOCAL_HEADER = 30
 _CHUNK = 1 << 26
+_SPARE = 64  # what packing may add to a few thousand bytes that it cannot make smaller
 _STORED, _DEFLATED = 0, 8
 # Documents, programs and weights that are zip archives inside: what they hold is not meant as files.
 _DOCUMENT = re.compile(
@@ -191,7 +192,7 @@ def archive_of(path: Path) -> tuple[Path, str] | None:
     for parent in path.parents:
         status = _status(parent)
         if status is not None:
-            leads = stat.S_ISREG(status.st_mode) and is_archive(parent)
+            leads = stat.S_ISREG(status.st_mode) and _is_archive(parent, status.st_size, status.st_mtime_ns)
             return (parent, path.relative_to(parent).as_posix()) if leads else None
     return None
 
@@ -209,6 +210,12 @@ def members(folder: Path) -> tuple[Path, ...]:
     start = inner and f"{inner}/"
     names = (name for name in _listed(archive) if name.startswith(start) and not name.startswith("__MACOSX/"))
     return tuple(archive / name for name in sorted(names))
+
+
+@lru_cache(maxsize=64)
+def _is_archive(path: Path, size: int, changed_ns: int) -> bool:
+    """Return whether a file is an archive; asked for each file in one, it is looked at once until it changes."""
+    return is_archive(path)
 
 
 def _status(path: Path) -> os.stat_result | None:
@@ -318,9 +325,11 @@ def _check_sizes(listed: Iterable[_Member], end: int, archive: Path) -> None:
 
 def _unpacked(archive: Path, name: str, stop: int | None = None) -> bytes:
     """Return the first `stop` bytes of a file, or all, compared with size and checksum."""
+    from isal import isal_zlib
+
     member, path = _member(archive, name), archive / name
     _check_member(member, path)
-    with archive.open("rb", buffering=0) as file:
+    with archive.open("rb") as file:
         file.seek(member.offset)
         local = file.read(_LOCAL_HEADER)
         if len(local) < _LOCAL_HEADER or not local.startswith(_STARTS[0]):
@@ -329,7 +338,7 @@ def _unpacked(archive: Path, name: str, stop: int | None = None) -> bytes:
         wanted = member.size if stop is None else min(stop, member.size)
         unpack = _inflated if member.method == _DEFLATED else _copied
         content = unpack(file, member, wanted, path)
-    if wanted == member.size and (len(content) != member.size or zlib.crc32(content) != member.crc):
+    if wanted == member.size and (len(content) != member.size or isal_zlib.crc32(content) != member.crc):
         raise InputError("damaged", "its content does not match its size or checksum", path=path)
     return content
 
@@ -346,16 +355,14 @@ def _check_member(member: _Member, path: Path) -> None:
         raise InputError("too-large", text, path=path, cure=_UNPACK)
 
 
-def _copied(file: io.FileIO, member: _Member, wanted: int, path: Path) -> bytes:
+def _copied(file: BinaryIO, member: _Member, wanted: int, path: Path) -> bytes:
     content = file.read(wanted)
-    while len(content) < wanted and (more := file.read(wanted - len(content))):  # the system gives 2 GB at once
-        content += more
     if len(content) < wanted:
         raise InputError("truncated", f"{len(content):,} of its {wanted:,} bytes are in the archive", path=path)
     return content
 
 
-def _inflated(file: io.FileIO, member: _Member, wanted: int, path: Path) -> bytes:
+def _inflated(file: BinaryIO, member: _Member, wanted: int, path: Path) -> bytes:
     """Return the first `wanted` bytes; one more where the file holds more than the whole size that is stated."""
     from isal import isal_zlib
 
@@ -364,7 +371,7 @@ def _inflated(file: io.FileIO, member: _Member, wanted: int, path: Path) -> byte
     packed = member.packed
     pieces: list[bytes] = []
     while left and not inflater.eof:
-        chunk = file.read(min(packed, max(4 * left, 4096), _CHUNK))
+        chunk = file.read(min(packed, left + _SPARE, _CHUNK))
         if not chunk:
             raise InputError("truncated", "its packed data end before it does", path=path)
         try:
