@@ -153,16 +153,23 @@ def scan(path: Path) -> list[Any]:
 
 
 def rewrite(path: Path) -> list[Any]:
-    """Read by medvision and write ``.nii`` files, as nibabel does it; return them."""
-    from nibabel.nifti1 import Nifti1Image
+    """Read by medvision and write the voxels as ``.nii`` files, unsynced, as dcm2niix does; return them."""
+    from nibabel.nifti1 import Nifti1Header
 
     import medvision as mv
 
     files = []
     with tempfile.TemporaryDirectory() as out:
         for name, volume in mv.load(path).volumes.items():
+            header = Nifti1Header()
+            header.set_data_dtype(volume.voxels.dtype)
+            header.set_data_shape(volume.geometry.shape)
+            header.set_sform(volume.geometry.affine, code=1)
+            header["vox_offset"], header["magic"] = 352, b"n+1"
             files.append(Path(out) / f"{name}.nii")
-            Nifti1Image(volume.voxels[0], volume.geometry.affine).to_filename(files[-1])
+            with files[-1].open("wb") as file:
+                file.write(header.binaryblock + bytes(4))
+                np.ascontiguousarray(volume.voxels[0].T).tofile(file)
     return files
 
 
