@@ -58,11 +58,13 @@ REASONS: dict[str, Reason] = {
         "Label and image do not lie on the same grid.", "Resample the label onto its image, and look at it."
     ),
     "segments-overlap": Reason(
-        "Segments of a segmentation overlap, and a voxel has one label.", "Export them apart, or decide which one holds."
+        "Segments of a segmentation overlap, and a voxel has one label.",
+        "Export them apart, or decide which one holds.",
     ),
-    "slices-missing": Reason("Slices are missing or unevenly spaced.", "Fetch the whole series again."),
+    "slices-missing": Reason("Slices are missing.", "Fetch the whole series again."),
     "slices-uneven": Reason(
-        "Distances between slices differ.", "Fetch the series again, or allow it: --allow-gaps interpolates, and says so."
+        "Distances between slices differ.",
+        "Fetch the series again, or allow it: --allow-gaps interpolates, and says so.",
     ),
     "gantry-tilt": Reason(
         "Slices are shifted sideways, as by a tilted gantry.",
@@ -85,7 +87,7 @@ REASONS: dict[str, Reason] = {
         "The header's sform and qform place the voxels differently.", "The sform is used; look at the orientation."
     ),
     "orientation-assumed": Reason(
-        "The file does not say how its voxels lie; they were taken for RAS+.", "Look at the orientation before use."
+        "The file does not say how its voxels lie; an orientation was assumed.", "Look at the orientation before use."
     ),
     "trailing-bytes": Reason(
         "Bytes follow the image's data, which are whole.", "Compare the file with its source; write it again."
@@ -98,7 +100,6 @@ REASONS: dict[str, Reason] = {
     "spacing-source": Reason(
         "The spacing of a projection can be that at the detector.", "Do not take its lengths for those in the patient."
     ),
-    "orientation-assumed": Reason("The image does not state its orientation.", "Look at it: left and right may differ."),
     "inverted": Reason("Grey values that are stored bright to dark were inverted.", "Nothing to do."),
     "suv": Reason("PET values became standardised uptake values.", "Nothing to do; --bqml keeps Bq/ml."),
     "suv-unknown": Reason(

@@ -163,6 +163,8 @@ class Case:
     modality: str | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
     label_names: Mapping[int, str] | None = None
+    series: Series | None = None
+    findings: tuple[Finding, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.id or self.id != safe_id(self.id):
@@ -192,7 +194,8 @@ class Case:
 
     def digest(self) -> str:
         """Return the SHA-256 of everything about the case that a result can depend on: images, modality, side."""
-        return sha256_of_text([self.images_digest(), str(self.modality), str(self.side)])
+        noticed = [f"{finding.code}: {finding.message}" for finding in self.findings]
+        return sha256_of_text([self.images_digest(), str(self.modality), str(self.side), *noticed])
 
 
 @dataclass(frozen=True)
@@ -207,11 +210,14 @@ class Collection:
         What was meant as an image and cannot be used; each is an error of the batch.
     skipped
         What was passed over because it is no image (text files, reports, folders' own files); told, no error.
+    refused_series
+        What the series are that were rejected as a whole, by their finding.
     """
 
     cases: tuple[Case, ...]
     rejected: tuple[Finding, ...] = ()
     skipped: tuple[Finding, ...] = ()
+    refused_series: Mapping[Finding, Series] = field(default_factory=dict)
 
     def merged(self, others: Iterable[Collection]) -> Collection:
         """Return this collection and `others` as one, cases in the order of their ids."""
@@ -220,6 +226,7 @@ class Collection:
             tuple(sorted((case for part in parts for case in part.cases), key=lambda case: case.id)),
             tuple(finding for part in parts for finding in part.rejected),
             tuple(finding for part in parts for finding in part.skipped),
+            {finding: series for part in parts for finding, series in part.refused_series.items()},
         )
 
 

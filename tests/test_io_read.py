@@ -121,7 +121,7 @@ def test_a_case_without_a_label_image_is_refused(tmp_path: Path) -> None:
 
 def test_load_reads_what_it_can_and_tells_the_rest(tmp_path: Path) -> None:
     write_nifti(tmp_path / "good.nii", positional(GRID), GRID)
-    write_nifti(tmp_path / "bad.nii", np.ones((2, 2, 2, 3), "u1"))
+    write_nifti(tmp_path / "bad.nii", np.ones((2, 2, 2, 1, 3), "u1"))
     (tmp_path / "notes.txt").write_text("x")
     loaded = load(tmp_path, str(tmp_path / "none"))
     assert list(loaded.volumes) == ["good"]

@@ -15,7 +15,7 @@ from phantoms import positional, slice_of, spheres, write_dicom_series, write_ni
 from medvision.batch import Ledger
 from medvision.errors import InputError, UsageError
 from medvision.geometry import Geometry
-from medvision.io import load, scan
+from medvision.io import load, read_volume, scan
 from medvision.io.kinds import kind_of
 from medvision.study import Collection, Source
 
@@ -83,7 +83,7 @@ def test_a_series_in_two_folders_is_one_case(tmp_path: Path, monkeypatch: pytest
     [
         ({"PatientID": "OTHER"}, "series-mixed"),
         ({"ImagePositionPatient": [0, 0, 0]}, "slices-duplicate"),
-        ({"ImagePositionPatient": [0, 0, 4.5]}, "slices-missing"),
+        ({"ImagePositionPatient": [0, 0, 4.5]}, "slices-uneven"),
     ],
 )
 def test_a_series_that_does_not_hold_together_is_rejected(tmp_path: Path, change: dict[str, object], code: str) -> None:
@@ -100,10 +100,18 @@ def test_slices_with_a_series_uid_each_are_not_taken_for_images_of_their_own(tmp
     assert {finding.code for finding in found.rejected} == {"series-mixed"}
 
 
-def test_an_unreadable_slice_refuses_the_series_beside_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"", b"%PDF-1.7", b"a text"])
+def test_a_file_that_may_have_been_a_slice_marks_the_series_beside_it_for_review(
+    tmp_path: Path, content: bytes
+) -> None:
     files = series(tmp_path / "x")
-    files[0].write_bytes(b"")  # at the end: no gap would show it
-    assert codes(scan([tmp_path])) == [("truncated", "0006.dcm"), ("slices-missing", "x")]
+    files[0].write_bytes(content)  # at the end: no gap would show it
+    found = scan([tmp_path])
+    assert [name for _, name in codes(found)] == ["0006.dcm"]
+    (case,) = found.cases
+    assert [(f.code, f.grade, f.path) for f in read_volume(case).findings] == [("slices-missing", "warning", files[0])]
+    files[0].unlink()
+    assert case.digest() != scan([tmp_path]).cases[0].digest()
 
 
 def test_a_slice_with_a_broken_header_refuses_the_series_beside_it(tmp_path: Path) -> None:
@@ -127,7 +135,6 @@ def test_a_slice_without_series_uid_is_rejected(tmp_path: Path) -> None:
         "1.2.840.10008.5.1.4.1.1.481.3",
         "1.2.840.10008.5.1.4.1.1.11.1",
         "1.2.840.10008.5.1.4.1.1.104.1",
-        "1.2.840.10008.1.3.10",
     ],
 )
 def test_objects_beside_images_are_skipped_by_their_class(tmp_path: Path, sop_class: str) -> None:
@@ -455,8 +462,8 @@ def test_pneumoniamnist_scans_with_its_splits(shared_data: Path) -> None:
 def test_every_dicom_object_ends_as_a_case_rejected_or_skipped(shared_data: Path) -> None:
     root = shared_data / "dicom_objects"
     found = scan([root])
-    refused = [re.search(r"all (\d+) slices are refused", finding.message) for finding in found.rejected]
-    count = sum(len(case.images[0].files) for case in found.cases) + len(found.skipped)
+    refused = [re.search(r"all (\d+) files are refused", finding.message) for finding in found.rejected]
+    count = len({file for case in found.cases for file in case.images[0].files}) + len(found.skipped)
     count += sum(int(slices[1]) if slices else 1 for slices in refused)
     assert count == sum(1 for file in root.rglob("*") if file.is_file())
     loaded = load(root)
@@ -528,7 +535,8 @@ def test_a_column_in_capitals_means_the_same(tmp_path: Path, column: str) -> Non
     assert (case.side, case.split, case.patient) == ("right", "test", "7")
 
 
-def test_an_empty_file_without_a_suffix_beside_a_series_refuses_it(tmp_path: Path) -> None:
+def test_an_empty_file_without_a_suffix_beside_a_series_marks_it_for_review(tmp_path: Path) -> None:
     write_dicom_series(tmp_path / "s", np.zeros((4, 4, 4), dtype=np.int16), Geometry.from_spacing((1, 1, 1), (4, 4, 4)))
     (tmp_path / "s" / "IM5").write_bytes(b"")
-    assert "slices-missing" in {finding.code for finding in scan([tmp_path / "s"]).rejected}
+    (case,) = scan([tmp_path / "s"]).cases
+    assert [(f.code, f.grade) for f in case.findings] == [("slices-missing", "warning")]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from medvision import archives
 from medvision.errors import Finding, InputError, MedvisionError, UsageError
 from medvision.io.datasets import DATASET_FILE, cases_in_dataset, is_dataset
+from medvision.io.dicom.directory import read_directory
 from medvision.io.dicom.series import Placed, find_series
-from medvision.io.kinds import LIST_SUFFIXES, case_id, kind_of, stem_of
+from medvision.io.kinds import LIST_SUFFIXES, case_id, content_of, stem_of
 from medvision.io.manifest import cases_in_manifest
+from medvision.io.nifti import volumes_in
 from medvision.io.npz import cases_in_npz
 from medvision.io.walk import refuse_results, walk
-from medvision.study import Case, Collection, Source, SourceKind
+from medvision.study import AS_IT_STANDS, Case, Collection, Reading, Series, Source, SourceKind
 
 _NOTHING = Collection(())
 
@@ -26,11 +29,16 @@ class _Gathered:
     dicom: tuple[Path, ...] = ()
 
 
-def scan(paths: Sequence[Path]) -> Collection:
-    """Return the cases that files, folders, data sets and manifests hold, from their headers alone.
+def scan(paths: Sequence[Path], reading: Reading = AS_IT_STANDS) -> Collection:
+    """Return the cases that files, folders, archives, data sets and manifests hold, from their headers alone.
+
+    An image of several volumes (time points, echoes, frames) becomes as many cases, in order: ``-v001``, ``-v002``, ...
 
     Parameters
     ----------
+    reading
+        What was decided about how to read images that are named or found; those of manifests and data sets stand as
+        they are.
     paths
         NIfTI files, DICOM files, pictures, archives in the manner of MedMNIST, manifests (CSV, TSV, JSON lines),
         ``dataset.json`` or its folder, and folders of any depth with images of any kind. The output folder of a run
@@ -45,54 +53,57 @@ def scan(paths: Sequence[Path]) -> Collection:
     UsageError
         ``name-clash``: two cases would write to one output name (capitals and small letters count as one).
     """
-    gathered = [_gathered(Path(path)) for path in paths]
+    gathered = [_gathered(Path(path), reading) for path in paths]
     everything = _NOTHING.merged(part.collection for part in gathered)
     roots = [Path(path) for path in paths]
     unread = [finding for finding in everything.rejected if finding.path and finding.path.suffix.lower() == ".dcm"]
     # DICOM files often have no suffix: an empty one may be a slice too.
-    unread += [f for f in everything.skipped if f.path and not f.path.suffix and _is_empty(f.path)]
-    placed, rejected, skipped = find_series((file for part in gathered for file in part.dicom), unread)
+    unread += [finding for finding in everything.skipped if finding.code == "truncated"]
+    dicom = dict.fromkeys(file for part in gathered for file in part.dicom)
+    placed, rejected, skipped = find_series(dicom, unread, reading)
     found = everything.merged([_of_series(placed, roots), Collection((), tuple(rejected), tuple(skipped))])
     _check_ids(found.cases)
     return found.merged([Collection((), _fruitless(roots, found))])
 
 
-def _is_empty(path: Path) -> bool:
-    return path.is_file() and path.stat().st_size == 0
-
-
-def _gathered(path: Path) -> _Gathered:
+def _gathered(path: Path, reading: Reading) -> _Gathered:
     try:
-        if not path.exists():
+        if not archives.exists(path):
             raise InputError("not-found", "there is no such file or folder", path=path)
-        if path.is_dir():
+        if archives.is_folder(path):
             refuse_results(path)
-            return _Gathered(cases_in_dataset(path / DATASET_FILE)) if _holds_dataset(path) else _below(path)
+            is_dataset_here = path.is_dir() and _holds_dataset(path)
+            return _Gathered(cases_in_dataset(path / DATASET_FILE)) if is_dataset_here else _below(path, reading)
         if path.suffix.lower() in LIST_SUFFIXES:
             return _Gathered(cases_in_manifest(path))
         if path.suffix.lower() == ".json":
             return _Gathered(cases_in_dataset(path))
-        kind = kind_of(path)
-        if kind is None:
+        content = content_of(path)
+        if content == "directory":
+            named = read_directory(path)
+            if not named.files and not named.findings:
+                raise InputError("no-image", "the DICOMDIR names no file", path=path)
+            return _Gathered(Collection((), named.findings), named.files)
+        if content is None or content == "archive":
             raise InputError("no-image", "the file is no image", path=path)
-        return _of_file(path, kind, case_id(stem_of(path)), "")
+        return _of_file(path, content, case_id(stem_of(path)), "", reading)
     except MedvisionError as error:
         return _Gathered(Collection((), (error.finding,)))
 
 
 def _holds_dataset(folder: Path) -> bool:
     file = folder / DATASET_FILE
-    return file.is_file() and is_dataset(file)
+    return archives.exists(file) and is_dataset(file)
 
 
-def _below(folder: Path) -> _Gathered:
+def _below(folder: Path, reading: Reading) -> _Gathered:
     found = walk(folder, is_apart=_holds_dataset)
     parts = [_Gathered(Collection((), found.rejected, found.skipped))]
     for file, kind in found.images:
         inner = file.relative_to(folder)
         name = case_id(*inner.parent.parts, stem_of(file))
         try:
-            parts.append(_of_file(file, kind, name, f"{name}_"))
+            parts.append(_of_file(file, kind, name, f"{name}_", reading))
         except MedvisionError as error:
             parts.append(_Gathered(Collection((), (error.finding,))))
     for inside in found.datasets:
@@ -111,33 +122,56 @@ def _inner_dataset(inside: Path, folder: Path) -> _Gathered:
         return _Gathered(Collection((), (error.finding,)))
 
 
-def _of_file(path: Path, kind: SourceKind, name: str, prefix: str) -> _Gathered:
+def _of_file(path: Path, kind: SourceKind, name: str, prefix: str, reading: Reading) -> _Gathered:
     if kind == "dicom":
         return _Gathered(dicom=(path,))
     if kind == "npz":
         return _Gathered(Collection(cases_in_npz(path, prefix)))
-    return _Gathered(Collection((Case(name, (Source(kind, (path,)),)),)))
+    count = _volumes_of(path) if kind == "nifti" else 1
+    parts = range(count) if count > 1 else (None,)
+    sources = [Source(kind, (path,), part=part, reading=reading) for part in parts]
+    return _Gathered(Collection(tuple(_cases(name, sources))))
+
+
+def _volumes_of(path: Path) -> int:
+    try:
+        return volumes_in(path)
+    except MedvisionError:
+        return 1  # the case is refused, with its reason, when it is read
+
+
+def _cases(
+    name: str, sources: Sequence[Source], series: Series | None = None, noticed: tuple[Finding, ...] = ()
+) -> Iterator[Case]:
+    """Give a case for each volume, numbered where there are several."""
+    digits = max(3, len(str(len(sources))))
+    for number, source in enumerate(sources, start=1):
+        one = name if len(sources) == 1 else f"{name}-v{number:0{digits}d}"
+        modality = series.modality if series else None
+        yield Case(one, (source,), modality=modality, series=series, findings=noticed)
 
 
 def _of_series(placed: Iterable[Placed], roots: Sequence[Path]) -> Collection:
-    cases, rejected = [], []
+    cases: list[Case] = []
+    rejected = {}
     for one in placed:
         if isinstance(one.found, Finding):
-            rejected.append(one.found)
-            continue
-        name = _name_of_series(one, roots)
-        cases.append(Case(name, (Source("dicom", one.found.files),), modality=one.found.modality))
-    return Collection(tuple(cases), tuple(rejected))
+            rejected[one.found] = one.series
+        else:
+            cases += _cases(_name_of_series(one, roots), one.found, one.series, one.noticed)
+    return Collection(tuple(cases), tuple(rejected), refused_series=rejected)
 
 
 def _name_of_series(placed: Placed, roots: Sequence[Path]) -> str:
     """Return the id of a series: its folder's path below the argument, or the file's name where that was named."""
-    files = placed.found.files if not isinstance(placed.found, Finding) else ()
-    if len(files) == 1 and files[0] in roots:
-        return case_id(stem_of(files[0]))
-    root = next((root for root in roots if placed.folder.is_relative_to(root)), placed.folder)
-    inner = placed.folder.relative_to(root).parts
-    name = case_id(*inner) if inner else case_id(root.resolve().name)
+    found = placed.found if not isinstance(placed.found, Finding) else ()
+    files = {file for source in found for file in source.files}
+    if len(files) == 1 and (file := files.pop()) in roots:
+        name = case_id(stem_of(file))
+    else:
+        root = next((root for root in roots if placed.folder.is_relative_to(root)), placed.folder)
+        inner = placed.folder.relative_to(root).parts
+        name = case_id(*inner) if inner else case_id(root.resolve().name)
     return name if placed.number is None else f"{name}-s{placed.number}"
 
 
@@ -160,5 +194,5 @@ def _fruitless(roots: Iterable[Path], found: Collection) -> tuple[Finding, ...]:
     return tuple(
         Finding("no-image", "error", text, root)
         for root in dict.fromkeys(roots)
-        if root.is_dir() and root not in fruitful
+        if root not in fruitful and archives.is_folder(root)
     )

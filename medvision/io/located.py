@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import struct
+import sys
 import warnings
 import zipfile
 import zlib
@@ -21,6 +22,7 @@ _DAMAGE = (
     EOFError,
     LookupError,
     RuntimeError,
+    StopIteration,
     SyntaxError,
     TypeError,
     ValueError,
@@ -65,19 +67,36 @@ def decoding(what: str) -> Iterator[None]:
         yield
     except MedvisionError:
         raise
-    except _DAMAGE as error:
-        raise InputError("bad-header", f"{what} cannot be understood ({type(error).__name__})") from None
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise _not_understood(what, error) from None
+    except _damage() as error:
+        raise _not_understood(what, error) from None
+
+
+def _not_understood(what: str, error: Exception) -> InputError:
+    return InputError("bad-header", f"{what} cannot be understood ({type(error).__name__})")
+
+
+def _damage() -> tuple[type[Exception], ...]:
+    """Return what damage raises, pydicom's own kinds included where it is in use."""
+    if "pydicom" not in sys.modules:
+        return _DAMAGE
+    from pydicom.errors import BytesLengthException
+
+    return (*_DAMAGE, BytesLengthException)
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Keep libraries from warning or logging in the block: pydicom's texts quote values that can identify."""
     logger = logging.getLogger("pydicom")
-    before = logger.disabled
-    logger.disabled = True
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)  # its modules' loggers take the level from it
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.disabled = before
+        logger.setLevel(before)

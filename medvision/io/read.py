@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from medvision.io.located import located
 from medvision.io.nifti import open_nifti, read_nifti
 from medvision.io.npz import read_member
 from medvision.io.pictures import read_indices, read_picture
-from medvision.study import Case, Source
+from medvision.study import AS_IT_STANDS, Case, Reading, Source
 from medvision.volume import Labels, Volume
 
 _SAME_GRID = 1e-3  # of a voxel
@@ -44,15 +44,22 @@ class Loaded:
     skipped: tuple[Finding, ...]
 
 
-def load(*paths: str | Path) -> Loaded:
-    """Read every image in files, folders, data sets and manifests; a bad one keeps no other from being read.
+def load(*paths: str | Path, reading: Reading = AS_IT_STANDS) -> Loaded:
+    """Read every image in files, folders, archives, data sets and manifests; a bad one keeps no other from being read.
+
+    Parameters
+    ----------
+    paths
+        What :func:`medvision.io.scan` takes.
+    reading
+        What was decided about how to read them.
 
     Raises
     ------
     UsageError
         ``name-clash``, as :func:`medvision.io.scan`.
     """
-    found = scan([Path(path) for path in paths])
+    found = scan([Path(path) for path in paths], reading)
     volumes, rejected = {}, list(found.rejected)
     for case in found.cases:
         try:
@@ -87,8 +94,14 @@ def read_volume(case: Case) -> Volume:
         first.geometry,
         case.modality or (modalities.pop() if len(modalities) == 1 else None),
         units.pop() if len(units) == 1 else None,
-        tuple(finding for channel in channels for finding in channel.findings),
+        (*case.findings, *(f for channel in channels for f in channel.findings), *_constant(channels, case.path)),
     )
+
+
+def _constant(channels: Sequence[Volume], path: Path) -> tuple[Finding, ...]:
+    """Return a warning where a channel holds one value alone: an export may have lost the image."""
+    flat = sum(bool(channel.voxels.min() == channel.voxels.max()) for channel in channels)
+    return (Finding("constant-image", "warning", "all voxels have one value", path),) if flat else ()
 
 
 def read_labels(case: Case, names: Mapping[int, str], geometry: Geometry) -> Labels:
@@ -132,9 +145,9 @@ def _check_names(case: Case, names: Mapping[int, str]) -> None:
 
 def _read(source: Source) -> Volume:
     if source.kind == "dicom":
-        return read_dicom(source.files)
+        return read_dicom(source.files, source.part, source.reading)
     if source.kind == "nifti":
-        return read_nifti(source.files[0])
+        return read_nifti(source.files[0], source.part, source.reading)
     if source.kind == "picture":
         return read_picture(source.files[0])
     if source.member is None:

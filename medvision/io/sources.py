@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from medvision import archives
 from medvision.errors import InputError
 from medvision.io.dicom.series import only_series
 from medvision.io.kinds import kind_of
@@ -21,13 +22,13 @@ def source_of(path: Path) -> Source:
         ``not-found``, ``no-image``, ``series-mixed``, ``unsupported`` (an archive of many cases), and what
         :func:`medvision.io.kinds.kind_of` refuses.
     """
-    if not path.exists():
+    if not archives.exists(path):
         raise InputError("not-found", "there is no such file or folder", path=path)
-    if path.is_dir():
+    if archives.is_folder(path):
         refuse_results(path)
         found = walk(path)
         files = [file for file, kind in found.images if kind == "dicom"]
-        return Source("dicom", only_series(files, path, found.rejected).files)
+        return only_series(files, path, found.rejected)
     with located(path):
         kind = kind_of(path)
         if kind is None:
@@ -35,5 +36,5 @@ def source_of(path: Path) -> Source:
         if kind == "npz":
             raise InputError("unsupported", "an archive holds many cases", cure="Name the archive itself as the input.")
     if kind == "dicom":
-        return Source("dicom", only_series([path], path).files)
+        return only_series([path], path)
     return Source(kind, (path,))

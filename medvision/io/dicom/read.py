@@ -1,4 +1,4 @@
-"""The voxels of one DICOM series, in real values."""
+"""The voxels of one DICOM volume, in real values."""
 
 from __future__ import annotations
 
@@ -10,157 +10,147 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvision.errors import Finding, InputError
+from medvision.geometry import Geometry
+from medvision.io.dicom.admission import MAX_BYTES, is_unknown_volume
+from medvision.io.dicom.frame import Frame
 from medvision.io.dicom.grid import Stack, stacked
-from medvision.io.dicom.header import Header, read_header
-from medvision.io.located import decoding, located, quiet
+from medvision.io.dicom.header import read_frames
+from medvision.io.dicom.mapping import real_values
+from medvision.io.dicom.pixels import stored_pixels
+from medvision.io.dicom.values import Values
+from medvision.io.dicom.volumes import groups_of
+from medvision.io.located import located, quiet
+from medvision.study import AS_IT_STANDS, Reading
 from medvision.volume import Volume
 
-_MAX_BYTES = 8_000_000_000
-_INTEGERS = (np.uint8, np.int16, np.uint16, np.int32, np.int64)
-_LOSSY = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.81")
+_LOSSY = (
+    "1.2.840.10008.1.2.4.50",
+    "1.2.840.10008.1.2.4.51",
+    "1.2.840.10008.1.2.4.81",
+)
 
 
-def read_dicom(files: Sequence[Path]) -> Volume:
-    """Return the volume of one series of single-frame CT, MR or PET slices, or of one radiograph.
+def read_dicom(files: Sequence[Path], part: int | None = None, reading: Reading = AS_IT_STANDS) -> Volume:
+    """Return one volume of the files of one series.
 
-    Values are rescaled slice by slice (PS3.3, C.11.1 and C.8); CT is in HU. Integers stay integers where every slope is
-    1. Padding is set to the least of the other values.
+    Values are rescaled frame by frame, or go through the Modality LUT (PS3.3, C.11.1); CT is in HU, PET in SUVbw where
+    its header allows it. Integers stay integers where every slope is 1. Padding is set to the least of the other
+    values. Colours are three channels. Radiographs that are stored bright to dark (MONOCHROME1) are inverted.
+
+    Parameters
+    ----------
+    files
+        Files of one series.
+    part
+        Which of the volumes that the files hold, from 0; None where they hold one.
+    reading
+        What was decided about how to read them.
 
     Raises
     ------
     InputError, GeometryError
-        As :func:`medvision.io.dicom.grid.stacked`; also ``truncated``, ``bad-rescale``, ``too-large``.
+        As :func:`medvision.io.dicom.grid.stacked`; also ``truncated``, ``bad-rescale``, ``too-large``, ``not-3d``: the
+        files hold several volumes, and none is named.
     """
     with quiet():
-        stack = stacked([read_header(file) for file in files])
-        folder = files[0] if len(files) == 1 else files[0].parent
-        with located(folder):
-            kind = _result_type(stack.headers)
-            size = kind.itemsize * int(np.prod(stack.geometry.shape, dtype=object))
-            if size > _MAX_BYTES:
-                raise InputError("too-large", f"the headers claim {size:,} bytes, {_MAX_BYTES:,} are accepted")
-            values, padding = _values(stack, kind)
-            findings = (*stack.findings, *_remarks(stack, folder), *_without_padding(values, padding, folder))
-            first = stack.headers[0]
-            return Volume(
-                _narrowed(values).transpose(2, 1, 0)[None], stack.geometry, first.modality, _unit(first), findings
-            )
+        frames = [frame for file in files for frame in read_frames(file)]
+        place = files[0] if len(files) == 1 else files[0].parent
+        stack = stacked(_volume_of(frames, part, place), reading)
+        with located(place):
+            volume = _read(stack, place, reading)
+            return _at_right_angles(volume, place) if reading.orthogonal and volume.geometry.is_sheared else volume
 
 
-def _result_type(headers: Sequence[Header]) -> np.dtype[Any]:
-    """Return the smallest integer type that holds every rescaled value, float32 where a slope is not 1."""
-    ends = []
-    for header in headers:
-        slope, intercept = _rescale(header, headers)
-        if slope != 1 or intercept != int(intercept):
-            return np.dtype(np.float32)
-        bits = header.bits_stored or 0
-        low = -(1 << (bits - 1)) if header.pixel_representation else 0
-        ends += [low + int(intercept), low + (1 << bits) - 1 + int(intercept)]
-    fitting = (np.dtype(kind) for kind in _INTEGERS if _holds(np.iinfo(kind), min(ends), max(ends)))
-    return next(fitting, np.dtype(np.float32))
+def _volume_of(frames: Sequence[Frame], part: int | None, place: Path) -> tuple[Frame, ...]:
+    groups = groups_of(frames)
+    volumes = [volume for group in groups for volume in group.volumes]
+    if part is None and len(volumes) != 1:
+        text = f"{len(volumes)} volumes lie in its {len(frames)} frames, one image is meant"
+        raise InputError("not-3d", text, path=place)
+    if part is not None and not 0 <= part < len(volumes):
+        raise InputError("not-3d", f"volume {part} of {len(volumes)} is asked for, from 0", path=place)
+    return volumes[part or 0]
 
 
-def _holds(limits: np.iinfo[Any], least: int, most: int) -> bool:
-    return limits.min <= least and most <= limits.max
+def _read(stack: Stack, place: Path, reading: Reading) -> Volume:
+    first = stack.frames[0]
+    size = int(np.prod([*stack.geometry.shape, first.samples or 1], dtype=object)) * (first.bits_allocated or 0) // 8
+    if size > MAX_BYTES:
+        raise InputError("too-large", f"the headers claim {size:,} bytes, {MAX_BYTES:,} are accepted")
+    real = real_values(stack.frames, place, suv=reading.suv)
+    values = Values(stack.frames, real.mappings)
+    for number, pixels in stored_pixels(stack.frames):
+        values.put(number, pixels)
+    voxels, findings = values.finished(place)
+    voxels = _between(voxels, stack.taken_at)
+    found = (*stack.findings, *real.findings, *_remarks(stack, place), *findings)
+    channels = voxels.transpose(3, 2, 1, 0) if voxels.ndim == 4 else voxels.transpose(2, 1, 0)[None]
+    return Volume(channels, stack.geometry, first.modality, real.unit, found)
 
 
-def _rescale(header: Header, headers: Sequence[Header]) -> tuple[float, float]:
-    slope, intercept = header.slope, header.intercept
-    if slope is None and intercept is None:
-        if header.modality == "CT":
-            raise InputError(
-                "bad-rescale", "Rescale Slope and Intercept are missing: HU are not known", path=header.file
-            )
-        if any(other.slope is not None for other in headers):
-            raise InputError("bad-rescale", "other slices have a Rescale Slope, this one has none", path=header.file)
-        return 1.0, 0.0
-    if slope is None or intercept is None or not np.isfinite([slope, intercept]).all() or slope == 0:
-        raise InputError("bad-rescale", f"Rescale Slope {slope} and Intercept {intercept}", path=header.file)
-    return slope, intercept
+def _between(voxels: NDArray[Any], taken_at: NDArray[np.float64] | None) -> NDArray[Any]:
+    """Return slices interpolated linearly at fractions of their numbers, where the stack was made even."""
+    if taken_at is None:
+        return voxels
+    below = np.clip(np.floor(taken_at).astype(int), 0, len(voxels) - 2)
+    out = np.empty((len(taken_at), *voxels.shape[1:]), dtype=np.float32)
+    for number, (lower, place) in enumerate(zip(below, taken_at, strict=True)):
+        weight = place - lower
+        out[number] = voxels[lower] * (1 - weight) + voxels[lower + 1] * weight
+    return out
 
 
-def _values(stack: Stack, kind: np.dtype[Any]) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
-    """Return (slices, rows, columns) real values, and where they are padding."""
-    headers = stack.headers
-    columns, rows, count = stack.geometry.shape
-    values = np.empty((count, rows, columns), dtype=kind)
-    is_padded = any(header.padding is not None for header in headers)
-    padding = np.zeros(values.shape, dtype=bool) if is_padded else None
-    for n, header in enumerate(headers):
-        stored = _pixels(header)
-        slope, intercept = _rescale(header, headers)
-        if kind.kind == "f":
-            values[n] = stored * slope + intercept
-        else:
-            values[n] = stored.astype(np.int64) + int(intercept)
-        if padding is not None:
-            padding[n] = _is_padding(stored, header)
-    return values, padding
-
-
-def _pixels(header: Header) -> NDArray[Any]:
-    """Return (rows, columns) stored values of one file."""
-    from pydicom import dcmread
-
-    with located(header.file):
-        with decoding("the file"):
-            dataset = dcmread(header.file, force=True)
-        found = len(dataset.get("PixelData", b""))
-        wanted = (header.rows or 0) * (header.columns or 0) * (header.bits_allocated or 0) // 8
-        compressed = dataset.file_meta.TransferSyntaxUID.is_encapsulated
-        if found == 0 or (not compressed and found < wanted):
-            raise InputError("truncated", f"{found:,} of {wanted:,} bytes of Pixel Data are there")
-        with decoding("Pixel Data"):  # pydicom gives (Rows, Columns), or refuses
-            pixels: NDArray[Any] = dataset.pixel_array
-        return pixels
-
-
-def _is_padding(stored: NDArray[Any], header: Header) -> NDArray[np.bool_]:
-    """Return where pixels are padding (PS3.3, C.7.5.1.1.2); the tag may hold a signed value as an unsigned one."""
-    if header.padding is None:
-        return np.zeros(stored.shape, dtype=bool)
-    ends = [header.padding, header.padding if header.padding_limit is None else header.padding_limit]
-    allocated, stored_bits = header.bits_allocated or 0, header.bits_stored or 0
-    if header.pixel_representation:
-        ends = [end - (1 << allocated) if end >= 1 << (allocated - 1) else end for end in ends]
-    low = -(1 << (stored_bits - 1)) if header.pixel_representation else 0
-    if not all(low <= end < low + (1 << stored_bits) for end in ends):
-        # Such values stand outside the bits that hold the image, and are cut to other ones when these are read.
-        raise InputError("bad-header", "Pixel Padding Value lies outside Bits Stored", path=header.file)
-    return np.asarray((stored >= min(ends)) & (stored <= max(ends)))
-
-
-def _without_padding(values: NDArray[Any], padding: NDArray[np.bool_] | None, path: Path) -> tuple[Finding, ...]:
-    """Set padding to the least other value, in place; it is no measurement and must not enter a statistic."""
-    if padding is None or not padding.any() or padding.all():
-        return ()
-    values[padding] = values[~padding].min()
-    return (Finding("padding-replaced", "note", f"{int(padding.sum())} voxels were padding", path),)
-
-
-def _narrowed(values: NDArray[Any]) -> NDArray[Any]:
-    """Return 32-bit integers as 16-bit ones where these hold them: CT of 16 bits mostly uses 12 of them."""
-    if values.dtype == np.int32 and _holds(np.iinfo(np.int16), int(values.min()), int(values.max())):
-        return values.astype(np.int16)
-    return values
-
-
-def _unit(header: Header) -> str | None:
-    if header.modality == "PT":
-        return header.units
-    stated = header.rescale_type if header.rescale_type != "US" else None  # US: unspecified
-    return stated or ("HU" if header.modality == "CT" and header.rescale_type is None else None)
+def _at_right_angles(volume: Volume, place: Path) -> Volume:
+    """Return a sheared volume on the smallest grid with axes at right angles that holds it."""
+    source = volume.geometry
+    axes = source.directions.copy()
+    normal = np.cross(axes[:, 0], axes[:, 1])
+    axes[:, 1] = np.cross(normal, axes[:, 0])
+    axes[:, 2] = normal * np.sign(normal @ axes[:, 2])
+    axes /= np.linalg.norm(axes, axis=0)
+    steps = np.array([*source.spacing[:2], abs(float(axes[:, 2] @ source.affine[:3, 2]))])
+    inside = (source.corners @ axes) / steps
+    low = np.floor(inside.min(axis=0) + 1e-6)
+    sizes = (np.ceil(inside.max(axis=0) - 1e-6) - low + 1).astype(int)
+    # Slices stay where they are: the grid starts at the first one.
+    low[2] = inside[:, 2].min()
+    affine = np.eye(4)
+    affine[:3, :3] = axes * steps
+    affine[:3, 3] = axes @ (low * steps)
+    sizes[2] = source.shape[2]
+    grid = Geometry(affine, (int(sizes[0]), int(sizes[1]), int(sizes[2])))
+    least = float(volume.voxels.min())
+    text = "the sheared volume was resampled to axes at right angles, as asked; beyond its edges stands its least value"
+    found = (*volume.findings, Finding("resampled", "warning", text, place))
+    moved = volume.onto(grid, order=1, fill=least)
+    return Volume(moved.voxels, grid, volume.modality, volume.unit, found)
 
 
 def _remarks(stack: Stack, path: Path) -> tuple[Finding, ...]:
-    found = []
-    lossy = sum(header.is_lossy or header.transfer_syntax in _LOSSY for header in stack.headers)
+    frames, found = stack.frames, []
+    lossy = sum(frame.is_lossy or frame.transfer_syntax in _LOSSY for frame in frames)
     if lossy:
-        text = f"{lossy} of {len(stack.headers)} slices were compressed with loss"
+        text = f"{lossy} of {len(frames)} slices were compressed with loss"
         found.append(Finding("lossy-compressed", "warning", text, path))
-    instances = [header.sop_instance for header in stack.headers]
-    if len(set(instances)) < len(instances):
+    behind = sum(_has_more(frame) for frame in frames)
+    if behind:
+        text = f"{behind} of {len(frames)} slices have more Pixel Data than Rows and Columns make, all zero"
+        found.append(Finding("trailing-bytes", "warning", text, path))
+    if len({(frame.sop_instance, frame.number) for frame in frames}) < len(frames):
         text = "slices share one SOP Instance UID; their positions differ, and all are used"
         found.append(Finding("bad-header", "warning", text, path))
+    if any(frame.is_assumed for frame in frames):
+        text = "no Transfer Syntax is stated; it was told from the first elements"
+        found.append(Finding("converted", "note", text, path))
+    if is_unknown_volume(frames[0]):
+        text = f"the SOP class is not known; taken for {frames[0].modality} by its Modality and geometry"
+        found.append(Finding("converted", "note", text, path))
+    if frames[0].photometric not in ("MONOCHROME1", "MONOCHROME2"):
+        found.append(Finding("converted", "note", "colours are given as red, green and blue", path))
     return tuple(found)
+
+
+def _has_more(frame: Frame) -> bool:
+    wanted = (frame.rows or 0) * (frame.columns or 0) * (frame.bits_allocated or 0) // 8 * (frame.samples or 1)
+    length = frame.pixels[2] if frame.pixels is not None else None
+    return frame.frames == 1 and length is not None and length > wanted + 1

@@ -1,48 +1,68 @@
-"""From files to series: every DICOM file ends in one series, is left out with its reason, or is refused."""
+"""From files to series: every DICOM file ends in a volume, is left out with its reason, or is refused."""
 
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+
 from medvision.errors import Finding, InputError, MedvisionError
-from medvision.io.dicom.grid import stacked
-from medvision.io.dicom.header import Header, read_header
+from medvision.files import sha256_of_text
+from medvision.io.dicom.admission import is_unknown_volume
+from medvision.io.dicom.frame import Frame
+from medvision.io.dicom.grid import Stack, check_together, stacked
+from medvision.io.dicom.header import read_frames
+from medvision.io.dicom.objects import image_kind, name_of, other_object
+from medvision.io.dicom.volumes import Group, groups_of
 from medvision.io.located import quiet
+from medvision.study import AS_IT_STANDS, Reading, Series, Source
 
-
-@dataclass(frozen=True)
-class Sorted:
-    """The files of one volume in the order of their positions, and their modality."""
-
-    files: tuple[Path, ...]
-    modality: str
+_AT_ONCE, _BATCH = 8, 64  # threads overlap waiting for slow disks; each takes a batch of files
+_PLANES = ("sagittal", "coronal", "axial")
+_OBLIQUE_DEGREES = 20.0
 
 
 @dataclass(frozen=True)
 class Placed:
-    """A series, or why it is refused, with the folder that holds all its files.
+    """Volumes at one place of one series, or why they are refused, with the folder that holds their files.
 
     Parameters
     ----------
     folder
         The folder that is common to all its files.
     number
-        1, 2, ... among the series of that folder, in the order of their Series Instance UIDs; None where it is alone.
+        1, 2, ... among those of that folder, in the order of their Series Instance UIDs; None where it is alone.
+    series
+        What it is, by its headers.
     found
-        The series, or the reason of its refusal.
+        A source for each volume, in order, or the reason of the refusal.
+    noticed
+        What the files beside it give reason to say.
     """
 
     folder: Path
     number: int | None
-    found: Sorted | Finding
+    series: Series
+    found: tuple[Source, ...] | Finding
+    noticed: tuple[Finding, ...] = ()
+
+
+@dataclass
+class _Sorted:
+    """What the files came to, as it grows."""
+
+    placed: list[Placed] = field(default_factory=list)
+    rejected: list[Finding] = field(default_factory=list)
+    skipped: list[Finding] = field(default_factory=list)
 
 
 def find_series(
-    files: Iterable[Path], unread: Sequence[Finding] = ()
+    files: Iterable[Path], unread: Sequence[Finding] = (), reading: Reading = AS_IT_STANDS
 ) -> tuple[list[Placed], list[Finding], list[Finding]]:
     """Sort DICOM files into series.
 
@@ -51,40 +71,48 @@ def find_series(
     files
         DICOM files.
     unread
-        Files named as DICOM that cannot be opened as such: a series beside them may lack a slice, and is refused.
+        Files named as DICOM that are none: a series beside them may lack a slice, and is marked for review. Beside
+        damaged DICOM files, a series is refused.
+    reading
+        What was decided about how to read.
 
     Returns
     -------
     The series in the order of their folders, the files that were refused, the files that were left out.
     """
+    result = _Sorted()
     with quiet():
-        headers, rejected, skipped = _headers(files)
-        unread = [*unread, *rejected]
-        groups: dict[str, list[Header]] = defaultdict(list)
-        for header in headers:
-            groups[str(header.series)].append(header)
-        lone = _lone_slices(groups)
-        at_folder: dict[Path, list[str]] = defaultdict(list)
-        for series, members in groups.items():
-            at_folder[_common_folder(members)].append(series)
-        placed = []
-        for folder, names in sorted(at_folder.items()):
-            for n, series in enumerate(sorted(names), start=1):
-                found = _series(groups[series], folder, unread, apart=series in lone)
-                placed.append(Placed(folder, n if len(names) > 1 else None, found))
-    return placed, rejected, skipped
+        series = _by_series(_frames(files, result), result)
+        if reading.merge_series:
+            series = _merged(series)
+        lone = _lone_slices(series)
+        at_folder: dict[Path, list[tuple[Group, tuple[Source, ...], bool]]] = defaultdict(list)
+        for name in sorted(series):
+            groups = _groups(series[name])
+            for group, sources in zip(groups, _sources(groups, reading), strict=True):
+                at_folder[_common_folder(group)].append((group, sources, name in lone))
+        for folder, groups_there in sorted(at_folder.items()):
+            for n, (group, sources, apart) in enumerate(groups_there, start=1):
+                found = _checked(group, sources, reading, result.rejected, apart=apart)
+                number = n if len(groups_there) > 1 else None
+                result.placed.append(Placed(folder, number, _described(group), found, _beside(group, unread)))
+                result.rejected += group.refused
+                result.skipped += group.dropped
+    return result.placed, result.rejected, result.skipped
 
 
-def only_series(files: Sequence[Path], folder: Path, unread: Sequence[Finding] = ()) -> Sorted:
-    """Return the one series among the files of a folder that a manifest names as an image.
+def only_series(
+    files: Sequence[Path], folder: Path, unread: Sequence[Finding] = (), reading: Reading = AS_IT_STANDS
+) -> Source:
+    """Return the one volume among the files of a folder that a manifest names as an image.
 
     Raises
     ------
     InputError
-        There is none (``no-image``) or more than one (``series-mixed``), or it is refused.
+        There is none (``no-image``), more than one series (``series-mixed``) or volume (``not-3d``), or it is refused.
     """
-    placed, rejected, _ = find_series(files, unread)
-    if not placed and rejected:
+    placed, rejected, _ = find_series(files, unread, reading)
+    if rejected and not any(isinstance(one.found, tuple) for one in placed):
         raise _raised(rejected[0])
     if not placed:
         raise InputError("no-image", "no DICOM series lies there", path=folder)
@@ -93,72 +121,222 @@ def only_series(files: Sequence[Path], folder: Path, unread: Sequence[Finding] =
     found = placed[0].found
     if isinstance(found, Finding):
         raise _raised(found)
-    return found
+    if placed[0].noticed:
+        raise _raised(placed[0].noticed[0])
+    if len(found) > 1:
+        raise InputError("not-3d", f"{len(found)} volumes lie there, one image is meant", path=folder)
+    return found[0]
 
 
 def _raised(finding: Finding) -> InputError:
     return InputError(finding.code, finding.message, path=finding.path, cure=finding.cure)
 
 
-def _headers(files: Iterable[Path]) -> tuple[list[Header], list[Finding], list[Finding]]:
-    headers, rejected, skipped = [], [], []
+def _frames(files: Iterable[Path], result: _Sorted) -> list[Frame]:
+    """Read all headers, several at a time."""
+    ordered = list(files)
+    batches = [ordered[n : n + _BATCH] for n in range(0, len(ordered), _BATCH)]
+    if len(batches) < 2:
+        read = [_read_batch(batch) for batch in batches]
+    else:
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            read = list(pool.map(_read_batch, batches))
+    frames: list[Frame] = []
+    for found, rejected in read:
+        frames += found
+        result.rejected += rejected
+    return frames
+
+
+def _read_batch(files: Sequence[Path]) -> tuple[list[Frame], list[Finding]]:
+    frames: list[Frame] = []
+    rejected = []
     for file in files:
         try:
-            header = read_header(file)
+            frames += read_frames(file)
         except MedvisionError as error:
             rejected.append(error.finding)
-            continue
-        if not header.is_analysed:
-            text = f"an object of SOP class {header.sop_class}"
-            skipped.append(Finding("not-analysed-here", "note", text, file))
-        elif header.series is None:
-            rejected.append(Finding("bad-header", "error", "it states no Series Instance UID (0020,000E)", file))
+    return frames, rejected
+
+
+def _by_series(frames: Iterable[Frame], result: _Sorted) -> dict[str, list[Frame]]:
+    """Return the frames to analyse by their Series Instance UID."""
+    series: dict[str, list[Frame]] = defaultdict(list)
+    for frame in frames:
+        if not _is_image(frame):
+            if frame.number == 0:
+                result.skipped.append(_left_out(frame))
+        elif frame.series is None and _is_picture(frame):
+            series[str(frame.file)].append(frame)  # it stands alone in any case
+        elif frame.series is None:
+            text = "it states no Series Instance UID (0020,000E)"
+            result.rejected.append(Finding("bad-header", "error", text, frame.file))
         else:
-            headers.append(header)
-    return headers, rejected, skipped
+            series[frame.series].append(frame)
+    return series
 
 
-def _common_folder(members: Sequence[Header]) -> Path:
-    folders = {member.file.parent for member in members}
+def _is_image(frame: Frame) -> bool:
+    if other_object(frame.sop_class) is not None:
+        return False
+    if _is_localizer(frame):
+        return False
+    return frame.rows is not None or image_kind(frame.sop_class) is not None or is_unknown_volume(frame)
+
+
+def _is_picture(frame: Frame) -> bool:
+    kind = image_kind(frame.sop_class)
+    return kind is not None and kind.form in ("projection", "frames")
+
+
+def _is_localizer(frame: Frame) -> bool:
+    return frame.modality == "CT" and "LOCALIZER" in frame.image_type
+
+
+def _left_out(frame: Frame) -> Finding:
+    words = "localizer: a projection, not a slice" if _is_localizer(frame) else name_of(frame.sop_class)
+    return Finding("not-analysed-here", "note", words, frame.file)
+
+
+def _groups(frames: Sequence[Frame]) -> list[Group]:
+    """Return the volumes of one series; what belongs to another patient or study refuses it as a whole."""
+    try:
+        check_together(frames, only=("study", "patient"))
+        return groups_of(frames)
+    except MedvisionError:
+        return [Group((tuple(frames),))]  # it is refused, with its reason, when it is stacked
+
+
+def _merged(series: Mapping[str, list[Frame]]) -> dict[str, list[Frame]]:
+    """Return parallel series of one slice each as one series, as allowed."""
+    merged: dict[str, list[Frame]] = defaultdict(list)
+    lone = _lone_slices(series)
+    for name, members in series.items():
+        key = str(_likeness(members[0])) if name in lone else name
+        merged[key] += members
+    return merged
+
+
+def _lone_slices(series: Mapping[str, Sequence[Frame]]) -> set[str]:
+    """Return the series of one slice that lie parallel in one study: together they may be one volume."""
+    alike: dict[tuple[object, ...], set[str]] = defaultdict(set)
+    for name, members in series.items():
+        if len(members) == 1 and members[0].position and members[0].orientation:
+            alike[_likeness(members[0])].add(name)
+    return {name for together in alike.values() if len(together) > 1 for name in together}
+
+
+def _likeness(frame: Frame) -> tuple[object, ...]:
+    cosines = tuple(round(cosine, 3) + 0.0 for cosine in frame.orientation or ())
+    return (frame.study, frame.patient, frame.frame_of_reference, cosines, frame.rows, frame.columns)
+
+
+def _common_folder(group: Group) -> Path:
+    folders = _folders(group)
     if len({folder.is_absolute() for folder in folders}) > 1:
         folders = {folder.absolute() for folder in folders}
     return Path(os.path.commonpath(folders))
 
 
-def _lone_slices(groups: Mapping[str, Sequence[Header]]) -> set[str]:
-    """Return the series of one slice that lie parallel in one study: together they may be one volume."""
-    alike: dict[tuple[object, ...], set[str]] = defaultdict(set)
-    for series, members in groups.items():
-        first = members[0]
-        if len(members) == 1 and first.position and first.orientation:
-            cosines = tuple(round(cosine, 3) for cosine in first.orientation)
-            alike[(first.study, first.patient, first.frame_of_reference, cosines, first.rows, first.columns)].add(
-                series
-            )
-    return {series for together in alike.values() if len(together) > 1 for series in together}
+def _folders(group: Group) -> set[Path]:
+    return {frame.file.parent for volume in group.volumes for frame in volume}
 
 
-def _series(members: Sequence[Header], folder: Path, unread: Sequence[Finding], *, apart: bool) -> Sorted | Finding:
+def _checked(
+    group: Group, sources: tuple[Source, ...], reading: Reading, damaged: Sequence[Finding], *, apart: bool
+) -> tuple[Source, ...] | Finding:
+    """Return the sources of a group's volumes, or why all of them are refused."""
+    files = {frame.file for volume in group.volumes for frame in volume}
+    found = _reason(group, reading, damaged, apart=apart)
+    if isinstance(found, list):
+        return tuple(map(_in_order, sources, found))
+    if len(files) == 1:
+        return found
+    return Finding(found.code, "error", f"{found.message}; all {len(files)} files are refused", found.path, found.cure)
+
+
+def _in_order(source: Source, stack: Stack) -> Source:
+    """Return a source with its files in the order of their slices; the numbering of parts needs another."""
+    if source.part is not None:
+        return source
+    return replace(source, files=tuple(dict.fromkeys(frame.file for frame in stack.frames)))
+
+
+def _reason(group: Group, reading: Reading, damaged: Sequence[Finding], *, apart: bool) -> list[Stack] | Finding:
+    """Return the volumes of a group as stacks, or why they are refused."""
     try:
-        stack = stacked(members)
+        stacks = [stacked(volume, reading) for volume in group.volumes]
     except MedvisionError as error:
-        return _for_all(error.finding, len(members))
+        return error.finding
+    first = stacks[0].frames[0]
     if apart:
         text = "several series of one slice each lie parallel in one study: one volume may have been taken apart"
-        return Finding("series-mixed", "error", text, stack.headers[0].file)
-    folders = {member.file.parent for member in members}
-    beside = next((f for f in unread if f.path is not None and f.path.parent in folders), None)
-    if beside is not None and beside.path is not None and not stack.headers[0].is_projection:
-        text = f"{beside.path.name} beside its {len(members)} slices cannot be read, and may be one of them"
-        return _for_all(Finding("slices-missing", "error", text, folder), len(members))
-    first = stack.headers[0]
-    return Sorted(tuple(header.file for header in stack.headers), first.modality or "")
+        return Finding("series-mixed", "error", text, first.file, "If they are one volume, say so: --merge-series.")
+    beside = _near(group, damaged)
+    if beside is None:
+        return stacks
+    text = f"{beside.name} beside its slices is damaged, and may be one of them"
+    return Finding("slices-missing", "error", text, beside.parent)
 
 
-def _for_all(finding: Finding, count: int) -> Finding:
-    """Return the finding about one slice as the reason of the refusal of the whole series."""
-    if count == 1:
-        return finding
-    return Finding(
-        finding.code, "error", f"{finding.message}; all {count} slices are refused", finding.path, finding.cure
+def _near(group: Group, findings: Sequence[Finding]) -> Path | None:
+    """Return the first file that a finding is about in a folder with slices of the group."""
+    if group.volumes[0][0].position is None:
+        return None
+    folders = _folders(group)
+    return next((f.path for f in findings if f.path is not None and f.path.parent in folders), None)
+
+
+def _beside(group: Group, unread: Sequence[Finding]) -> tuple[Finding, ...]:
+    beside = _near(group, unread)
+    if beside is None:
+        return ()
+    text = f"{beside.name} beside its slices is no DICOM file: if it was one of them, the volume is cut short"
+    return (Finding("slices-missing", "warning", text, beside, "Compare the number of slices with the source."),)
+
+
+def _sources(groups: Sequence[Group], reading: Reading) -> list[tuple[Source, ...]]:
+    """Return a source for each volume; those that share files are told apart by their number among these."""
+    volumes = [volume for group in groups for volume in group.volumes]
+    files = [tuple(dict.fromkeys(frame.file for frame in volume)) for volume in volumes]
+    users = Counter(file for names in files for file in names)
+    shared = {file for file, count in users.items() if count > 1}
+    together = tuple(sorted({file for names in files if shared.intersection(names) for file in names}))
+    within = [volume for volume, names in zip(volumes, files, strict=True) if shared.intersection(names)]
+    part_of = {id(volume): number for number, volume in enumerate(within)}
+    found = iter(
+        Source("dicom", together, part=part_of[id(volume)], reading=reading)
+        if id(volume) in part_of
+        else Source("dicom", names, reading=reading)
+        for volume, names in zip(volumes, files, strict=True)
     )
+    return [tuple(next(found) for _ in group.volumes) for group in groups]
+
+
+def _described(group: Group) -> Series:
+    first, count = group.volumes[0][0], len(group.volumes[0])
+    kind = image_kind(first.sop_class)
+    words = name_of(first.sop_class) if kind is not None else f"{first.modality or 'unknown'} object"
+    return Series(
+        kind="mosaic" if first.tile is not None else words,
+        modality=first.modality,
+        description=first.description,
+        number=first.series_number,
+        orientation=_plane(first),
+        size=(first.columns or 0, first.rows or 0, count),
+        volumes=len(group.volumes),
+        order=", ".join(group.order) or None,
+        study=sha256_of_text([str(first.study)])[:16],
+    )
+
+
+def _plane(frame: Frame) -> str | None:
+    """Return the plane of a slice: the world axis that its normal is within 20 degrees of."""
+    if frame.orientation is None:
+        return None
+    normal = np.cross(frame.orientation[:3], frame.orientation[3:])
+    nearest = int(np.abs(normal).argmax())
+    length = float(np.linalg.norm(normal))
+    if length == 0 or abs(normal[nearest]) / length < np.cos(np.radians(_OBLIQUE_DEGREES)):
+        return "oblique"
+    return _PLANES[nearest]

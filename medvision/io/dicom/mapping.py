@@ -1,0 +1,220 @@
+"""From stored to real values: the rule that each frame states (PS3.3, C.11.1, C.7.6.16.2.9, C.7.6.16.2.11)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvision.errors import Finding, InputError
+from medvision.io.dicom.content import opened
+from medvision.io.dicom.frame import Frame
+from medvision.io.dicom.header import read_dataset
+from medvision.io.dicom.objects import image_kind
+from medvision.io.dicom.suv import suv_factor
+from medvision.io.dicom.tags import DatasetTags
+from medvision.io.located import decoding, located
+
+_SAME_FACTOR = 1.0001
+_RESCALE_UNITS = {"US": None, "": None}  # unspecified
+
+
+@dataclass(frozen=True)
+class Linear:
+    """Real value = stored value x slope + intercept."""
+
+    slope: float
+    intercept: float
+
+    @property
+    def keeps_integers(self) -> bool:
+        """Whether whole numbers stay whole."""
+        return self.slope == 1 and self.intercept == int(self.intercept)
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Real value = entries[stored value - first], and the end's entry beyond the ends."""
+
+    first: int
+    entries: NDArray[Any]
+
+
+Mapping = Linear | Table
+
+
+@dataclass(frozen=True)
+class RealValues:
+    """How the stored values of a volume become real ones.
+
+    Parameters
+    ----------
+    mappings
+        One a frame.
+    unit
+        The unit of the real values; None where they have none or it is not known.
+    findings
+        What was noticed.
+    """
+
+    mappings: tuple[Mapping, ...]
+    unit: str | None
+    findings: tuple[Finding, ...] = ()
+
+
+def real_values(frames: Sequence[Frame], path: Path, *, suv: bool) -> RealValues:
+    """Return how the stored values of the frames of one volume become real ones.
+
+    Parameters
+    ----------
+    frames
+        In order.
+    path
+        What findings are about.
+    suv
+        Whether PET becomes SUVbw where its header allows it.
+
+    Raises
+    ------
+    InputError
+        ``bad-rescale``: a slope of zero, NaN, or missing where others or the modality need one; a table that is none.
+    """
+    first = frames[0]
+    if any(frame.has_modality_lut for frame in frames):
+        return _by_table(frames)
+    if first.modality != "CT" and all(f.slope is None and f.has_real_world_map for f in frames):
+        return _by_real_world_map(frames, path)
+    mappings = tuple(_rescale(frame, frames) for frame in frames)
+    if first.modality == "PT" and suv:
+        return _in_suv(mappings, frames, path)
+    return RealValues(mappings, _unit(first))
+
+
+def _rescale(frame: Frame, frames: Sequence[Frame]) -> Linear:
+    kind = image_kind(frame.sop_class)
+    if kind is not None and kind.form == "dose":
+        if frame.scaling is None or not np.isfinite(frame.scaling) or frame.scaling <= 0:
+            raise InputError("bad-rescale", "Dose Grid Scaling is missing or not above zero", path=frame.file)
+        return Linear(frame.scaling, 0.0)
+    slope, intercept = frame.slope, frame.intercept
+    if slope is None and intercept is None:
+        if frame.modality == "CT" and (kind is None or kind.form == "slices"):
+            raise InputError(
+                "bad-rescale", "Rescale Slope and Intercept are missing: HU are not known", path=frame.file
+            )
+        if any(other.slope is not None for other in frames):
+            raise InputError("bad-rescale", "other slices have a Rescale Slope, this one has none", path=frame.file)
+        return Linear(1.0, 0.0)
+    if slope is None or intercept is None or not np.isfinite([slope, intercept]).all() or slope == 0:
+        raise InputError("bad-rescale", f"Rescale Slope {slope} and Intercept {intercept}", path=frame.file)
+    return Linear(slope, intercept)
+
+
+def _unit(frame: Frame) -> str | None:
+    if frame.modality == "PT":
+        return frame.units
+    kind = image_kind(frame.sop_class)
+    if kind is not None and kind.form == "dose":
+        return "GY" if frame.units in (None, "GY") else frame.units
+    if frame.rescale_type is not None:
+        return _RESCALE_UNITS.get(frame.rescale_type, frame.rescale_type)
+    is_ct = frame.modality == "CT" and (kind is None or kind.form == "slices")
+    return "HU" if is_ct else None
+
+
+def _in_suv(mappings: tuple[Linear, ...], frames: Sequence[Frame], path: Path) -> RealValues:
+    units = frames[0].units
+    try:
+        factor = _common_factor(frames)
+    except InputError as error:
+        text = f"no SUV: {error.finding.message}; values are in {units or 'unknown units'}"
+        return RealValues(mappings, units, (Finding("suv-unknown", "warning", text, path),))
+    if factor == 1:
+        return RealValues(mappings, "SUVbw")
+    scaled = tuple(Linear(one.slope * factor, one.intercept * factor) for one in mappings)
+    note = Finding("suv", "note", f"Bq/ml became SUVbw by a factor of {factor:.6g} ml/Bq", path)
+    return RealValues(scaled, "SUVbw", (note,))
+
+
+def _common_factor(frames: Sequence[Frame]) -> float:
+    """Return the factor to SUVbw that all files of a volume state."""
+    factors = {}
+    for frame in frames:
+        if frame.file not in factors:
+            with located(frame.file):
+                factors[frame.file] = suv_factor(_dataset_of(frame))
+    values = list(factors.values())
+    if max(values) > min(values) * _SAME_FACTOR:
+        raise InputError("suv-unknown", "slices state different weights, doses or times")
+    return values[0]
+
+
+def _dataset_of(frame: Frame) -> Any:
+    with opened(frame.file) as content:
+        return read_dataset(content, with_pixels=False)
+
+
+def _by_table(frames: Sequence[Frame]) -> RealValues:
+    tables, units = [], set()
+    for frame in frames:
+        with located(frame.file):
+            if not frame.has_modality_lut:
+                raise InputError("bad-rescale", "other slices have a Modality LUT, this one has none")
+            item = DatasetTags(_dataset_of(frame)).item("ModalityLUTSequence")
+            if item is None:
+                raise InputError("bad-rescale", "the Modality LUT Sequence is empty")
+            tables.append(_table(item, is_signed=bool(frame.pixel_representation)))
+            units.add(item.text("ModalityLUTType"))
+    unit = units.pop() if len(units) == 1 else None
+    return RealValues(tuple(tables), _RESCALE_UNITS.get(unit or "", unit))
+
+
+def _table(item: DatasetTags, *, is_signed: bool) -> Table:
+    """Return a Modality LUT: number of entries (0 for 65,536), first stored value, bits an entry (C.11.1.1)."""
+    with decoding("LUTDescriptor"):
+        count, first, bits = (int(value) for value in item.values("LUTDescriptor"))
+        count, bits = count & 0xFFFF or 1 << 16, bits & 0xFFFF
+        first = (first + (1 << 15)) % (1 << 16) - (1 << 15) if is_signed else first & 0xFFFF
+        data = item.values("LUTData")
+        if len(data) == 1 and isinstance(data[0], bytes):
+            data = list(np.frombuffer(data[0], dtype="<u2" if len(data[0]) >= 2 * count else "u1"))
+        entries = np.asarray(data).astype(np.int64) & 0xFFFF
+    if bits not in range(8, 17) or len(entries) < count:
+        raise InputError("bad-rescale", f"the Modality LUT has {len(entries)} of {count} entries of {bits} bits")
+    return Table(first, entries[:count].astype(np.uint16))
+
+
+def _by_real_world_map(frames: Sequence[Frame], path: Path) -> RealValues:
+    """Use a Real World Value Mapping where no Rescale Slope says what the values are."""
+    datasets: dict[Path, Any] = {}
+    mappings, units = [], set()
+    for frame in frames:
+        with located(frame.file):
+            if frame.file not in datasets:
+                datasets[frame.file] = _dataset_of(frame)
+            item = _map_of(datasets[frame.file], frame)
+            slope, intercept = item.number("RealWorldValueSlope"), item.number("RealWorldValueIntercept")
+            if slope is None or intercept is None or not np.isfinite([slope, intercept]).all() or slope == 0:
+                raise InputError("bad-rescale", "a Real World Value Mapping that is not linear is not read")
+            code = item.item("MeasurementUnitsCodeSequence")
+            mappings.append(Linear(slope, intercept))
+            units.add(code.text("CodeValue") if code is not None else None)
+    unit = units.pop() if len(units) == 1 else None
+    note = Finding("converted", "note", "values are those of the Real World Value Mapping", path)
+    return RealValues(tuple(mappings), None if unit in ("1", None) else unit, (note,))
+
+
+def _map_of(dataset: Any, frame: Frame) -> DatasetTags:
+    places = [DatasetTags(dataset)]
+    for sequence, index in (("PerFrameFunctionalGroupsSequence", frame.number), ("SharedFunctionalGroupsSequence", 0)):
+        with decoding(sequence):
+            if dataset.get(sequence):
+                places.insert(len(places) - 1, DatasetTags(dataset[sequence].value[index]))
+    for place in places:
+        if (item := place.item("RealWorldValueMappingSequence")) is not None:
+            return item
+    raise InputError("bad-rescale", "the Real World Value Mapping Sequence is empty")
