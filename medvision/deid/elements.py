@@ -8,25 +8,25 @@ left out: private and unknown elements, retired ones, free text, persons, dates,
 from __future__ import annotations
 
 import re
-import struct
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from medvision.deid.codes import meaning_of
+from medvision.deid.identity import decoded
 from medvision.deid.private import is_safe
 from medvision.deid.profile import DeidOptions
 from medvision.deid.secret import Secret
 from medvision.deid.unlisted import BINARY, DESCRIPTIONS, TERMS
 from medvision.deid.values import cleaned_words, is_proper, shifted
 
-_DAMAGE = (ValueError, TypeError, AttributeError, LookupError, NotImplementedError, OverflowError, struct.error)
 _TEXTS = ("LO", "SH", "ST", "LT", "UT", "UC")
 _NUMBERS = ("US", "SS", "UL", "SL", "UV", "SV", "FL", "FD", "AT")
 _STRINGS = ("CS", "DS", "IS", "AS")
 _DUMMIES = {"DA": "19000101", "TM": "000000", "DT": "19000101000000", "PN": "REMOVED", "DS": "0", "IS": "0"}
 _CODE = (0x00080100, 0x00080102, 0x00080103, 0x00080104)  # value, scheme, version, meaning
+_PLANE = 0x3000  # (60xx,3000), Overlay Data
 _OWN_GROUPS = (0x0010, 0x0012, 0x0032, 0x0038)  # patient, trial, request, visit: only what the table allows
 _NOT_COPIED = frozenset((0x00080005, 0x00100010, 0x00100020, 0x00120062, 0x00120063, 0x00120064, 0x00280303))
 
@@ -53,13 +53,13 @@ class Cleaner:
     is_clear: Callable[[Any, int], bool]
     actions: Counter[tuple[str, str]] = field(default_factory=Counter)
 
-    def copied(self, source: Any) -> Any:
-        """Return the allowed part of a data set, treated."""
+    def copied(self, source: Any, but: Collection[int] = ()) -> Any:
+        """Return the allowed part of a data set, treated; without the tags `but`, which the caller treats."""
         from pydicom import Dataset
 
         target = Dataset()
         creators: set[int] = set()
-        for tag in sorted(source.keys()):
+        for tag in sorted(source.keys() - set(but)):
             if tag.is_private:
                 self._copy_private(source, target, tag, creators)
                 continue
@@ -79,9 +79,8 @@ class Cleaner:
             vr = dictionary_VR(tag)
         except KeyError:
             return self._dropped("unknown", None, tag)
-        try:
-            element = source[tag]  # is decoded here, where it can fail
-        except _DAMAGE:
+        element = decoded(source, tag)
+        if element is None:
             return self._dropped("unreadable", None, tag)
         if dictionary_is_retired(tag) and self.options.treatment(tag) is None and tag.group >> 8 != 0x60:
             return self._dropped("retired", element, tag)
@@ -147,11 +146,9 @@ class Cleaner:
         """Keep what an option retains: as it is, if it is of its VR at all."""
         if element.VR == "SQ":
             return self._inner(element)
-        if element.VR in (*_TEXTS, "PN", "AE"):
-            return self._counted("retained", element, element.value)
         if element.VR in ("UI", "DA", "TM", "DT", *_STRINGS):
             return self._proper(element, "retained")
-        if element.VR in _NUMBERS:
+        if element.VR in ("PN", "AE", *_TEXTS, *_NUMBERS):
             return self._counted("retained", element, element.value)
         return self._dropped("removed", element)
 
@@ -209,8 +206,6 @@ class Cleaner:
         return DataElement(element.tag, "SQ", items)
 
     def _item(self, source: Any) -> Any:
-        from pydicom import Dataset
-
         if _CODE[0] not in source:
             return self.copied(source)
         value, scheme, version = (str(source.get(tag).value) if tag in source else "" for tag in _CODE[:3])
@@ -218,10 +213,7 @@ class Cleaner:
         if meaning is None:
             self._dropped("unknown code", None, _CODE[0])
             return None
-        rest = Dataset()
-        for tag in source.keys() - set(_CODE):
-            rest[tag] = source.get_item(tag)
-        item = self.copied(rest)
+        item = self.copied(source, but=_CODE)
         item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, scheme, meaning
         if re.fullmatch(r"\d{2,4}[A-Z]?|\d{8}", version):
             item.CodingSchemeVersion = version
@@ -231,22 +223,20 @@ class Cleaner:
         """Keep a plane of graphics only under its option, and only where no lettering is seen in it."""
         if element is None:
             return None
-        if "clean-graphics" not in self.options.profile or not self.is_clear(source, element.tag.group):
-            return self._dropped("removed", element)
-        if element.tag.element == 0x3000 or element.VR in (*_NUMBERS, *_STRINGS):
-            return element if element.tag.element == 0x3000 else self._proper(element)
+        is_wanted = "clean-graphics" in self.options.profile and self.is_clear(source, element.tag.group)
+        if is_wanted and element.tag.element == _PLANE:
+            return element
+        if is_wanted and element.VR in (*_NUMBERS, *_STRINGS):
+            return self._proper(element)
         return self._dropped("removed", element)
 
     def _copy_private(self, source: Any, target: Any, tag: Any, creators: set[int]) -> None:
-        if "retain-safe-private" not in self.options.profile or tag.is_private_creator:
-            self.actions["removed", "private"] += 0 if tag.is_private_creator else 1
+        if tag.is_private_creator:
             return
         creator = source.get((tag.group, tag.element >> 8))
         name = str(creator.value) if creator is not None else ""
-        try:
-            element = source[tag] if is_safe(name, tag) else None
-        except _DAMAGE:
-            element = None
+        is_wanted = "retain-safe-private" in self.options.profile and is_safe(name, tag)
+        element = decoded(source, tag) if is_wanted else None
         if element is None or element.VR not in (*_NUMBERS, *_STRINGS) or self._proper(element) is not element:
             self.actions["removed", "private"] += 1
             return

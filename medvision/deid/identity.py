@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import re
+import struct
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 from medvision.deid.values import is_term
-from medvision.errors import InputError
 
 _IDS = ("PatientID", "OtherPatientIDs", "AccessionNumber", "AdmissionID", "PatientTelephoneNumbers")
 _NOBODY = {"anonymous", "anonymised", "anonymized", "unknown", "none", "patient", "test", "name", "removed"}
 _TEXTS = ("LO", "SH", "ST", "LT", "UT", "UC", "CS", "AE")
 _CODED = frozenset((0x00080100, 0x00080102, 0x00080103, 0x00080104))  # chosen from public schemes
+_DAMAGE = (ValueError, TypeError, AttributeError, LookupError, NotImplementedError, OverflowError, struct.error)
 _SUBSTRING = 6  # a word of this length is also found within other words
+
+
+def decoded(dataset: Any, tag: Any) -> Any:
+    """Return an element, which is decoded at this moment; None where it is missing or cannot be."""
+    from pydicom.errors import BytesLengthException
+
+    try:
+        return dataset[tag]
+    except (*_DAMAGE, BytesLengthException):
+        return None
 
 
 def patient_key(dataset: Any) -> str:
@@ -46,22 +57,17 @@ def drop_echoes(dataset: Any, words: frozenset[str], actions: Counter[tuple[str,
 
 
 def _text(dataset: Any, keyword: str) -> str:
-    try:
-        return str(dataset.get(keyword) or "").strip()
-    except (ValueError, TypeError, LookupError):
-        raise InputError("bad-header", f"{keyword} cannot be understood") from None
+    element = decoded(dataset, keyword)
+    return "" if element is None or element.is_empty else str(element.value).strip()
 
 
 def _elements(dataset: Any) -> Iterator[Any]:
     """Give every element that can be decoded, at any depth."""
     for tag in list(dataset.keys()):
-        try:
-            element = dataset[tag]
-            inner = list(element.value) if element.VR == "SQ" else []
-        except (ValueError, TypeError, AttributeError, LookupError, NotImplementedError):
-            continue
-        yield element
-        for item in inner:
+        element = decoded(dataset, tag)
+        if element is not None:
+            yield element
+        for item in element.value if element is not None and element.VR == "SQ" else ():
             yield from _elements(item)
 
 

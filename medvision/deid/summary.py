@@ -64,14 +64,13 @@ class Summary:
         """Return how many elements each action met, most first."""
         sums: dict[str, int] = {}
         for (action, _), count in self.actions.items():
-            if count:
-                sums[action] = sums.get(action, 0) + count
+            sums[action] = sums.get(action, 0) + count
         return dict(sorted(sums.items(), key=lambda item: (-item[1], item[0])))
 
     def elements(self) -> dict[str, dict[str, int]]:
         """Return how often each action met each element, by action and keyword."""
         return {
-            action: {word: n for (what, word), n in sorted(self.actions.items()) if what == action and n}
+            action: {word: n for (what, word), n in sorted(self.actions.items()) if what == action}
             for action in self.totals()
         }
 
