@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from medvision_cli import convert, demo, doctor, evaluate, explain, pipelines, report, run, shell, train
+from medvision_cli import convert, deid, demo, doctor, evaluate, explain, pipelines, report, run, shell, train
 
 app = typer.Typer(
     name="medvision",
@@ -25,6 +25,7 @@ app.command(name="explain")(explain.command)
 app.command(name="convert")(convert.command)
 app.command(name="report")(report.command)
 app.add_typer(pipelines.app, name="pipelines")
+app.command(name="deid")(deid.command)
 app.command(name="demo")(demo.command)
 app.command(name="doctor")(doctor.command)
 

@@ -1,0 +1,275 @@
+"""De-identify DICOM: every image ends as a copy that can be handed on, or as a refusal."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from medvision import archives
+from medvision.deid import DIRECTORY, Deidentified, DeidOptions, Secret, deidentified, patient_key
+from medvision.deid.report import render
+from medvision.deid.summary import Outcome, Summary
+from medvision.errors import Finding, InputError, MedvisionError, OutputError, UsageError
+from medvision.files import replacing, write_json, write_text
+from medvision.io.dicom.content import opened
+from medvision.io.kinds import kind_of
+from medvision.io.located import decoding, located, quiet
+from medvision.io.walk import Found, walk
+from medvision.progress import Progress, silent
+from medvision.study import safe_id
+
+REPORT = "deid-report.json"
+"""The record of what was done, in the output folder; the page beside it is made from it."""
+
+
+@dataclass(frozen=True)
+class DeidResult:
+    """What became of every file.
+
+    Parameters
+    ----------
+    summary
+        What the report says: without paths and values of the inputs.
+    refused
+        Why a file was refused, with its path: for the person whose files they are, and never written.
+    folder
+        Where the copies lie.
+    """
+
+    summary: Summary
+    refused: tuple[Finding, ...]
+    folder: Path
+
+    @property
+    def written(self) -> int:
+        """How many copies were written; of a dry run, how many would be."""
+        return self.summary.written
+
+    def exit_code(self) -> int:
+        """Return 0 where all files were de-identified, 4 where some were refused, 5 where all were, 3 for no image."""
+        if not self.refused:
+            return 0 if self.written else 3
+        return 4 if self.written else 5
+
+
+def deidentify(
+    paths: Sequence[Path],
+    out: Path,
+    options: DeidOptions | None = None,
+    *,
+    key: Path | None = None,
+    mapping: Path | None = None,
+    dry_run: bool = False,
+    progress: Progress = silent,
+) -> DeidResult:
+    """De-identify all DICOM images below `paths` into `out`: a folder a patient, a study and a series.
+
+    Parameters
+    ----------
+    paths
+        DICOM files, folders of any depth and zip archives.
+    out
+        The output folder; it lies apart from the inputs.
+    options
+        What is kept beyond the basic profile, and what happens to lettering in pixels.
+    key
+        A file with the secret, made where there is none, and kept apart from `out`. With the same key, the same
+        patient, UID and date become the same again. Without, the secret is thrown away, and `out` has to be empty.
+    mapping
+        A CSV with the columns ``patient_id`` and ``pseudonym``; otherwise pseudonyms follow from the secret.
+    dry_run
+        Do everything but write.
+    progress
+        Is told how far the work is; it hears no names.
+
+    Raises
+    ------
+    UsageError
+        `out` and the inputs or the key lie in each other; `out` holds the outputs of another key.
+    InputError
+        The key or the mapping cannot be used.
+    OutputError
+        `out` cannot be written.
+    """
+    options = options or DeidOptions()
+    _check_apart([Path(path) for path in paths], out, key)
+    names = _read_mapping(mapping) if mapping else None
+    secret = _secret(key, out, dry_run=dry_run)
+    files, refused, passed_over = _found(paths)
+    run = _Run(out, options, secret, names, dry_run=dry_run)
+    with quiet():
+        for number, file in enumerate(files):
+            progress(number, len(files), "")
+            try:
+                passed_over += 0 if run.treat(file) else 1
+            except OutputError:
+                raise
+            except MedvisionError as error:
+                refused.append(error.finding)
+    summary = run.summary(refused, passed_over)
+    if not dry_run:
+        write_json(out / REPORT, summary.to_json() | {"key": secret.fingerprint()})
+        write_text(out / "deid-report.html", render(summary))
+    return DeidResult(summary, tuple(refused), out)
+
+
+class _Run:
+    """The files of one call: what they share, and what has been done so far."""
+
+    def __init__(
+        self, out: Path, options: DeidOptions, secret: Secret, names: Mapping[str, str] | None, *, dry_run: bool
+    ) -> None:
+        self.out, self.options, self.secret, self.names, self.dry_run = out, options, secret, names, dry_run
+        self.outcomes: dict[str, Outcome] = {}
+        self.actions: Counter[tuple[str, str]] = Counter()
+
+    def treat(self, file: Path) -> bool:
+        """De-identify one file; return whether it is an image, and not a directory of a medium.
+
+        Raises
+        ------
+        InputError
+            The file is refused.
+        """
+        from pydicom import dcmread
+
+        with located(file):
+            with opened(file) as content, decoding("the file"):
+                source = dcmread(content, force=True)
+            if (
+                str(source.get("SOPClassUID") or source.get("file_meta", {}).get("MediaStorageSOPClassUID"))
+                == DIRECTORY
+            ):
+                return False
+            patient = patient_key(source)
+            pseudonym = self._pseudonym(patient)
+            with decoding("the data set"):
+                result = deidentified(source, self.options, self.secret, patient=patient, pseudonym=pseudonym)
+        self._keep(result, self._place(source, pseudonym))
+        return True
+
+    def summary(self, refused: Sequence[Finding], passed_over: int) -> Summary:
+        """Return what the report says."""
+        codes = Counter(finding.code for finding in refused)
+        return Summary(
+            self.options,
+            tuple(self.outcomes.values()),
+            dict(codes),
+            passed_over,
+            dict(self.actions),
+            dry_run=self.dry_run,
+        )
+
+    def _pseudonym(self, patient: str) -> str:
+        if self.names is None:
+            return self.secret.pseudonym(patient)
+        if patient not in self.names:
+            raise InputError("patient-unmapped", "the mapping names no pseudonym for its patient")
+        return self.names[patient]
+
+    def _place(self, source: Any, pseudonym: str) -> str:
+        """Return the path of the copy below the output folder; no name in it comes from the input."""
+        uids = (source.StudyInstanceUID, source.SeriesInstanceUID, source.SOPInstanceUID)
+        study, series, image = (self.secret.name(str(uid).strip()) for uid in uids)
+        return f"{pseudonym}/study-{study}/series-{series}/{image}.dcm"
+
+    def _keep(self, result: Deidentified, place: str) -> None:
+        from pydicom import dcmwrite
+
+        if place in self.outcomes:
+            raise InputError("name-clash", "another file states the same SOP Instance UID, and was taken")
+        if not self.dry_run:
+            with replacing(self.out / place) as temporary, decoding("the copy"):
+                dcmwrite(temporary, result.dataset, enforce_file_format=True)
+        kinds = tuple(reason.partition(":")[0] for reason in result.suspected)
+        self.outcomes[place] = Outcome(place, kinds[0] if kinds else None, result.blanked)
+        self.actions.update(result.actions)
+
+
+def _check_apart(paths: Sequence[Path], out: Path, key: Path | None) -> None:
+    target = out.resolve()
+    for path in paths:
+        source = path.resolve()
+        if source.is_relative_to(target) or target.is_relative_to(source):
+            raise UsageError("usage", "the output folder and an input lie in each other", path=out)
+    if key is not None and key.resolve().is_relative_to(target):
+        raise UsageError("usage", "the key would lie among the outputs that it can undo", path=key)
+
+
+def _secret(key: Path | None, out: Path, *, dry_run: bool) -> Secret:
+    """Return the secret: of the key file, or a new one, that is written there or thrown away after the run."""
+    is_new = key is None or not key.exists()
+    secret = Secret.fresh() if key is None or is_new else Secret.read(key)
+    report = out / REPORT
+    is_used = report.exists() or (is_new and out.is_dir() and any(out.iterdir()))
+    if is_used and _key_of(report) != secret.fingerprint():
+        cure = "Name the key of the first run (--key), or another output folder."
+        raise UsageError("usage", "the output folder holds what was made without this key", path=out, cure=cure)
+    if key is not None and is_new and not dry_run:
+        secret.write(key)
+    return secret
+
+
+def _key_of(report: Path) -> str | None:
+    import json
+
+    try:
+        content = json.loads(report.read_text(encoding="utf-8"))
+        return str(content["key"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def _read_mapping(path: Path) -> dict[str, str]:
+    """Return the user's pseudonyms by Patient ID; InputError (``bad-manifest``), quoting no cell, for a bad list."""
+    names: dict[str, str] = {}
+    with located(path), path.open(encoding="utf-8-sig", newline="") as file, decoding("the mapping"):
+        rows = csv.DictReader(file)
+        if not {"patient_id", "pseudonym"} <= set(rows.fieldnames or ()):
+            raise InputError("bad-manifest", "it needs the columns patient_id and pseudonym")
+        for row in rows:
+            patient, name = (row["patient_id"] or "").strip(), (row["pseudonym"] or "").strip()
+            if not patient or not name or safe_id(name) != name or len(name) > 64:
+                words = "a patient_id is empty, or a pseudonym is not of up to 64 letters, digits, '.', '_', '-'"
+                raise InputError("bad-manifest", f"line {rows.line_num}: {words}")
+            if patient in names or name in names.values():
+                raise InputError("bad-manifest", f"line {rows.line_num}: a patient_id or a pseudonym stands twice")
+            names[patient] = name
+    return names
+
+
+def _found(paths: Sequence[Path]) -> tuple[list[Path], list[Finding], int]:
+    """Return the DICOM files below the paths, what is refused already, and how many files are no images."""
+    files: dict[Path, None] = {}
+    refused: list[Finding] = []
+    passed_over = 0
+    for path in map(Path, paths):
+        try:
+            found = _below(path)
+        except MedvisionError as error:
+            refused.append(error.finding)
+            continue
+        refused += found.rejected
+        passed_over += len(found.skipped)
+        for file, kind in found.images:
+            if kind == "dicom":
+                files[file] = None
+            else:
+                refused.append(Finding("not-deidentifiable", "error", "only DICOM is de-identified", file))
+    return list(files), refused, passed_over
+
+
+def _below(path: Path) -> Found:
+    """Return what lies below a folder or archive; a file by itself, which is refused where it is no image."""
+    if not archives.exists(path):
+        raise InputError("not-found", "there is no such file or folder", path=path)
+    if archives.is_folder(path):
+        return walk(path)
+    kind = kind_of(path)
+    if kind is None:
+        raise InputError("no-image", "the file is no image", path=path)
+    return Found(((path, kind),), (), (), ())
