@@ -33,6 +33,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -67,6 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--match", default="", help="take the inputs whose names hold this")
     parser.add_argument("--readers", default=",".join(READERS), help="some of them, with commas")
     parser.add_argument("--runs", type=int, default=7, help="of each timing")
+    parser.add_argument("--jobs", type=int, default=1, help="readers at a time, for what they make of inputs")
     parser.add_argument("--limit-s", type=float, default=60, help="seconds a reader and input")
     parser.add_argument("--date", help="stands in the tables; none by default, so that a rerun can be compared")
     asked = parser.parse_args(arguments)
@@ -79,7 +81,7 @@ def main(arguments: list[str] | None = None) -> int:
     present = [process for process in processes if not process.absent]
     try:
         if asked.only != "speed":
-            rows = compare(present, asked.data, asked.match, asked.limit_s)
+            rows = compare(present, asked.data, asked.match, asked.limit_s, asked.jobs)
             _write(asked.out / "inputs", f"{head}\n\n{table(rows)}", [asdict(row) for row in rows])
         if asked.only != "inputs":
             text, numbers = speed(present, asked.data, runs=asked.runs)
@@ -90,32 +92,39 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def compare(processes: Sequence[ReaderProcess], data: Path, wanted: str, limit_s: float) -> list[Row]:
-    """Return what each reader makes of each input."""
-    rows = []
+def compare(processes: Sequence[ReaderProcess], data: Path, wanted: str, limit_s: float, jobs: int) -> list[Row]:
+    """Return what each reader makes of each input; `jobs` readers work at a time."""
     with tempfile.TemporaryDirectory() as made:
         inputs = list(written(Path(made) / "written", lambda name: wanted in name))
         if (data / "dicom_series").is_dir():
             inputs += [given for given in real(data / "dicom_series", Path(made) / "real") if wanted in given.name]
-        for process in processes:
-            print(f"{process.name}: {len(inputs)} inputs", file=sys.stderr)
-            routine = _routine(process, Path(made), limit_s)
-            for number, given in enumerate(inputs):
-                if is_nifti(given.path) and process.name in ONLY_DICOM:
-                    continue
-                path = given.path
-                if process.name != "medvision":
-                    path = as_peers_need_it(path, Path(made) / "unpacked" / given.name)
-                answer = process.read(path, Path(made) / f"{number}.npz", limit_s=limit_s)
-                words = [line for line in answer.said if _pattern(line) not in routine]
-                outcome, detail = judged(answer, given, words)
-                rows.append(Row(given.name, given.group, process.name, outcome, detail, " / ".join(words)[:300]))
+        with ThreadPoolExecutor(jobs) as threads:
+            tasks = [threads.submit(_all_by, process, inputs, Path(made), limit_s) for process in processes]
+            return [row for task in tasks for row in task.result()]
+
+
+def _all_by(process: ReaderProcess, inputs: Sequence[Input], made: Path, limit_s: float) -> list[Row]:
+    """Return what one reader makes of each input."""
+    own = made / process.name
+    own.mkdir()
+    routine = _routine(process, own, limit_s)
+    rows = []
+    for given in inputs:
+        if is_nifti(given.path) and process.name in ONLY_DICOM:
+            continue
+        is_peer = process.name != "medvision"
+        path = as_peers_need_it(given.path, own / "unpacked" / given.name) if is_peer else given.path
+        answer = process.read(path, own / "out.npz", limit_s=limit_s)
+        words = [line for line in answer.said if _pattern(line) not in routine]
+        outcome, detail = judged(answer, given, words)
+        rows.append(Row(given.name, given.group, process.name, outcome, detail, " / ".join(words)[:300]))
+    print(f"{process.name}: {len(rows)} inputs", file=sys.stderr)
     return rows
 
 
 def _routine(process: ReaderProcess, made: Path, limit_s: float) -> frozenset[str]:
     """Return what a reader says on an input without any fault."""
-    given = next(written(made / f"routine-{process.name}", lambda name: name == "axial"))
+    given = next(written(made / "routine", lambda name: name == "axial"))
     return frozenset(map(_pattern, process.read(given.path, made / "routine.npz", limit_s=limit_s).said))
 
 
