@@ -353,6 +353,14 @@ def test_a_missing_decoder_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert refusal(empty) == "codec-missing"
 
 
+def test_an_odd_number_of_big_endian_bytes_keeps_its_last() -> None:
+    picture = np.arange(27, dtype=np.uint8).reshape(3, 3, 3)
+    dataset = ct(picture, BurnedInAnnotation="NO")
+    dataset.PixelData = np.frombuffer(picture.tobytes() + b"\0", "<u2").byteswap().tobytes()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+    assert np.array_equal(clean(dataset).pixel_array, picture)
+
+
 def test_videos_are_refused() -> None:
     video = compressed("JPEG", (smooth() // 8).astype(np.uint8), MPEG2MPML)
     assert refusal(video) == "unsupported"

@@ -187,7 +187,8 @@ def test_the_second_file_of_one_instance_is_refused(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write(tmp_path / "in" / f"{name}.dcm", ct())
     result = deidentify([tmp_path / "in"], tmp_path / "out")
-    assert (result.written, [finding.code for finding in result.refused]) == (1, ["name-clash"])
+    (finding,) = result.refused
+    assert (result.written, finding.code, finding.path) == (1, "name-clash", tmp_path / "in" / "b.dcm")
 
 
 def test_a_directory_of_a_medium_is_passed_over(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 from medvision.deid import pixels
@@ -120,8 +121,6 @@ def _sign(target: Any, options: DeidOptions, pseudonym: str, *, blanked: int) ->
     """State who stands there instead, and what was done (PS3.3, C.7.1.1 and C.12.1; PS3.15, E.1.1)."""
     from pydicom import Dataset
 
-    from medvision import __version__
-
     codes = options.codes()
     if blanked:
         codes.insert(1, PIXELS_CLEANED)
@@ -129,7 +128,11 @@ def _sign(target: Any, options: DeidOptions, pseudonym: str, *, blanked: int) ->
     target.SpecificCharacterSet = "ISO_IR 192"
     target.PatientName = target.PatientID = pseudonym
     target.PatientIdentityRemoved = "YES"
-    target.DeidentificationMethod = [f"medvision {__version__}", BASIC[1], edition().partition(";")[0][:64]]
+    target.DeidentificationMethod = [
+        f"medvision {version('medvision-toolkit')}",
+        BASIC[1],
+        edition().partition(";")[0][:64],
+    ]
     target.DeidentificationMethodCodeSequence = []
     for code, meaning in codes:
         item = Dataset()

@@ -14,8 +14,8 @@ from medvision.errors import InputError
 
 _DAMAGE = (ValueError, TypeError, AttributeError, LookupError, RuntimeError, NotImplementedError, OverflowError)
 _LIMIT = 2 << 30  # bytes of one decoded frame
-_CODESTREAMS = ("1.2.840.10008.1.2.4.5", "1.2.840.10008.1.2.4.8", "1.2.840.10008.1.2.4.9", "1.2.840.10008.1.2.4.20")
-_NOT_STILLS = ("1.2.840.10008.1.2.4.94", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.204")  # JPIP, by reference
+_JPEGS = "1.2.840.10008.1.2.4."  # JPEG, JPEG-LS, JPEG 2000, HTJ2K: by what follows
+_CODESTREAMS = ("50", "51", "57", "70", "80", "81", "90", "91", "92", "93", "201", "202", "203")
 _RLE = "1.2.840.10008.1.2.5"
 _BIG_ENDIAN = "1.2.840.10008.1.2.2"
 _EXPLICIT = "1.2.840.10008.1.2.1"
@@ -38,7 +38,7 @@ def tidy(dataset: Any) -> None:
         raise InputError("too-large", f"a frame would have {length // 8:,} bytes, {_LIMIT:,} are accepted")
     if syntax == _RLE:
         _unpack(dataset, as_rgb=False)
-    elif syntax.startswith(_CODESTREAMS) and not syntax.startswith(_NOT_STILLS):
+    elif syntax.startswith(_JPEGS) and syntax.removeprefix(_JPEGS) in _CODESTREAMS:
         _scrub(dataset)
     elif dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         raise InputError("unsupported", f"Transfer Syntax {syntax} cannot be looked through for hidden text")
@@ -120,9 +120,9 @@ def _cut(dataset: Any, bits: int) -> None:
     there = len(dataset.PixelData)
     if there < wanted:
         raise InputError("truncated", f"{wanted:,} bytes of pixels are promised, {there:,} are there")
-    if there > wanted:
-        element = dataset["PixelData"]
-        element.value = dataset.PixelData[:wanted] + b"\0" * (wanted % 2)
+    padded = wanted + wanted % 2  # big-endian words can hold the last byte of an odd number after the padding
+    if there > padded:
+        dataset["PixelData"].value = dataset.PixelData[:padded]
 
 
 def _scrub(dataset: Any) -> None:

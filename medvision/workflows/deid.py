@@ -149,7 +149,7 @@ class _Run:
             pseudonym = self._pseudonym(patient)
             with decoding("the data set"):
                 result = deidentified(source, self.options, self.secret, patient=patient, pseudonym=pseudonym)
-        self._keep(result, self._place(source, pseudonym))
+            self._keep(result, self._place(source, pseudonym))
         return True
 
     def summary(self, refused: Sequence[Finding], passed_over: int) -> Summary:
