@@ -12,7 +12,7 @@ from medvision.errors import InputError
 
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _EXPLICIT = b"1.2.840.10008.1.2.1\0\0\0"  # as long: the file meta information keeps its length
-_HEAD = 1 << 16
+_HEAD, _LONGEST_META = 1 << 10, 1 << 16
 _LEAST_CAP, _RATIO = 64 << 20, 200
 _CHUNK = 1 << 20
 
@@ -27,25 +27,26 @@ def opened(path: Path) -> BinaryIO:
     """
     content = archives.opened(path)
     head = content.read(_HEAD)
-    content.seek(0)
     start = _end_of_meta(head)
+    if start is None or start > len(head):
+        head += content.read(_LONGEST_META)
+    content.seek(0)
     if _DEFLATED not in head[:start]:
         return content
-    if start is None:  # never handed to a library, which would unpack it without a limit
+    if start is None or start > len(head):  # never handed to a library, which would unpack it without a limit
         content.close()
-        raise InputError("bad-header", "it is deflated, and its file meta information states no length")
+        raise InputError("bad-header", "it is deflated, and its file meta information states no length that can be")
     with content:
         packed = content.read()
     return io.BytesIO(head[:start].replace(_DEFLATED, _EXPLICIT) + _inflated(packed[start:]))
 
 
 def _end_of_meta(head: bytes) -> int | None:
-    """Return where the file meta information ends, by its group length (0002,0000)."""
+    """Return where the file meta information ends, by its group length (0002,0000); None where it has none."""
     start = 132 if head[128:132] == b"DICM" else 0
     if head[start : start + 8] != b"\x02\0\0\0UL\x04\0":
         return None
-    end = start + 12 + int.from_bytes(head[start + 8 : start + 12], "little")
-    return end if end <= len(head) else None
+    return start + 12 + int.from_bytes(head[start + 8 : start + 12], "little")
 
 
 def _inflated(packed: bytes) -> bytes:

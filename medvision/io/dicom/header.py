@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,21 @@ from medvision.io.dicom.multiframe import frames_of
 from medvision.io.dicom.tags import TAGS, WANTED, DatasetTags, RawTags, Tags, seconds_of
 from medvision.io.located import decoding, located
 
+_OF_ONE_SLICE = frozenset(
+    TAGS[name]
+    for name in ("SOPInstanceUID", "ImagePositionPatient", "AcquisitionTime", "AcquisitionDateTime", "TriggerTime")
+)
 _GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
+_ORDER = (
+    ("echo time", "EchoTime"),
+    ("echo number", "EchoNumbers"),
+    ("inversion time", "InversionTime"),
+    ("time", "TemporalPositionIdentifier"),
+    ("time index", "TemporalPositionIndex"),
+    ("b-value", "DiffusionBValue"),
+    ("trigger time", "TriggerTime"),
+    ("acquisition number", "AcquisitionNumber"),
+)
 _EXPLICIT, _IMPLICIT, _BIG_ENDIAN = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.840.10008.1.2.2"
 
 
@@ -65,9 +81,23 @@ def _needs_dataset(elements: Elements) -> bool:
 
 
 def _of_elements(elements: Elements, file: Path) -> Frame:
-    syntax = elements.transfer_syntax
-    assumed = _EXPLICIT if elements.is_explicit else _IMPLICIT
-    return _frame(RawTags(elements.raw), file, syntax or assumed, is_assumed=not syntax, pixels=elements.pixels)
+    """Return the frame of a classic file; slices of one series share nearly all, which is understood once."""
+    tags, syntax = RawTags(elements.raw), elements.transfer_syntax
+    shared = tuple((tag, content) for tag, content in elements.raw.items() if tag not in _OF_ONE_SLICE)
+    alike = _alike(shared, syntax or (_EXPLICIT if elements.is_explicit else _IMPLICIT), is_assumed=not syntax)
+    return replace(
+        alike,
+        file=file,
+        sop_instance=tags.text("SOPInstanceUID"),
+        position=tags.numbers("ImagePositionPatient", 3),
+        order=_order(tags),
+        pixels=elements.pixels,
+    )
+
+
+@functools.lru_cache(maxsize=256)
+def _alike(shared: tuple[tuple[int, bytes], ...], syntax: str, *, is_assumed: bool) -> Frame:
+    return _frame(RawTags(dict(shared)), Path(), syntax, is_assumed=is_assumed, pixels=None)
 
 
 def _syntax_of(dataset: Any) -> tuple[str, bool]:
@@ -135,21 +165,12 @@ def _frame(
 
 def _order(tags: Tags) -> tuple[tuple[str, float | str | Numbers], ...]:
     """Return what can tell two images at one place from each other, most telling first."""
-    kind = tags.texts("ImageType")
-    gradient = tuple(value for value in tags.values("DiffusionGradientOrientation") if isinstance(value, float))
     found: list[tuple[str, float | str | Numbers | None]] = [
-        ("echo time", tags.hint("EchoTime")),
-        ("echo number", tags.hint("EchoNumbers")),
-        ("inversion time", tags.hint("InversionTime")),
-        ("image type", "\\".join(kind[2:]) or None),
-        ("time", tags.hint("TemporalPositionIdentifier")),
-        ("time index", tags.hint("TemporalPositionIndex")),
-        ("b-value", tags.hint("DiffusionBValue")),
-        ("gradient direction", gradient or None),
-        ("trigger time", tags.hint("TriggerTime")),
-        ("acquisition number", tags.hint("AcquisitionNumber")),
-        ("acquisition time", _acquired(tags)),
+        (words, tags.hint(name)) for words, name in _ORDER if tags.has(name)
     ]
+    if tags.has("DiffusionGradientOrientation"):
+        found.append(("gradient direction", tags.numbers("DiffusionGradientOrientation", 3)))
+    found += [("image type", "\\".join(tags.texts("ImageType")[2:]) or None), ("acquisition time", _acquired(tags))]
     return tuple((name, value) for name, value in found if value is not None)
 
 
