@@ -61,10 +61,16 @@ def _facts(found: warnings.WarningMessage) -> tuple[str, type[Warning], str, int
 
 def _outcome(path: Path) -> tuple[str, str]:
     import medvision
+    from medvision.io.dicom.segmentation import read_segmentation
 
     try:
         loaded = medvision.load(path)
+        if any(finding.message == "segmentation" for finding in loaded.skipped):  # labels are read by their own name
+            read_segmentation(path)
+            return "values", ""
     except medvision.MedvisionError as error:
+        if IDENTITY in str(error):
+            return "internal", str(error)
         return "refused", error.code
     except Exception as error:  # noqa: BLE001 - what it is, is the question
         return type(error).__name__, traceback.format_exc()

@@ -110,10 +110,10 @@ def _all_by(process: ReaderProcess, inputs: Sequence[Input], made: Path, limit_s
     routine = _routine(process, own, limit_s)
     rows = []
     for given in inputs:
-        if is_nifti(given.path) and process.name in ONLY_DICOM:
+        needed = as_peers_need_it(given.path, own / "unpacked" / given.name)
+        if is_nifti(needed) and process.name in ONLY_DICOM:
             continue
-        is_peer = process.name != "medvision"
-        path = as_peers_need_it(given.path, own / "unpacked" / given.name) if is_peer else given.path
+        path = given.path if process.name == "medvision" else needed
         answer = process.read(path, own / "out.npz", limit_s=limit_s)
         words = [line for line in answer.said if _pattern(line) not in routine]
         outcome, detail = judged(answer, given, words)

@@ -106,6 +106,7 @@ def dicom2nifti() -> Reader:
     library: Any = importlib.import_module("dicom2nifti")
 
     def read(path: Path) -> list[Image]:
+        path = path.parent if path.is_file() else path  # it reads folders
         with tempfile.TemporaryDirectory() as out:
             library.convert_directory(str(path), out, compression=False, reorient=False)
             return list(written(Path(out)))
@@ -186,15 +187,24 @@ def is_nifti(path: Path) -> bool:
 
 
 def as_peers_need_it(path: Path, folder: Path) -> Path:
-    """Return the folder in which a peer finds what a zip archive or a DICOMDIR holds; other paths as they are."""
+    """Return the folder of files, or the one file, that a person would name to a reader of one series.
+
+    A zip archive is unpacked below `folder`, a DICOMDIR is left for the files beside it, and a folder that holds one
+    thing and nothing else is entered.
+    """
     if path.name == "DICOMDIR":
-        return path.parent
-    if path.is_file() and zipfile.is_zipfile(path):
+        path = path.parent
+    elif path.is_file() and zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             for member in archive.infolist():
                 if not member.filename.startswith("/") and ".." not in member.filename:
                     archive.extract(member, folder)
-        return folder
+        path = folder
+    while path.is_dir():
+        inside = [child for child in path.iterdir() if child.name != "DICOMDIR"]
+        if len(inside) != 1 or inside[0].is_symlink() or not (inside[0].is_dir() or inside[0].is_file()):
+            break
+        path = inside[0]
     return path
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import zipfile
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,21 @@ def test_a_reference_in_another_order_of_axes_is_the_same(ingest: Any, tmp_path:
     assert "voxels are up to" in judge([Image(positional(grid)[None], turned.affine)])[0]
     assert "a corner lies 1.00 mm off" in judge([moved(Image(positional(grid)[None], grid.affine), 1.0)])[0]
     assert "missing" in judge([])[0]
+
+
+def test_peers_are_given_the_files_themselves(ingest: Any, tmp_path: Path) -> None:
+    only = tmp_path / "a" / "b" / "one.nii"
+    only.parent.mkdir(parents=True)
+    only.write_bytes(b"x")
+    assert ingest.as_peers_need_it(tmp_path / "a", tmp_path / "z") == only
+    (only.parent / "two.nii").write_bytes(b"y")
+    assert ingest.as_peers_need_it(tmp_path / "a", tmp_path / "z") == only.parent
+    (tmp_path / "a" / "DICOMDIR").write_bytes(b"")
+    assert ingest.as_peers_need_it(tmp_path / "a" / "DICOMDIR", tmp_path / "z") == only.parent
+    with zipfile.ZipFile(tmp_path / "c.zip", "w") as archive:
+        archive.writestr("in/1", "1")
+        archive.writestr("in/2", "2")
+    assert ingest.as_peers_need_it(tmp_path / "c.zip", tmp_path / "z") == tmp_path / "z" / "in"
 
 
 def test_the_tables_count_every_outcome(ingest: Any) -> None:
