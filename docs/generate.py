@@ -22,9 +22,9 @@ from typing import Any
 import typer
 
 from medvision import pipeline
-from medvision.errors import REASONS
 from medvision.explain import SALIENCY
 from medvision.networks import NETWORKS
+from medvision.reasons import SECTIONS
 from medvision.steps import STEPS
 from medvision_cli.app import app
 
@@ -171,8 +171,12 @@ def _toml(value: Any, node: Mapping[str, Any]) -> str:
 
 
 def reasons() -> str:
-    """Return every reason code with its meaning and cure."""
-    return _table(["Code", "Meaning", "What to do"], [[f"`{c}`", r.what, r.cure] for c, r in REASONS.items()])
+    """Return every reason code with its meaning, consequence and cure, by section."""
+    titles = ["Code", "What it means", "Why it matters", "What to do"]
+    return "\n".join(
+        f"## {section}\n\n{_table(titles, [[f'`{code}`', r.what, r.why, r.cure] for code, r in reasons.items()])}"
+        for section, reasons in SECTIONS.items()
+    )
 
 
 def fields(place: str) -> str:

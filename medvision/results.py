@@ -247,9 +247,7 @@ class Record:
             "verdict": self.verdict,
             "modality": self.modality,
             "notice": self.notice,
-            "findings": [
-                {"code": f.code, "grade": f.grade, "message": f.message, "cure": f.cure} for f in self.findings
-            ],
+            "findings": [finding.unplaced().to_json() for finding in self.findings],
             "measurements": [asdict(measurement) for measurement in self.measurements],
             "probabilities": dict(self.probabilities) if self.probabilities is not None else None,
             "confidence": dict(self.confidence) if self.confidence is not None else None,

@@ -54,8 +54,8 @@ def test_a_code_that_is_not_in_the_table_cannot_be_used() -> None:
         errors.Finding("nonsense", "note", "words")
 
 
-def test_every_reason_says_what_it_means_and_what_to_do() -> None:
-    for code, reason in errors.REASONS.items():
-        assert code == code.lower()
-        assert reason.what
-        assert reason.cure
+def test_a_finding_as_json_tells_all_of_it_and_its_path_on_one_line() -> None:
+    finding = errors.Finding("suv", "note", "by a factor of 2", Path("a\nb.dcm"), "None.")
+    told = {"code": "suv", "grade": "note", "message": "by a factor of 2", "cure": "None."}
+    assert finding.to_json() == {**told, "path": r"a\nb.dcm"}
+    assert finding.unplaced().to_json() == {**told, "path": None}

@@ -22,7 +22,7 @@ def command(
     with shell.progress("writing pages") as progress:
         pages = report(results, PipelineFolder.open(pipeline), progress=progress)
     if as_json:
-        problems = [{"code": p.code, "message": p.message, "cure": p.cure} for p in pages.problems]
+        problems = [problem.to_json() for problem in pages.problems]
         shell.print_json({"pages": pages.written, "problems": problems, "index": str(results / "index.html")})
     else:
         for problem in pages.problems:

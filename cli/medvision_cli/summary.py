@@ -10,7 +10,6 @@ import typer
 from medvision_cli import shell
 
 if TYPE_CHECKING:
-    from medvision.errors import Finding
     from medvision.study import Collection
     from medvision.workflows.run import BatchResult
 
@@ -49,8 +48,8 @@ def tell_plan(found: Collection, *, as_json: bool) -> None:
         shell.print_json(
             {
                 "cases": [{"id": case.id, "source": str(case.path)} for case in found.cases],
-                "rejected": [_finding(finding) for finding in found.rejected],
-                "skipped": [_finding(finding) for finding in found.skipped],
+                "rejected": [finding.to_json() for finding in found.rejected],
+                "skipped": [finding.to_json() for finding in found.skipped],
             }
         )
         return
@@ -65,7 +64,3 @@ def tell_plan(found: Collection, *, as_json: bool) -> None:
 def _near(path: Path) -> Path:
     """Return a path as seen from the current folder, where it lies below it."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
-def _finding(finding: Finding) -> dict[str, str | None]:
-    return {"code": finding.code, "path": str(finding.path), "message": finding.message, "cure": finding.cure}

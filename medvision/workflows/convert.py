@@ -95,8 +95,8 @@ class Plan:
                 {"id": job.id, "source": str(job.cases[0].path), "outputs": [str(path) for path in job.outputs]}
                 for job in self.jobs
             ],
-            "rejected": [_located_json(finding) for finding in self.rejected],
-            "skipped": [_located_json(finding) for finding in self.skipped],
+            "rejected": [finding.to_json() for finding in self.rejected],
+            "skipped": [finding.to_json() for finding in self.skipped],
         }
 
 
@@ -147,8 +147,8 @@ class ConvertResult:
                 {"id": one.id, "files": [str(file) for file in one.files], "findings": _findings_json(one.findings)}
                 for one in self.converted
             ],
-            "rejected": [_located_json(finding) for finding in self.rejected],
-            "skipped": [_located_json(finding) for finding in self.skipped],
+            "rejected": [finding.to_json() for finding in self.rejected],
+            "skipped": [finding.to_json() for finding in self.skipped],
         }
 
 
@@ -361,11 +361,6 @@ def _bug(error: Exception, job: Job) -> Finding:
     return Finding("internal", "error", message, job.cases[0].path)
 
 
-def _findings_json(findings: Iterable[Finding]) -> list[dict[str, str]]:
+def _findings_json(findings: Iterable[Finding]) -> list[dict[str, str | None]]:
     """Return findings without the paths of files, which can identify."""
-    return [{"code": finding.code, "grade": finding.grade, "message": finding.message} for finding in findings]
-
-
-def _located_json(finding: Finding) -> dict[str, str | None]:
-    path = str(finding.path) if finding.path is not None else None
-    return {"code": finding.code, "path": path, "message": finding.message, "cure": finding.cure}
+    return [finding.unplaced().to_json() for finding in findings]

@@ -54,7 +54,7 @@ class Evaluation:
             "estimates": {name: estimate.to_json() for name, estimate in self.estimates.items()},
             "undefined": self.undefined,
             "manifest": self.manifest,
-            "problems": [{"code": p.code, "message": p.message, "cure": p.cure} for p in self.problems],
+            "problems": [problem.unplaced().to_json() for problem in self.problems],
         }
 
 

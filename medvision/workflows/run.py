@@ -73,7 +73,7 @@ class BatchResult:
             "analysed_now": self.analysed,
             "done_before": self.done_before,
             **{state: self.count(state) for state in ("done", "review", "refused", "failed")},
-            "skipped": [{"code": s.code, "path": str(s.path), "message": s.message} for s in self.skipped],
+            "skipped": [finding.to_json() for finding in self.skipped],
             "entries": [_entry_json(entry) for entry in self.entries],
         }
 

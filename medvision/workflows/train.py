@@ -59,9 +59,7 @@ class TrainingResult:
             "schema": "medvision.training/1",
             "folder": str(self.folder),
             "results": list(self.results),
-            "findings": [
-                {"code": f.code, "grade": f.grade, "message": f.message, "cure": f.cure} for f in self.findings
-            ],
+            "findings": [finding.unplaced().to_json() for finding in self.findings],
             "split": {"train": list(self.train), "val": list(self.val)},
         }
 

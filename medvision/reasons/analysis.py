@@ -1,0 +1,229 @@
+"""Why labels, a data set, a pipeline or a case's result are refused, or told of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from medvision.reasons.reason import Reason
+
+LABELS: Mapping[str, Reason] = {
+    "bad-labels": Reason(
+        "The label image is not made of the expected whole numbers.",
+        "Structures would be taken for each other, or for background.",
+        "Export labels as integers with known names.",
+    ),
+    "grid-differs": Reason(
+        "Two images that belong together do not lie on the same grid.",
+        "A label would lie beside what it marks.",
+        "Resample one onto the other, and look at it.",
+    ),
+    "segments-overlap": Reason(
+        "Segments of a segmentation overlap, and a voxel has one label.",
+        "One of them would lose voxels.",
+        "Export them apart, or decide which one holds.",
+    ),
+    "label-empty": Reason(
+        "No voxel of a label image has a label.",
+        "An unfinished case would teach, or count, that nothing is there.",
+        "Check that it is finished, and whose it is.",
+    ),
+    "label-absent": Reason(
+        "A label that others have is absent.",
+        "If it was forgotten, a right answer counts as wrong.",
+        "Look whether it was forgotten.",
+    ),
+    "label-at-edge": Reason(
+        "A label reaches the edge of the image.",
+        "Its volume and lengths may be cut off.",
+        "Look at the page; do not use the volume if the structure goes on.",
+    ),
+}
+
+DATA_SETS: Mapping[str, Reason] = {
+    "bad-manifest": Reason(
+        "The list of cases cannot be used as it stands.",
+        "Images would be joined with another patient's label or split.",
+        "Mend the line or column that is named.",
+    ),
+    "label-missing": Reason(
+        "A case has no label to learn from or compare with.",
+        "It would count as one without findings.",
+        "Add the label, or drop the case.",
+    ),
+    "split-leak": Reason(
+        "An image or a patient stands on both sides of a split.",
+        "Held-out figures would be too good: the network has seen the answers.",
+        "Remove one, or group by patient with the column `patient`.",
+    ),
+    "split-ungrouped": Reason(
+        "No patient is named, so the split cannot keep patients together.",
+        "Held-out figures may be too good.",
+        "Add a column `patient` to the list of cases.",
+    ),
+    "too-few-cases": Reason(
+        "There are too few cases for this.",
+        "A figure from so few says next to nothing.",
+        "Add cases.",
+    ),
+    "duplicate": Reason(
+        "The same image is there more than once.",
+        "It counts twice, and can stand on both sides of a split.",
+        "Remove the copy.",
+    ),
+    "near-duplicate": Reason(
+        "Two images are nearly the same.",
+        "They may be one patient's, and stand on both sides of a split.",
+        "Look at both; remove one, or name the patient.",
+    ),
+    "spacing-outlier": Reason(
+        "The spacing is unlike that of the other cases.",
+        "A wrong unit or a lost header makes volumes wrong by a factor.",
+        "Check the header, and its unit.",
+    ),
+    "size-outlier": Reason(
+        "The field of view is unlike that of the other cases.",
+        "It may be another body part, a localizer or a crop.",
+        "Look at the image.",
+    ),
+    "intensity-outlier": Reason(
+        "The values are unlike those of the other cases.",
+        "A lost rescale or a window that was burned in changes what a network sees.",
+        "Check unit, rescale and window.",
+    ),
+    "volume-outlier": Reason(
+        "A label's size is unlike that in the other cases.",
+        "It may be unfinished, or the label of another structure.",
+        "Look at the label.",
+    ),
+    "classes-imbalanced": Reason(
+        "A class is rare, or absent from a split.",
+        "Accuracy is high for a network that never names it.",
+        "Judge results class by class.",
+    ),
+}
+
+PIPELINES: Mapping[str, Reason] = {
+    "pipeline-unknown": Reason(
+        "There is no pipeline of that name.",
+        "Another one would analyse the images.",
+        "Choose one of `medvision pipelines list`, or name a folder.",
+    ),
+    "pipeline-invalid": Reason(
+        "The pipeline file is not valid.",
+        "A setting with a wrong name would be ignored, and another one be used.",
+        "Mend the place that `medvision pipelines check` names.",
+    ),
+    "weights-missing": Reason(
+        "The pipeline has no weights.",
+        "A network without them answers at random.",
+        "Train it: `medvision train`.",
+    ),
+    "weights-mismatch": Reason(
+        "The weights do not belong to this pipeline.",
+        "The network would see other values, or name other labels, than it learned.",
+        "Restore the pipeline.toml of the training, or train again.",
+    ),
+    "not-explainable": Reason(
+        "No saliency map can be made.",
+        "A map of the wrong layer shows nothing about the answer.",
+        "Name another layer, or use another method.",
+    ),
+}
+
+CASES: Mapping[str, Reason] = {
+    "series-ambiguous": Reason(
+        "Several series of one study meet the pipeline's rules, and one is wanted.",
+        "Which one is analysed would be left to chance.",
+        "Tell them apart in [select], or name the folder of the one that is meant.",
+    ),
+    "series-none": Reason(
+        "No series of a study meets the pipeline's rules.",
+        "The study would be missing from the result, and nobody would know.",
+        "Compare [select] with what `medvision check` lists, or name the series.",
+    ),
+    "not-selected": Reason(
+        "A series was not chosen, by the pipeline's rules.",
+        "It is told so that a rule that leaves out too much is noticed.",
+        "Nothing to do, if another series is the one that is meant.",
+    ),
+    "modality-differs": Reason(
+        "The image's modality is not the one that is stated or wanted.",
+        "The network has never seen such values.",
+        "Use a pipeline made for this modality, or mend what is stated.",
+    ),
+    "modality-unknown": Reason(
+        "The file states no modality.",
+        "Whether the image is of the kind that is wanted cannot be checked.",
+        "Check it; state it in the column `modality`, or with `medvision convert --modality`.",
+    ),
+    "channels-differ": Reason(
+        "The number of channels is not the pipeline's.",
+        "One sequence would be taken for another.",
+        "Give the channels that the card names, in their order.",
+    ),
+    "spacing-outside": Reason(
+        "The spacing lies outside what the pipeline was tried on, or is not known.",
+        "How good the result is was never measured.",
+        "Look at the result before use.",
+    ),
+    "size-outside": Reason(
+        "The field of view lies outside what the pipeline was tried on.",
+        "It may be another body part, or have a wrong unit of length.",
+        "Look at the result; crop, or choose another pipeline.",
+    ),
+    "values-outside": Reason(
+        "The values are not those that the pipeline knows.",
+        "The network sees an image unlike any that it learned from.",
+        "Check the image's number of bits, its unit and its scale.",
+    ),
+    "sheared": Reason(
+        "The voxels' axes are not at right angles.",
+        "Pictures of slices look sheared, and networks learned from straight ones.",
+        "Look at the result, or run it again with --orthogonal.",
+    ),
+    "side-mirrored": Reason(
+        "The case was mirrored for the network, and its result mirrored back.",
+        "It is told so that the side can be checked.",
+        "Nothing to do.",
+    ),
+    "side-assumed": Reason(
+        "A case to learn from states no side; it is taken to look like the contract's.",
+        "A network that learns from mirrored cases confuses the sides.",
+        "State it in the column `side` of the list of cases.",
+    ),
+    "side-detected": Reason(
+        "The side was not stated; it was detected from the image.",
+        "A wrong detection mirrors the image, and the result with it.",
+        "State it in the column `side` of a list of cases.",
+    ),
+    "side-uncertain": Reason(
+        "Left or right could not be told.",
+        "The result may be that of the mirrored image.",
+        "State it in the column `side` of a list of cases.",
+    ),
+    "orientation-doubted": Reason(
+        "The network agrees better with a turned or mirrored image, or the rows run upwards.",
+        "The header may be wrong, and then sides and places are too.",
+        "Check the orientation in the file's header.",
+    ),
+    "agreement-low": Reason(
+        "The network agrees with itself less than on any image that it was tried on.",
+        "How good a mask is at so little agreement was never measured.",
+        "Look at the result before use.",
+    ),
+    "no-foreground": Reason(
+        "No voxel counts as foreground.",
+        "Nothing is left to normalise or to crop by.",
+        "Compare the image's values with the threshold of the step.",
+    ),
+    "nothing-found": Reason(
+        "The network found none of its labels, or not all of them.",
+        "Absent in the mask is not absent in the patient.",
+        "Look at the image; check the field of view.",
+    ),
+    "probability-near-threshold": Reason(
+        "The probability is close to the decision.",
+        "A little noise would turn the answer.",
+        "Have a person decide.",
+    ),
+}

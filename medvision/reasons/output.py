@@ -1,0 +1,73 @@
+"""Why something is not de-identified, not run or not written, or told of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from medvision.reasons.reason import Reason
+
+DEIDENTIFICATION: Mapping[str, Reason] = {
+    "not-deidentifiable": Reason(
+        "The object is of a kind that is not de-identified here.",
+        "Its texts can name the patient in places that no rule knows.",
+        "Leave it out: documents and plans need a person.",
+    ),
+    "burned-in-suspected": Reason(
+        "Text seems to be burned into the pixels.",
+        "A name in the picture stays, whatever the header says.",
+        "Look at it; then --blank x,y,w,h or --blank-detected, or let it pass: --accept-burned-in.",
+    ),
+    "patient-unmapped": Reason(
+        "The mapping names no pseudonym for the patient.",
+        "The patient would get another pseudonym than in the rest of the study.",
+        "Add the patient to the mapping.",
+    ),
+}
+
+RUNNING: Mapping[str, Reason] = {
+    "usage": Reason(
+        "The request cannot be carried out as worded.",
+        "Something else than was meant would be done.",
+        "See `--help` of the command.",
+    ),
+    "extra-missing": Reason(
+        "An optional package is not installed.",
+        "The request needs it.",
+        "Install the extra that the message names.",
+    ),
+    "name-clash": Reason(
+        "Two inputs would write to the same output name.",
+        "One result would replace the other.",
+        "Rename one, or run them separately.",
+    ),
+    "output-exists": Reason(
+        "There is an output of this name already.",
+        "Earlier work would be replaced.",
+        "Choose another --out, or replace it with --force.",
+    ),
+    "output-unwritable": Reason(
+        "The output cannot be written.",
+        "Results would be lost.",
+        "Check permissions and free space.",
+    ),
+    "busy": Reason(
+        "Another run holds the output folder.",
+        "Two runs would write into each other's results.",
+        "Wait for it, or choose another folder.",
+    ),
+    "input-changed": Reason(
+        "An input changed while, or after, it was analysed.",
+        "The result would belong to no file that exists.",
+        "Run again when the copy is complete.",
+    ),
+    "values-rounded": Reason(
+        "Values were rounded to fit the numbers of the file that was written.",
+        "Small differences are lost.",
+        "Write NIfTI to keep them exactly.",
+    ),
+    "internal": Reason(
+        "There is a bug in medvision.",
+        "The case was not analysed.",
+        "Please report it.",
+    ),
+}
