@@ -20,6 +20,8 @@ _SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 # Tiny networks are slower on two threads than on one, and much slower beside another load. torch is not imported yet.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+collect_ignore_glob = ["torture*.py"]  # builders: the search for doctests would enter them a second time
+
 SPHERES_TOML = """
 name = "spheres"
 task = "segmentation"

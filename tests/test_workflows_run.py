@@ -125,14 +125,14 @@ def test_bad_inputs_are_refused_each_with_its_reason_and_the_others_are_done(
     (sphere_inputs / "cut.nii.gz").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "empty").mkdir()
     (sphere_inputs / "notes.dcm").write_text("not a DICOM file")
-    write_nifti(sphere_inputs / "four.nii.gz", np.zeros((4, 4, 4, 3), dtype=np.float32))
+    write_nifti(sphere_inputs / "five.nii.gz", np.zeros((4, 4, 4, 1, 3), dtype=np.float32))
     result = run(pipeline, [sphere_inputs, tmp_path / "empty", tmp_path / "absent"], tmp_path / "out")
     reasons = {entry.source.name: entry.problem.code for entry in result.entries if entry.problem}
     assert reasons == {
         "cut.nii.gz": "truncated",
         "empty": "empty-folder",
         "notes.dcm": "not-an-image",
-        "four.nii.gz": "not-3d",
+        "five.nii.gz": "not-3d",
         "absent": "not-found",
     }
     assert (result.count("done"), result.count("refused"), result.exit_code()) == (4, 5, 4)
