@@ -27,6 +27,11 @@ FILES: Mapping[str, Reason] = {
         "What stands in the file would be taken for voxels.",
         "Remove the file, or give the right one.",
     ),
+    "checked-in-part": Reason(
+        "Not every volume of the series was read.",
+        "A volume that was not read can be damaged.",
+        "Run the analysis: it reads every volume.",
+    ),
     "not-read": Reason(
         "The file or folder was passed over: it is hidden, linked twice, or no image.",
         "It is told so that an image among them is noticed.",

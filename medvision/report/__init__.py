@@ -8,7 +8,19 @@ single files without scripts or outside resources, and the same input gives the 
 from medvision.report.case import render_case
 from medvision.report.cohort import render_cohort
 from medvision.report.facts import CohortRow, PipelineFacts
+from medvision.report.inventory import InventoryRow, Thumbnail, render_inventory, thumbnail
 from medvision.report.overlay import overlay_png
 from medvision.report.table import results_csv
 
-__all__ = ["CohortRow", "PipelineFacts", "overlay_png", "render_case", "render_cohort", "results_csv"]
+__all__ = [
+    "CohortRow",
+    "InventoryRow",
+    "PipelineFacts",
+    "Thumbnail",
+    "overlay_png",
+    "render_case",
+    "render_cohort",
+    "render_inventory",
+    "results_csv",
+    "thumbnail",
+]

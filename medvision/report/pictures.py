@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -51,6 +52,14 @@ def window_of(volume: Volume) -> Window:
 def grey_png(cut: NDArray[Any], window: Window, longest: int) -> str:
     """Return a (rows, columns) cut in grey as a data URI, at most `longest` pixels a side."""
     return _data_uri(_scaled(cut, window.low, window.high, longest))
+
+
+def colour_png(cuts: Sequence[NDArray[Any]], longest: int) -> str:
+    """Return the (rows, columns) cuts of red, green and blue as a data URI; 16 bits are shown as 8."""
+    from PIL import Image
+
+    most = float(np.iinfo(cuts[0].dtype).max) if cuts[0].dtype.kind == "u" else float(max(cut.max() for cut in cuts))
+    return _data_uri(Image.merge("RGB", [_scaled(cut, 0.0, most, longest) for cut in cuts]))
 
 
 def map_png(cut: NDArray[np.float32], maximum: float, longest: int) -> str:

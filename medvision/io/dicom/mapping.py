@@ -20,6 +20,7 @@ from medvision.io.dicom.tags import DatasetTags
 from medvision.io.located import decoding, located
 
 _SAME_FACTOR = 1.0001
+_MAPPED = ("RealWorldValue", "DoubleFloatRealWorldValue")
 _RESCALE_UNITS = {"US": None, "": None}  # unspecified
 
 
@@ -88,10 +89,21 @@ def real_values(frames: Sequence[Frame], path: Path, *, suv: bool) -> RealValues
         return _by_table(frames)
     if first.modality != "CT" and all(f.slope is None and f.has_real_world_map for f in frames):
         return _by_real_world_map(frames, path)
+    _check_maps(frames)
     mappings = tuple(_rescale(frame, frames) for frame in frames)
-    if first.modality == "PT" and suv:
+    if suv and first.modality == "PT" and first.position is not None:
         return _in_suv(mappings, frames, path)
     return RealValues(mappings, _unit(first))
+
+
+def _check_maps(frames: Sequence[Frame]) -> None:
+    """Refuse frames without any rule beside others that have a Real World Value Mapping."""
+    if frames[0].modality == "CT" or not any(frame.slope is None and frame.has_real_world_map for frame in frames):
+        return
+    bare = next((frame for frame in frames if frame.slope is None and not frame.has_real_world_map), None)
+    if bare is not None:
+        text = "other slices have a Real World Value Mapping, this one has none"
+        raise InputError("bad-rescale", text, path=bare.file)
 
 
 def _rescale(frame: Frame, frames: Sequence[Frame]) -> Linear:
@@ -215,6 +227,15 @@ def _map_of(dataset: Any, frame: Frame) -> DatasetTags:
             if dataset.get(sequence):
                 places.insert(len(places) - 1, DatasetTags(dataset[sequence].value[index]))
     for place in places:
-        if (item := place.item("RealWorldValueMappingSequence")) is not None:
-            return item
+        if items := place.items("RealWorldValueMappingSequence"):
+            _check_ranges(items)
+            return items[0]
     raise InputError("bad-rescale", "the Real World Value Mapping Sequence is empty")
+
+
+def _check_ranges(items: Sequence[DatasetTags]) -> None:
+    """Refuse mappings of several ranges of stored values; several units of one range are several ways to say it."""
+    names = ("FirstValueMapped", "LastValueMapped")
+    ranges = {tuple(item.hint(f"{kind}{name}") for kind in _MAPPED for name in names) for item in items}
+    if len(ranges) > 1:
+        raise InputError("bad-rescale", "Real World Value Mappings of several ranges of stored values are not read")

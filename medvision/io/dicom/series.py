@@ -87,13 +87,14 @@ def find_series(
             series = _merged(series)
         lone = _lone_slices(series)
         at_folder: dict[Path, list[tuple[Group, tuple[Source, ...], bool]]] = defaultdict(list)
+        damaged = tuple(result.rejected)
         for name in sorted(series):
             groups = _groups(series[name])
-            for group, sources in zip(groups, _sources(groups, reading), strict=True):
+            for group, sources in zip(groups, _sources(series[name], groups, reading), strict=True):
                 at_folder[_common_folder(group)].append((group, sources, name in lone))
         for folder, groups_there in sorted(at_folder.items()):
             for n, (group, sources, apart) in enumerate(groups_there, start=1):
-                found = _checked(group, sources, reading, result.rejected, apart=apart)
+                found = _checked(group, sources, reading, damaged, apart=apart)
                 number = n if len(groups_there) > 1 else None
                 result.placed.append(Placed(folder, number, _described(group), found, _beside(group, unread)))
                 result.rejected += group.refused
@@ -159,11 +160,12 @@ def _read_batch(files: Sequence[Path]) -> tuple[list[Frame], list[Finding]]:
     return frames, rejected
 
 
-def _by_series(frames: Iterable[Frame], result: _Sorted) -> dict[str, list[Frame]]:
-    """Return the frames to analyse by their Series Instance UID."""
+def _by_series(frames: Sequence[Frame], result: _Sorted) -> dict[str, list[Frame]]:
+    """Return the frames to analyse by their Series Instance UID; a file is left out as a whole or not at all."""
     series: dict[str, list[Frame]] = defaultdict(list)
+    with_slices = {frame.file for frame in frames if not _is_localizer(frame)}
     for frame in frames:
-        if not _is_image(frame):
+        if not _is_image(frame) or frame.file not in with_slices:
             if frame.number == 0:
                 result.skipped.append(_left_out(frame))
         elif frame.series is None and _is_picture(frame):
@@ -178,8 +180,6 @@ def _by_series(frames: Iterable[Frame], result: _Sorted) -> dict[str, list[Frame
 
 def _is_image(frame: Frame) -> bool:
     if other_object(frame.sop_class) is not None:
-        return False
-    if _is_localizer(frame):
         return False
     return frame.rows is not None or image_kind(frame.sop_class) is not None or is_unknown_volume(frame)
 
@@ -295,28 +295,40 @@ def _beside(group: Group, unread: Sequence[Finding]) -> tuple[Finding, ...]:
     return (Finding("slices-missing", "warning", text, beside, "Compare the number of slices with the source."),)
 
 
-def _sources(groups: Sequence[Group], reading: Reading) -> list[tuple[Source, ...]]:
+def _sources(frames: Sequence[Frame], groups: Sequence[Group], reading: Reading) -> list[tuple[Source, ...]]:
     """Return a source for each volume; those that share files are told apart by their number among these."""
     volumes = [volume for group in groups for volume in group.volumes]
     files = [tuple(dict.fromkeys(frame.file for frame in volume)) for volume in volumes]
+    found = {number: Source("dicom", names, reading=reading) for number, names in enumerate(files)}
+    for linked in _linked(files):
+        members = [number for number, names in enumerate(files) if linked.issuperset(names)]
+        if _read_alone([frame for frame in frames if frame.file in linked]) != [volumes[n] for n in members]:
+            # Apart from the rest of the series, they would be sorted in another way: it is named as a whole.
+            linked, members = {frame.file for frame in frames}, list(range(len(volumes)))
+        for part, number in enumerate(members):
+            found[number] = Source("dicom", tuple(sorted(linked)), part=part, reading=reading)
+    sources = iter(found.values())
+    return [tuple(next(sources) for _ in group.volumes) for group in groups]
+
+
+def _read_alone(frames: Sequence[Frame]) -> list[tuple[Frame, ...]]:
+    return [volume for group in _groups(frames) for volume in group.volumes]
+
+
+def _linked(files: Sequence[tuple[Path, ...]]) -> list[set[Path]]:
+    """Return the sets of files that several volumes share, directly or by way of others."""
     users = Counter(file for names in files for file in names)
-    shared = {file for file, count in users.items() if count > 1}
-    together = tuple(sorted({file for names in files if shared.intersection(names) for file in names}))
-    within = [volume for volume, names in zip(volumes, files, strict=True) if shared.intersection(names)]
-    part_of = {id(volume): number for number, volume in enumerate(within)}
-    found = iter(
-        Source("dicom", together, part=part_of[id(volume)], reading=reading)
-        if id(volume) in part_of
-        else Source("dicom", names, reading=reading)
-        for volume, names in zip(volumes, files, strict=True)
-    )
-    return [tuple(next(found) for _ in group.volumes) for group in groups]
+    sets: list[set[Path]] = []
+    for names in files:
+        if any(users[file] > 1 for file in names):
+            joined = set(names).union(*(one for one in sets if not one.isdisjoint(names)))
+            sets = [*(one for one in sets if one.isdisjoint(names)), joined]
+    return sets
 
 
 def _described(group: Group) -> Series:
     first, count = group.volumes[0][0], len(group.volumes[0])
-    kind = image_kind(first.sop_class)
-    words = name_of(first.sop_class) if kind is not None else f"{first.modality or 'unknown'} object"
+    words = f"{first.modality or 'unknown'} object" if is_unknown_volume(first) else name_of(first.sop_class)
     return Series(
         kind="mosaic" if first.tile is not None else words,
         modality=first.modality,
@@ -326,7 +338,8 @@ def _described(group: Group) -> Series:
         size=(first.columns or 0, first.rows or 0, count),
         volumes=len(group.volumes),
         order=", ".join(group.order) or None,
-        study=sha256_of_text([str(first.study)])[:16],
+        study=sha256_of_text([first.study, str(first.patient)])[:16] if first.study else None,
+        uid=sha256_of_text([str(first.file), str(first.number)])[:16],
     )
 
 
