@@ -21,11 +21,14 @@ from typing import Any
 
 import typer
 
-from medvision import pipeline
+from medvision import archives, pipeline
 from medvision.explain import SALIENCY
+from medvision.io.dicom import admission, content, directory, grid, mosaic, multiframe, objects, placing, volumes
+from medvision.io.nifti import header as nifti_header
 from medvision.networks import NETWORKS
 from medvision.reasons import SECTIONS
 from medvision.steps import STEPS
+from medvision.study import Reading
 from medvision_cli.app import app
 
 DOCS = Path(__file__).resolve().parent
@@ -221,6 +224,126 @@ def _range(limits: Sequence[float] | None) -> str:
     return f"{limits[0]:g} to {limits[1]:g} mm; outside it, for review" if limits else "any"
 
 
+# how images are read
+
+
+def objects_read() -> str:
+    """Return every kind of DICOM object whose pixels are read."""
+    forms = {"slices": "slices in space", "projection": "radiograph", "frames": "pictures", "dose": "dose grid"}
+    rows = [[k.name, forms[k.form], ", ".join(k.modalities) or "any", f"`{u}`"] for u, k in objects.IMAGES.items()]
+    return _table(["Object", "Read as", "Modality", "SOP class"], rows)
+
+
+def objects_left_out() -> str:
+    """Return every kind of DICOM object that is known and left out."""
+    names = [objects._OTHERS[start] for start in sorted(objects._OTHERS) if start != objects._SLIDES]
+    return "".join(f"- {name}\n" for name in dict.fromkeys((*names, objects.other_object(objects.DICOMDIR) or "")))
+
+
+def choices() -> str:
+    """Return what a person can decide about reading, in Python and on the command line."""
+    convert = dict(walk(typer.main.get_command(app)))["convert"]
+    options = {p.name: p.opts[0] + (f" {p.metavar}" if p.metavar else "") for p in convert.params}
+    options["suv"] = options["bqml"]
+    meanings = parameters_of(sections_of(inspect.getdoc(Reading) or ""))
+    given = {name: str(getattr(Reading(), name)) for name in meanings}
+    rows = [[f"`{name}`", f"`{given[name]}`", f"`{options[name]}`", text] for name, text in meanings.items()]
+    return _table(["`Reading`", "Default", "Option", "Meaning"], rows)
+
+
+def order() -> str:
+    """Return by what volumes at one place are told apart."""
+    return "".join(f"{number}. {name}\n" for number, name in enumerate(volumes._ORDER, start=1))
+
+
+def tolerances() -> str:
+    """Return by how much a geometry may be off before that is told, and before it is refused."""
+    spacing = "`spacing-differs`"
+    rounding = f"{grid._ROUNDING_MM} mm"
+    rows = [
+        [
+            "A slice off its place on an even grid, or a distance off the usual (median) one",
+            f"above {grid.WARN_FROM:.0%} of the spacing (never below {rounding})",
+            f"above {grid.REFUSE_FROM:.0%} of the spacing (never below {rounding})",
+            "`slices-uneven`; `slices-missing` where all odd distances are whole multiples of the usual one",
+        ],
+        ["Two slices at one position", "", f"closer than {rounding}", "`slices-duplicate`"],
+        [
+            "Slices that move sideways",
+            f"above {grid._TILT_DEGREES} degrees, or {grid._SIDEWAYS_MM} mm in all",
+            f"above {grid._MOST_TILT_DEGREES:.0f} degrees",
+            "`gantry-tilt`; refused: `bad-geometry`",
+        ],
+        ["A slice beside the line through all", "", f"above {grid._SIDEWAYS_MM} mm", "`bad-geometry`"],
+        [
+            "Direction cosines that are no unit vectors at right angles",
+            "",
+            f"dot products off by more than {grid._ORTHONORMAL_WITHIN}",
+            "`bad-geometry`",
+        ],
+        [
+            "Orientation or Pixel Spacing not the same for all slices",
+            "",
+            f"above {grid._CLOSE_WITHIN:g} (of a cosine; mm); from {volumes._APART_DEGREES:.0f} degrees on they are "
+            "stacks of their own",
+            "`series-mixed`",
+        ],
+        ["Spacing Between Slices is not that of the positions", f"note above {grid.WARN_FROM:.0%}", "", spacing],
+        [
+            "Mosaic: Spacing Between Slices is not that of the protocol",
+            "",
+            f"above {mosaic._SPACING_WITHIN:.0%}",
+            "`bad-geometry`",
+        ],
+        [
+            "Mosaic: SliceNormalVector is not the normal of Image Orientation",
+            "",
+            f"cosine below {mosaic._PARALLEL}",
+            "`bad-geometry`",
+        ],
+        ["Segmentation frames off the voxels of the image", "", f"above {placing._ON_GRID} voxels", "`grid-differs`"],
+        [
+            "Segmentation frames off an even grid of their own",
+            "",
+            f"above {placing._EVEN:.0%} of the spacing (never below {placing._ROUNDING_MM} mm)",
+            "`slices-missing`",
+        ],
+        ["NIfTI: sform and qform", f"corners more than {nifti_header._FORMS_APART_MM} mm apart", "", "`forms-differ`"],
+        ["NIfTI: pixdim is not the sform's spacing", f"note above {nifti_header._STEPS_APART:.0%}", "", spacing],
+        ["NIfTI: a place in the world", "", f"beyond {nifti_header._FAR_MM / 1e6:,.0f} km", "`bad-geometry`"],
+    ]
+    return _table(["What", "Told, for review", "Refused", "Code"], rows)
+
+
+def limits() -> str:
+    """Return how much is accepted before memory is taken for it."""
+    rows = [
+        ["Pixels of one DICOM file, or of one volume", _bytes(admission.MAX_BYTES)],
+        ["Frames of one DICOM file", f"{multiframe._MOST_FRAMES:,}"],
+        ["Tiles of a mosaic", f"{mosaic._MAX_TILES:,}"],
+        [
+            "Compressed pixels that unpack to more than " + _bytes(admission._SMALL),
+            f"{admission._MOST_RATIO:,} times the file's size",
+        ],
+        ["A deflated DICOM file", f"{_bytes(content._LEAST_CAP)}, or {content._RATIO} times its size"],
+        ["Voxels of one NIfTI file, all volumes together", _bytes(nifti_header.MAX_BYTES)],
+        ["Between header and voxels of a NIfTI file", _bytes(nifti_header._MAX_EXTENSIONS)],
+        ["A file in a zip archive, unpacked", _bytes(archives.MAX_MEMBER_BYTES)],
+        ["All files of an archive, unpacked", _bytes(archives.MAX_TOTAL_BYTES)],
+        ["Files in an archive", f"{archives.MAX_MEMBERS:,}"],
+        [
+            f"A file in an archive that unpacks to more than {_bytes(archives._RATIO_FROM)}",
+            f"{archives.MAX_RATIO} times its packed size",
+        ],
+        ["A DICOMDIR", _bytes(directory._MAX_BYTES)],
+    ]
+    return _table(["What", "At most"], rows)
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 1e9:.3g} GB" if count >= 1e9 else f"{count / 1e6:.3g} MB"
+
+
 # numpydoc and Markdown
 
 
@@ -259,6 +382,12 @@ BLOCKS: Mapping[str, Callable[..., str]] = {
     "settings": settings,
     "reasons": reasons,
     "fields": fields,
+    "objects_read": objects_read,
+    "objects_left_out": objects_left_out,
+    "choices": choices,
+    "order": order,
+    "tolerances": tolerances,
+    "limits": limits,
     "pipelines": pipelines,
 }
 

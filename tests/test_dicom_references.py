@@ -15,9 +15,11 @@ import pytest
 
 import medvision as mv
 from medvision.io.read import Loaded
+from medvision.study import Reading
 from medvision.volume import Volume
 
 NEAR_MM = 1e-3
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "explanation" / "reading.md"
 SERIES = {  # the DICOM series in each archive, and the volumes of each
     "bits12": {"s1": 1, "s2": 1, "s3": 1},
     "decubitus_HFS": {"": 1},
@@ -90,6 +92,55 @@ def test_a_tilted_series_with_uneven_gaps_is_refused_as_its_headers_say(shared_d
     gaps, sideways = _by_hand(archive)
     assert np.ptp(gaps) > 5  # mm along the normal: 4 becomes 1.1, then 7
     assert sideways > 10  # mm: the gantry is tilted
+
+
+@pytest.mark.parametrize("name", SERIES)
+def test_the_documentation_states_the_volumes_and_how_near_their_references_they_lie(
+    shared_data: Path, name: str
+) -> None:
+    dicom, nifti = _groups(_loaded(shared_data / "dicom_series" / f"{name}.zip"))
+    apart = [
+        float(np.linalg.norm(r.geometry.reoriented(v.geometry.orientation).corners - v.geometry.corners, axis=1).max())
+        for volumes in dicom.values()
+        for references in nifti.values()
+        for v, r in zip(volumes, references, strict=True)
+    ]
+    volumes = [volume for members in dicom.values() for volume in members]
+    size = "x".join(map(str, volumes[0].geometry.shape))
+    assert _row(name)[2:] == ["read", f"{len(volumes)} of {size}", "equal", f"{max(apart):.5f} mm"]
+
+
+def test_the_documentation_states_why_the_tilted_series_is_refused_and_how_it_is_read_if_allowed(
+    shared_data: Path,
+) -> None:
+    archive = shared_data / "dicom_series" / "ct_ge_tilt.zip"
+    gaps, sideways = _by_hand(archive)
+    assert _row("ct_ge_tilt")[2] == "refused: `slices-uneven`"
+    tilt = np.arctan(sideways / gaps.sum())
+    along = np.concatenate([[0], np.cumsum(gaps)])
+    numbers = np.arange(len(along))
+    off = np.abs(along - np.polyval(np.polyfit(numbers, along, 1), numbers)).max()
+    (volume,) = mv.load(archive, reading=Reading(allow_gaps=True)).volumes.values()
+    usual, least, most = gaps[0], gaps.min(), gaps.max()
+    text = " ".join(PAGE.read_text("utf-8").split())
+    between = [f"{gap / np.cos(tilt):.2f} mm" for gap in (usual, least, most)]
+    for said in (
+        f"Its {len(along)} slices lie {between[0]} apart, then {between[1]} once, then {between[2]}, while",
+        f"the gantry is tilted by {np.degrees(tilt):.1f} degrees",
+        f"{usual:.2f}, {least:.2f} and {most:.2f} mm",
+        f"the best one places a slice {off:.1f} mm beside",
+        f"{'x'.join(map(str, volume.geometry.shape))} voxels",
+        f"an even distance of {volume.geometry.spacing[2]:.2f} mm",
+    ):
+        assert said in text
+    assert volume.geometry.is_sheared
+    assert {f.code for f in volume.findings if f.grade == "warning"} == {"slices-uneven", "gantry-tilt"}
+
+
+def _row(name: str) -> list[str]:
+    """Return the cells of a series' row in the table of the documentation."""
+    (row,) = re.findall(rf"^\| `{name}` .*$", PAGE.read_text("utf-8"), flags=re.MULTILINE)
+    return [cell.strip() for cell in row.strip("|").split("|")]
 
 
 def _by_hand(archive: Path) -> tuple[np.ndarray, float]:
