@@ -12,13 +12,13 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from medvision.errors import BusyError, Finding, Grade, OutputError
 from medvision.files import sha256_of
-from medvision.study import Case, Source
+from medvision.study import AS_IT_STANDS, Case, Reading, Source
 
 State = Literal["done", "refused", "failed", "skipped"]
 
@@ -289,13 +289,20 @@ def _entry(row: Sequence[object]) -> Entry:
 
 def _source_json(source: Source) -> dict[str, Any]:
     files = [str(file.absolute()) for file in source.files]
-    return {"kind": source.kind, "files": files, "member": source.member}
+    how = {} if source.reading == AS_IT_STANDS else {"reading": asdict(source.reading)}
+    return {"kind": source.kind, "files": files, "member": source.member, "part": source.part, **how}
 
 
 def _source(content: Mapping[str, Any]) -> Source:
     member = content["member"]
     files = tuple(Path(file) for file in content["files"])
-    return Source(content["kind"], files, (str(member[0]), int(member[1])) if member else None)
+    return Source(
+        content["kind"],
+        files,
+        (str(member[0]), int(member[1])) if member else None,
+        content.get("part"),
+        Reading(**content.get("reading", {})),
+    )
 
 
 def _now() -> str:

@@ -117,7 +117,9 @@ class Series:
     order
         What the volumes are ordered by, e.g. ``"time"``.
     study
-        A hash that images of one study share.
+        A hash that images of one study of one patient share.
+    uid
+        A hash that the volumes of this image share, and no other image of the same scan.
     """
 
     kind: str
@@ -129,6 +131,7 @@ class Series:
     volumes: int = 1
     order: str | None = None
     study: str | None = None
+    uid: str | None = None
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import pytest
 from medvision.batch import Entry, Ledger, holding, peak_memory_mb
 from medvision.errors import BusyError, Finding, OutputError
 from medvision.files import replacing
-from medvision.study import Case, Source
+from medvision.study import Case, Reading, Source
 
 HOLD = """
 import sys, time
@@ -175,7 +175,8 @@ def test_entries_come_back_as_they_were(tmp_path: Path) -> None:
     slices = tuple(tmp_path / "süß, 'quoted'" / f"{n}.dcm" for n in range(2))
     entries = [
         Entry(
-            "a", "done", tmp_path / "a", "p", (Source("dicom", slices), Source("npz", (tmp_path / "b.npz",), ("x", 3))),
+            "a", "done", tmp_path / "a", "p",
+            (Source("dicom", slices, part=2, reading=Reading(suv=False)), Source("npz", (tmp_path / "b",), ("x", 3))),
             "0" * 64, "review", files={"cases/a/mask": "1"}, seconds=0.1 + 0.2, peak_memory_mb=12.5,
         ),
         refusal("b", "refused", Finding("truncated", "error", "cut", tmp_path / "b", "copy")),

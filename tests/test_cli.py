@@ -64,7 +64,7 @@ def test_a_run_prints_its_summary_for_people_and_json_for_machines(
     assert command(monkeypatch, *arguments) == 0
     shown = capsys.readouterr().out
     assert "4 cases: 4 analysed now" in shown
-    assert "1 files were passed over" in shown
+    assert "1 files or series were passed over" in shown
     assert command(monkeypatch, *arguments) == 0
     assert "Nothing to do" in capsys.readouterr().out
     assert command(monkeypatch, *arguments, "--json") == 0
@@ -84,7 +84,7 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
     arguments = ("run", sphere_pipeline, sphere_inputs, "--out", tmp_path / "out", "--dry-run")
     assert command(monkeypatch, *arguments) == 0
     shown = capsys.readouterr().out
-    assert "4 cases, 1 refused, 0 files passed over" in shown
+    assert "4 cases, 1 refused, 0 passed over" in shown
     assert command(monkeypatch, *arguments, "--json") == 0
     assert len(json.loads(capsys.readouterr().out)["cases"]) == 4
     assert not (tmp_path / "out").exists()

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from medvision_cli import shell, summary
+from medvision_cli import reading, shell, summary
 
 
 def command(
@@ -19,12 +19,26 @@ def command(
     ] = None,
     split: shell.SplitOption = None,
     device: shell.DeviceOption = "auto",
+    allow_gaps: reading.AllowGapsOption = False,
+    merge_series: reading.MergeSeriesOption = False,
+    assume_ras: reading.AssumeRasOption = False,
+    nan_to: reading.NanToOption = None,
+    orthogonal: reading.OrthogonalOption = False,
+    bqml: reading.BqmlOption = False,
     as_json: shell.JsonOption = False,
 ) -> None:
     """Show what a pipeline's network attended to: saliency maps as NIfTI, and on each case's page."""
     from medvision.pipeline import PipelineFolder
     from medvision.workflows.explain import explain
 
+    how = reading.reading_of(
+        allow_gaps=allow_gaps,
+        merge_series=merge_series,
+        assume_ras=assume_ras,
+        nan_to=nan_to,
+        orthogonal=orthogonal,
+        bqml=bqml,
+    )
     with shell.progress("explaining") as progress:
         result = explain(
             PipelineFolder.open(pipeline),
@@ -32,6 +46,7 @@ def command(
             out,
             methods=method or (),
             split=split,
+            reading=how,
             device=device,
             command=shell.command_line(),
             progress=progress,

@@ -10,6 +10,7 @@ import typer
 from medvision_cli import shell
 
 if TYPE_CHECKING:
+    from medvision.errors import Finding
     from medvision.study import Collection
     from medvision.workflows.run import BatchResult
 
@@ -24,6 +25,7 @@ def tell(result: BatchResult, *, as_json: bool, exit_code: int) -> None:
         return
     if not result.analysed and result.count("done"):
         typer.echo("Nothing to do: every case that can be analysed is done already.")
+    _tell_notes(result.notes)
     for entry in result.entries:
         if entry.problem is not None:
             typer.echo(f"{entry.state:>8}  {_near(entry.source)}: {entry.problem.message} [{entry.problem.code}]")
@@ -37,12 +39,12 @@ def tell(result: BatchResult, *, as_json: bool, exit_code: int) -> None:
     }
     typer.echo(f"{len(result.entries)} cases: " + ", ".join(f"{n} {words}" for words, n in counts.items() if n))
     if result.skipped:
-        typer.echo(f"{len(result.skipped)} files were passed over: they are no images (--json or --dry-run lists them)")
+        typer.echo(f"{len(result.skipped)} files or series were passed over (--json or --dry-run lists them)")
     typer.echo(f"Report: {result.folder / 'index.html'}")
     typer.echo(f"Table:  {result.folder / 'results.csv'}")
 
 
-def tell_plan(found: Collection, *, as_json: bool) -> None:
+def tell_plan(found: Collection, notes: tuple[Finding, ...], *, as_json: bool) -> None:
     """Print what a run would work on."""
     if as_json:
         shell.print_json(
@@ -50,6 +52,7 @@ def tell_plan(found: Collection, *, as_json: bool) -> None:
                 "cases": [{"id": case.id, "source": str(case.path)} for case in found.cases],
                 "rejected": [finding.to_json() for finding in found.rejected],
                 "skipped": [finding.to_json() for finding in found.skipped],
+                "notes": [finding.to_json() for finding in notes],
             }
         )
         return
@@ -58,7 +61,13 @@ def tell_plan(found: Collection, *, as_json: bool) -> None:
     for words, findings in (("refuse", found.rejected), ("skip", found.skipped)):
         for finding in findings:
             typer.echo(f"{words:>8}  {finding.path}: {finding.message} [{finding.code}]")
-    typer.echo(f"{len(found.cases)} cases, {len(found.rejected)} refused, {len(found.skipped)} files passed over")
+    _tell_notes(notes)
+    typer.echo(f"{len(found.cases)} cases, {len(found.rejected)} refused, {len(found.skipped)} passed over")
+
+
+def _tell_notes(notes: tuple[Finding, ...]) -> None:
+    for note in notes:
+        shell.say(f"note: {note.message} [{note.code}]")
 
 
 def _near(path: Path) -> Path:

@@ -98,6 +98,8 @@ def _inside(node: dict[str, Any], part: str | int, whole: dict[str, Any]) -> dic
 
 
 def _resolved(node: dict[str, Any], whole: dict[str, Any]) -> dict[str, Any]:
-    while "$ref" in node:
-        node = whole["$defs"].get(node["$ref"].removeprefix("#/$defs/"), {})
+    """Return what a node stands for: that which it refers to, and of a table that may be left out, the table."""
+    while "$ref" in node or "anyOf" in node:
+        tables = [part for part in node.get("anyOf", [node]) if "$ref" in part]
+        node = whole["$defs"].get(tables[0]["$ref"].removeprefix("#/$defs/"), {}) if tables else {}
     return node

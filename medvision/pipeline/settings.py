@@ -14,6 +14,7 @@ from medvision.explain import Method
 from medvision.geometry import Triple
 from medvision.networks import Network
 from medvision.predict import Prediction
+from medvision.selection import Selection
 from medvision.steps import Step
 from medvision.training import Training
 
@@ -69,6 +70,8 @@ class Settings:
         The name of each label: from 1 for a segmentation (0 is background), from 0 for a classification.
     network
         The network, by name and with its settings.
+    select
+        Which series of a DICOM study it takes; None takes every series that is found.
     version
         The pipeline's version.
     steps
@@ -89,6 +92,7 @@ class Settings:
     contract: Contract
     labels: Mapping[_Number, _Name]
     network: Network
+    select: Selection | None = None
     version: str = "1.0.0"
     steps: tuple[Step, ...] = ()
     predict: Prediction = Field(default_factory=Prediction)
@@ -107,8 +111,13 @@ class Settings:
         return len(self.labels) + (1 if self.task == "segmentation" else 0)
 
     def to_json(self) -> dict[str, Any]:
-        """Return all settings as JSON values, those left out in the file included."""
+        """Return all settings as JSON values, those left out in the file included; without `select` where it is None.
+
+        So the hash of a pipeline without rules is what it was before there were any, and its results stay its own.
+        """
         values: dict[str, Any] = TypeAdapter(Settings).dump_python(self, mode="json")
+        if self.select is None:
+            del values["select"]
         return values
 
     def meaning(self) -> dict[str, Any]:

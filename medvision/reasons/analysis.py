@@ -146,6 +146,11 @@ CASES: Mapping[str, Reason] = {
         "It is told so that a rule that leaves out too much is noticed.",
         "Nothing to do, if another series is the one that is meant.",
     ),
+    "several-volumes": Reason(
+        "Images hold several volumes: time points, echoes, b-values or frames.",
+        "Each counts as a case of its own, and there can be hundreds.",
+        "Nothing to do; the rule `volumes` of [select] leaves out such series.",
+    ),
     "modality-differs": Reason(
         "The image's modality is not the one that is stated or wanted.",
         "The network has never seen such values.",

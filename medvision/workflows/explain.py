@@ -10,6 +10,7 @@ from medvision.errors import UsageError
 from medvision.explain import SALIENCY, Method
 from medvision.pipeline import PipelineFolder
 from medvision.progress import Progress, silent
+from medvision.study import AS_IT_STANDS, Reading
 from medvision.workflows.run import BatchResult, run
 
 
@@ -20,6 +21,7 @@ def explain(
     *,
     methods: Sequence[str] = (),
     split: str | None = None,
+    reading: Reading = AS_IT_STANDS,
     device: str = "auto",
     command: str = "",
     progress: Progress = silent,
@@ -50,6 +52,7 @@ def explain(
         inputs,
         out,
         split=split,
+        reading=reading,
         device=device,
         command=command,
         progress=progress,

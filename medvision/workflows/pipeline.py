@@ -8,6 +8,7 @@ from pathlib import Path
 
 from medvision.pipeline import PipelineFolder
 from medvision.progress import Progress, silent
+from medvision.study import AS_IT_STANDS, Reading
 from medvision.workflows.evaluate import Evaluation, evaluate
 from medvision.workflows.explain import explain
 from medvision.workflows.report import Pages, report
@@ -47,11 +48,14 @@ class Pipeline:
         out: str | Path,
         *,
         split: str | None = None,
+        reading: Reading = AS_IT_STANDS,
         device: str = "auto",
         progress: Progress = silent,
     ) -> BatchResult:
         """Analyse everything in `inputs`; see :func:`medvision.workflows.run.run`."""
-        return run(self.folder, as_paths(inputs), Path(out), split=split, device=device, progress=progress)
+        return run(
+            self.folder, as_paths(inputs), Path(out), split=split, reading=reading, device=device, progress=progress
+        )
 
     def train(
         self, data: Paths, out: str | Path, *, device: str = "auto", progress: Progress = silent
@@ -72,12 +76,20 @@ class Pipeline:
         *,
         methods: Sequence[str] = (),
         split: str | None = None,
+        reading: Reading = AS_IT_STANDS,
         device: str = "auto",
         progress: Progress = silent,
     ) -> BatchResult:
         """Run with saliency methods; see :func:`medvision.workflows.explain.explain`."""
         return explain(
-            self.folder, as_paths(inputs), Path(out), methods=methods, split=split, device=device, progress=progress
+            self.folder,
+            as_paths(inputs),
+            Path(out),
+            methods=methods,
+            split=split,
+            reading=reading,
+            device=device,
+            progress=progress,
         )
 
     def report(self, out: str | Path, *, progress: Progress = silent) -> Pages:

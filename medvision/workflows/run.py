@@ -20,7 +20,8 @@ from medvision.pipeline import PipelineFolder
 from medvision.progress import Progress, silent
 from medvision.report import overlay_png
 from medvision.results import Classification, Segmentation
-from medvision.study import Case, Collection
+from medvision.selection import Selection, chosen
+from medvision.study import AS_IT_STANDS, Case, Collection, Reading
 from medvision.workflows.analyse import Analysis, analyse
 from medvision.workflows.report import PAGE, read_record, write_case_page, write_cohort
 
@@ -40,7 +41,9 @@ class BatchResult:
     analysed, done_before
         How many cases were analysed now, well or not, and how many were done already.
     skipped
-        Files that are no images, and were passed over.
+        Files that are no images, and series that were not chosen: passed over.
+    notes
+        What is said once of all cases together.
     """
 
     folder: Path
@@ -48,6 +51,7 @@ class BatchResult:
     analysed: int
     done_before: int
     skipped: tuple[Finding, ...]
+    notes: tuple[Finding, ...] = ()
 
     def count(self, state: str) -> int:
         """Return how many cases are ``"done"``, ``"refused"`` or ``"failed"``, or done and for ``"review"``."""
@@ -74,6 +78,7 @@ class BatchResult:
             "done_before": self.done_before,
             **{state: self.count(state) for state in ("done", "review", "refused", "failed")},
             "skipped": [finding.to_json() for finding in self.skipped],
+            "notes": [note.to_json() for note in self.notes],
             "entries": [_entry_json(entry) for entry in self.entries],
         }
 
@@ -84,6 +89,7 @@ def run(
     out: Path,
     *,
     split: str | None = None,
+    reading: Reading = AS_IT_STANDS,
     device: str = "auto",
     command: str = "",
     notice: str | None = None,
@@ -104,6 +110,8 @@ def run(
         The output folder; made where missing, and held against other runs until this one ends.
     split
         Only the cases of this split (``"train"``, ``"val"`` or ``"test"``), where the data set names them.
+    reading
+        What was decided about how to read images that are named or found, and not listed in a manifest or data set.
     device
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     command
@@ -126,12 +134,14 @@ def run(
     pipeline.require_weights()
     if out.resolve() in {path.resolve() for path in inputs}:
         raise UsageError("usage", "the output folder is an input too", path=out, cure="Choose another --out.")
-    found = plan(inputs, split=split)
+    scanned = _scanned(inputs, split, reading)
+    found = _selected(scanned, pipeline.settings.select)
     with Ledger(out) as ledger, ledger.run(command, versions()):
         _require_one_pipeline(ledger, found, pipeline)
         rejections = _without_case(found, pipeline)
         rejected = [problem.path for problem in found.rejected if problem.path]
-        ledger.forget([*inputs, *(case.path for case in found.cases), *rejected], rejected)
+        unchosen = {case.path for case in scanned.cases} - {case.path for case in found.cases}
+        ledger.forget([*inputs, *(case.path for case in found.cases), *rejected], [*rejected, *unchosen])
         ledger.enter(*rejections)
         missing, done_before = _missing(found, ledger, pipeline)
         if missing:
@@ -146,18 +156,49 @@ def run(
         write_cohort(ledger, pipeline)
         named = {case.id for case in found.cases} | {entry.id for entry in rejections if entry.state == "refused"}
         entries = tuple(entry for entry in ledger.entries().values() if entry.id in named)
-    return BatchResult(out, entries, len(missing), done_before, found.skipped)
+    return BatchResult(out, entries, len(missing), done_before, found.skipped, notes_on(found))
 
 
-def plan(inputs: Sequence[Path], *, split: str | None = None) -> Collection:
-    """Return what a run would work on, without doing it.
+def plan(
+    inputs: Sequence[Path],
+    *,
+    split: str | None = None,
+    reading: Reading = AS_IT_STANDS,
+    select: Selection | None = None,
+) -> Collection:
+    """Return what a run would work on, without doing it: the cases of the split, series chosen as `select` says.
 
     Raises
     ------
     UsageError
         No case is of that split, or two cases have one name.
     """
-    found = io.scan(inputs)
+    return _selected(_scanned(inputs, split, reading), select)
+
+
+def notes_on(found: Collection) -> tuple[Finding, ...]:
+    """Return what a person must know of all cases together: that volumes of one image are analysed one by one."""
+    of_several = [case for case in found.cases if _is_one_of_several(case)]
+    if not of_several:
+        return ()
+    images = {case.series.uid if case.series else case.images[0].files for case in of_several}
+    text = (
+        f"{len(of_several)} cases are volumes of images that hold several ({len(images)} of them);"
+        " each is analysed on its own"
+    )
+    return (Finding("several-volumes", "note", text),)
+
+
+def _is_one_of_several(case: Case) -> bool:
+    return case.images[0].part is not None or (case.series is not None and case.series.volumes > 1)
+
+
+def _selected(found: Collection, select: Selection | None) -> Collection:
+    return found if select is None else chosen(found, select)
+
+
+def _scanned(inputs: Sequence[Path], split: str | None, reading: Reading) -> Collection:
+    found = io.scan(inputs, reading)
     if split is None:
         return found
     cases = tuple(case for case in found.cases if case.split == split)
