@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from phantoms import write_nifti
+from phantoms import positional, write_dicom_series, write_nifti
+from test_dicom_segmentation import IMAGE, frame, saved, segmentation
 
-from medvision.errors import Finding, InputError
+from medvision.errors import Finding, GeometryError, InputError
 from medvision.geometry import Geometry
-from medvision.io import read_labels
+from medvision.io import read_labels, read_volume, scan
+from medvision.io.read import label_grid
 from medvision.study import Case, Reading, Source
 from medvision.volume import Labels
 
@@ -102,3 +105,76 @@ def test_a_label_file_is_read_as_its_source_says(tmp_path: Path) -> None:
     assert labels_of(path, 1, 2, part=1).voxels.max() == 2
     with pytest.raises(InputError, match="not-3d"):
         labels_of(path, 1, 2)
+
+
+def write_case(folder: Path, *, label: str = "seg.dcm", image: str = "scan") -> Path:
+    """Write a CT, its DICOM SEG of two segments, and a manifest; return the manifest."""
+    write_dicom_series(folder / "scan", positional(IMAGE), IMAGE)
+    saved(segmentation([(1, 12.5, frame((1, 2))), (2, 5.0, frame((2, 0)))]), folder)
+    (folder / "cases.csv").write_text(f"image,label\n{image},{label}\n")
+    return folder / "cases.csv"
+
+
+def test_a_manifest_names_a_dicom_seg_as_the_label_of_a_series(tmp_path: Path) -> None:
+    found = scan([write_case(tmp_path)])
+    assert found.rejected == ()
+    (case,) = found.cases
+    assert case.label == Source("dicom", (tmp_path / "seg.dcm",))
+    labels = read_labels(case, {1: "liver", 2: "spleen"}, read_volume(case).geometry)
+    assert labels.geometry.matches(IMAGE, tolerance_mm=1e-3)
+    assert {tuple(at): labels.voxels[tuple(at)] for at in np.argwhere(labels.voxels)} == {(2, 1, 5): 1, (0, 2, 2): 2}
+    with pytest.raises(InputError, match="which is label 2 here"):
+        read_labels(case, {1: "spleen", 2: "liver"}, IMAGE)
+
+
+def test_a_dicom_seg_on_another_grid_is_refused_and_its_own_grid_can_be_asked_for(tmp_path: Path) -> None:
+    (case,) = scan([write_case(tmp_path)]).cases
+    elsewhere = Geometry(IMAGE.affine + np.array([[0, 0, 0, 0.4], [0] * 4, [0] * 4, [0] * 4]), IMAGE.shape)
+    with pytest.raises(GeometryError) as caught:
+        read_labels(case, {1: "liver", 2: "spleen"}, elsewhere)
+    assert (caught.value.code, caught.value.path) == ("grid-differs", tmp_path / "seg.dcm")
+    assert isinstance(case.label, Source)
+    assert label_grid(case.label).matches(IMAGE.cropped((0, 0, 2), (4, 3, 6)), tolerance_mm=1e-6)
+    nifti = write_nifti(tmp_path / "l.nii", values_with("u1"), GRID)
+    assert label_grid(Source("nifti", (nifti,))).matches(GRID, tolerance_mm=1e-4)
+
+
+def test_a_dicom_seg_is_no_image(tmp_path: Path) -> None:
+    found = scan([write_case(tmp_path, image="seg.dcm")])
+    assert (found.cases, [finding.code for finding in found.rejected]) == ((), ["no-image"])
+    everything = scan([tmp_path])
+    assert [case.id for case in everything.cases] == ["scan"]
+    assert "not-analysed-here" in [finding.code for finding in everything.skipped]
+
+
+@pytest.mark.parametrize("label", ["scan/0001.dcm", "scan"])
+def test_a_dicom_image_is_no_label(tmp_path: Path, label: str) -> None:
+    (case,) = scan([write_case(tmp_path, label=label)]).cases
+    with pytest.raises(InputError, match=r"no segmentation of voxels|one DICOM SEG file") as caught:
+        read_labels(case, {1: "liver"}, IMAGE)
+    assert caught.value.code == "unsupported"
+
+
+def test_a_dicom_label_that_cannot_be_parsed_or_is_missing_is_refused(tmp_path: Path) -> None:
+    manifest = write_case(tmp_path, label="gone.dcm")
+    assert [finding.code for finding in scan([manifest]).rejected] == ["not-found"]
+    (tmp_path / "gone.dcm").write_bytes(bytes(128) + b"DICM" + b"\x02\0\0\0UL\x04\0")
+    assert [finding.code for finding in scan([manifest]).rejected] == ["bad-header"]
+
+
+def test_a_data_set_can_have_dicom_segs_as_its_labels(tmp_path: Path) -> None:
+    write_case(tmp_path)
+    entry = {"image": "scan/0001.dcm", "label": "seg.dcm"}
+    content = {"labels": {"0": "background", "1": "liver", "2": "spleen"}, "training": [entry]}
+    (tmp_path / "dataset.json").write_text(json.dumps(content))
+    (case,) = scan([tmp_path / "dataset.json"]).cases
+    assert case.label == Source("dicom", (tmp_path / "seg.dcm",))
+
+
+def test_a_seg_of_another_writer_is_the_label_of_its_image(shared_data: Path, tmp_path: Path) -> None:
+    folder = shared_data / "dicom_objects" / "highdicom"
+    names = ("ct_image.dcm", "seg_image_ct_binary_single_frame.dcm")
+    (tmp_path / "cases.csv").write_text(f"image,label\n{folder / names[0]},{folder / names[1]}\n")
+    (case,) = scan([tmp_path / "cases.csv"]).cases
+    labels = read_labels(case, {1: "region"}, read_volume(case).geometry)
+    assert int(labels.voxels.sum()) == 1832

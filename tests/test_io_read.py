@@ -116,7 +116,7 @@ def test_a_case_without_a_label_image_is_refused(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="label-missing"):
             read_labels(Case("c", (Source("nifti", (path,)),), label=label), NAMES, GRID)
     with pytest.raises(InputError, match="unsupported"):
-        read_labels(Case("c", (Source("nifti", (path,)),), label=Source("dicom", (path,))), NAMES, GRID)
+        read_labels(Case("c", (Source("nifti", (path,)),), label=Source("npz", (path,))), NAMES, GRID)
 
 
 def test_load_reads_what_it_can_and_tells_the_rest(tmp_path: Path) -> None:

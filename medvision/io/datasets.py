@@ -13,7 +13,7 @@ from medvision.archives import read_bytes
 from medvision.errors import Finding, InputError, MedvisionError
 from medvision.io.kinds import case_id, stem_of
 from medvision.io.located import located
-from medvision.io.sources import source_of
+from medvision.io.sources import label_source_of, source_of
 from medvision.study import Case, Collection
 
 DATASET_FILE = "dataset.json"
@@ -128,7 +128,7 @@ def _case(
     return Case(
         id=case_id(prefix + str(entry.get("id", stem_of(paths[0])))),
         images=tuple(source_of(path) for path in paths),
-        label=source_of(label),
+        label=label_source_of(label),
         patient=str(patient) if patient is not None else None,
         modality=modality,
         label_names=names_of_labels,

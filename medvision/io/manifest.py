@@ -10,7 +10,7 @@ from pathlib import Path
 from medvision.errors import Finding, InputError, MedvisionError
 from medvision.io.kinds import case_id, stem_of
 from medvision.io.located import located
-from medvision.io.sources import source_of
+from medvision.io.sources import label_source_of, source_of
 from medvision.study import Case, Collection, Source
 
 _OWN = ("image", "id", "label", "patient", "split", "modality")
@@ -124,4 +124,4 @@ def _label(text: str | None, folder: Path) -> Source | int | None:
         return None
     if text.isdecimal() and text.isascii():
         return int(text)
-    return source_of(folder / text)
+    return label_source_of(folder / text)

@@ -14,6 +14,7 @@ from medvision.errors import Finding, GeometryError, InputError, MedvisionError
 from medvision.geometry import Geometry
 from medvision.io.collect import scan
 from medvision.io.dicom.read import read_dicom
+from medvision.io.dicom.segmentation import labels_from, read_segmentation
 from medvision.io.located import located
 from medvision.io.nifti import open_nifti, read_nifti
 from medvision.io.npz import read_member
@@ -110,7 +111,7 @@ def read_labels(case: Case, names: Mapping[int, str], geometry: Geometry) -> Lab
     Parameters
     ----------
     case
-        A case with a label image.
+        A case with a label: NIfTI, a picture, or one DICOM SEG file, whose frames are placed on the image's grid.
     names
         The name of each number above 0.
     geometry
@@ -120,7 +121,7 @@ def read_labels(case: Case, names: Mapping[int, str], geometry: Geometry) -> Lab
     ------
     InputError
         ``label-missing``; ``bad-labels``: values that are not whole, or have no name, or a data set that gives a name
-        another number; ``unsupported``; what readers refuse.
+        another number; ``unsupported``, e.g. a DICOM image that is no segmentation; what readers refuse.
     GeometryError
         ``grid-differs``: a corner lies more than a thousandth of a voxel away from the image's.
     """
@@ -129,9 +130,27 @@ def read_labels(case: Case, names: Mapping[int, str], geometry: Geometry) -> Lab
         raise InputError("label-missing", f"case {case.id} names no label image", path=case.path)
     with located(source.path):
         _check_names(case, names)
+        if _is_one_dicom_file(source):
+            return labels_from(source.path, names, geometry)
         values, grid = _read_label(source)
         _check_grid(grid, geometry, source.path)
         return Labels(_whole(values), geometry, names)
+
+
+def label_grid(source: Source) -> Geometry:
+    """Return the grid of a label image, whatever its values are; of a DICOM SEG the smallest that holds its frames.
+
+    Raises
+    ------
+    InputError, GeometryError
+        What the reader refuses.
+    """
+    with located(source.path):
+        return read_segmentation(source.path).geometry if _is_one_dicom_file(source) else _read_label(source)[1]
+
+
+def _is_one_dicom_file(source: Source) -> bool:
+    return source.kind == "dicom" and len(source.files) == 1
 
 
 def _check_names(case: Case, names: Mapping[int, str]) -> None:
@@ -166,7 +185,7 @@ def _read_label(source: Source) -> tuple[NDArray[Any], Geometry]:
     if source.kind == "picture":
         indices = read_indices(source.files[0])
         return indices, Geometry.of_picture(*indices.shape[:2])
-    raise InputError("unsupported", f"labels are read from NIfTI and pictures, not from {source.kind}")
+    raise InputError("unsupported", "labels are read from NIfTI, a picture or one DICOM SEG file")
 
 
 def _whole(values: NDArray[Any]) -> NDArray[Any]:

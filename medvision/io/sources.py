@@ -6,6 +6,7 @@ from pathlib import Path
 
 from medvision import archives
 from medvision.errors import InputError
+from medvision.io.dicom.segmentation import is_segmentation
 from medvision.io.dicom.series import only_series
 from medvision.io.kinds import kind_of
 from medvision.io.located import located
@@ -38,3 +39,16 @@ def source_of(path: Path) -> Source:
     if kind == "dicom":
         return only_series([path], path)
     return Source(kind, (path,))
+
+
+def label_source_of(path: Path) -> Source:
+    """Return the source that a label is: as :func:`source_of`, and a DICOM SEG file, which is no image.
+
+    Raises
+    ------
+    InputError
+        As :func:`source_of`.
+    """
+    if archives.exists(path) and not archives.is_folder(path) and kind_of(path) == "dicom" and is_segmentation(path):
+        return Source("dicom", (path,))
+    return source_of(path)

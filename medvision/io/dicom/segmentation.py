@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from medvision.errors import GeometryError, InputError
 from medvision.geometry import Geometry
 from medvision.io.dicom.content import opened
+from medvision.io.dicom.header import read_dataset
 from medvision.io.dicom.placing import Planes, placed_on, placed_together
 from medvision.io.dicom.segments import Kind, Segments
 from medvision.io.located import decoding, located, quiet
@@ -32,6 +33,18 @@ _SAME_WITHIN = 1e-4  # of a direction cosine, or mm
 _ORTHONORMAL_WITHIN = 1e-3
 _BACKGROUND = "125040"  # of DCM
 _LPS_TO_RAS = np.array([-1.0, -1.0, 1.0])
+
+
+def is_segmentation(path: Path) -> bool:
+    """Whether a DICOM file is a segmentation, by its SOP class.
+
+    Raises
+    ------
+    InputError
+        ``bad-header``: the file cannot be parsed; ``unreadable``, ``too-large``.
+    """
+    with quiet(), located(path), opened(path) as content:
+        return read_dataset(content, with_pixels=False).get("SOPClassUID") in SOP_CLASSES
 
 
 def read_segmentation(path: Path, geometry: Geometry | None = None) -> Segments:
