@@ -179,14 +179,14 @@ def _ambiguous(candidates: Sequence[_Image]) -> Finding:
     cure = (
         f"`medvision check` describes them; tell them apart in [select], by {' or '.join(telling)}."
         if telling
-        else "[select] cannot tell them apart: name the file or folder of one, or list it in a manifest."
+        else "[select] cannot tell them apart: name the files of one, or its folder where it lies there alone."
     )
     text = f"{len(candidates)} series of one study meet the rules of [select]: {_listed(candidates)}"
     return Finding("series-ambiguous", "error", text, _common_path(candidates), cure)
 
 
 def _none(study: Sequence[_Image]) -> Finding:
-    text = f"no series of the study meets the rules of [select]; there are {_listed(study)}"
+    text = f"no series of the study meets the rules of [select]: {_listed(study)}"
     return Finding("series-none", "error", text, _common_path(study))
 
 

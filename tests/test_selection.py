@@ -165,7 +165,7 @@ def test_an_ambiguous_choice_is_an_error_that_lists_the_candidates_without_their
 
 def test_series_that_no_rule_can_tell_apart_are_to_be_named() -> None:
     found = chosen(collection(T1, replace(T1, uid="t1b")), Selection())
-    assert "cannot tell them apart: name the file or folder" in str(found.rejected[0].cure)
+    assert "cannot tell them apart: name the files of one" in str(found.rejected[0].cure)
 
 
 def test_a_study_without_a_fitting_series_is_an_error_that_lists_what_is_there() -> None:
@@ -369,7 +369,7 @@ def test_a_choice_that_is_ambiguous_or_empty_is_refused_and_the_other_studies_ar
     assert command(monkeypatch, *arguments) == 4
     shown = capsys.readouterr().out
     assert "twice_a (MR, axial, 24x14x12); twice_b (MR, axial, 24x14x12)" in shown
-    assert "cannot tell them apart: name the file or folder" in shown  # nothing that a rule can state differs
+    assert "cannot tell them apart: name the files of one" in shown  # nothing that a rule can state differs
     assert "2 files or series were passed over" in shown
     assert "secret" not in shown
     assert sorted(path.name for path in (tmp_path / "out" / "cases").iterdir()) == ["good_t1"]
