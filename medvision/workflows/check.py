@@ -282,7 +282,10 @@ def _explained(error: MedvisionError, label: Source, volume: Volume) -> Finding:
     finding = error.finding
     if not isinstance(error, GeometryError) or error.code != "grid-differs":
         return finding
-    explanation = quality.compare_grids(label_grid(label), volume.geometry).explanation
+    try:
+        explanation = quality.compare_grids(label_grid(label), volume.geometry).explanation
+    except MedvisionError:
+        return finding
     return finding if explanation is None else replace(finding, message=f"{finding.message}; {explanation}")
 
 
