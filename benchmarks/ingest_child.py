@@ -25,15 +25,20 @@ import numpy as np
 from benchmarks.ingest_readers import OTHER_WORK, READERS, Reader, RefusedError
 
 _ADDRESS_SPACE = 4_000_000_000  # on top of what the libraries take
-_ACCIDENTS: tuple[str, ...] = (
+_ACCIDENTS = (
+    "AssertionError",
     "AttributeError",
     "IndexError",
     "KeyError",
+    "MemoryError",
+    "RecursionError",
+    "StopIteration",
     "TypeError",
     "UnboundLocalError",
+    "UnicodeDecodeError",
+    "UnicodeEncodeError",
     "ZeroDivisionError",
 )
-_ACCIDENTS += ("AssertionError", "StopIteration", "RecursionError", "MemoryError", "UnicodeDecodeError", "NameError")
 
 
 def main(name: str) -> None:

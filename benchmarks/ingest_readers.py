@@ -192,14 +192,18 @@ def as_peers_need_it(path: Path, folder: Path) -> Path:
     A zip archive is unpacked below `folder`, a DICOMDIR is left for the files beside it, and a folder that holds one
     thing and nothing else is entered.
     """
-    if path.name == "DICOMDIR":
-        path = path.parent
-    elif path.is_file() and zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            for member in archive.infolist():
-                if not member.filename.startswith("/") and ".." not in member.filename:
-                    archive.extract(member, folder)
-        path = folder
+    path = _entered(path.parent if path.name == "DICOMDIR" else path)
+    if not path.is_file() or not zipfile.is_zipfile(path):
+        return path
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            if not member.filename.startswith("/") and ".." not in member.filename:
+                archive.extract(member, folder)
+    return _entered(folder)
+
+
+def _entered(path: Path) -> Path:
+    """Return what a folder holds where that is one thing, and so on."""
     while path.is_dir():
         inside = [child for child in path.iterdir() if child.name != "DICOMDIR"]
         if len(inside) != 1 or inside[0].is_symlink() or not (inside[0].is_dir() or inside[0].is_file()):
