@@ -23,8 +23,20 @@ import typer
 
 from medvision import archives, pipeline
 from medvision.explain import SALIENCY
-from medvision.io.dicom import admission, content, directory, grid, mosaic, multiframe, objects, placing, volumes
+from medvision.io.dicom import (
+    admission,
+    content,
+    directory,
+    grid,
+    mosaic,
+    multiframe,
+    objects,
+    pixels,
+    placing,
+    volumes,
+)
 from medvision.io.nifti import header as nifti_header
+from medvision.io.nifti import read as nifti_read
 from medvision.networks import NETWORKS
 from medvision.reasons import SECTIONS
 from medvision.steps import STEPS
@@ -275,12 +287,7 @@ def tolerances() -> str:
             "`gantry-tilt`; refused: `bad-geometry`",
         ],
         ["A slice beside the line through all", "", f"above {grid._SIDEWAYS_MM} mm", "`bad-geometry`"],
-        [
-            "Direction cosines that are no unit vectors at right angles",
-            "",
-            f"dot products off by more than {grid._ORTHONORMAL_WITHIN}",
-            "`bad-geometry`",
-        ],
+        ["Rows and columns at right angles", "", f"cosines off by {grid._ORTHONORMAL_WITHIN}", "`bad-geometry`"],
         [
             "Orientation or Pixel Spacing not the same for all slices",
             "",
@@ -289,18 +296,8 @@ def tolerances() -> str:
             "`series-mixed`",
         ],
         ["Spacing Between Slices is not that of the positions", f"note above {grid.WARN_FROM:.0%}", "", spacing],
-        [
-            "Mosaic: Spacing Between Slices is not that of the protocol",
-            "",
-            f"above {mosaic._SPACING_WITHIN:.0%}",
-            "`bad-geometry`",
-        ],
-        [
-            "Mosaic: SliceNormalVector is not the normal of Image Orientation",
-            "",
-            f"cosine below {mosaic._PARALLEL}",
-            "`bad-geometry`",
-        ],
+        ["Mosaic: spacing that is not the protocol's", "", f"above {mosaic._SPACING_WITHIN:.0%}", "`bad-geometry`"],
+        ["Mosaic: stated normal and orientation", "", f"cosine below {mosaic._PARALLEL}", "`bad-geometry`"],
         ["Segmentation frames off the voxels of the image", "", f"above {placing._ON_GRID} voxels", "`grid-differs`"],
         [
             "Segmentation frames off an even grid of their own",
@@ -326,8 +323,10 @@ def limits() -> str:
             f"{admission._MOST_RATIO:,} times the file's size",
         ],
         ["A deflated DICOM file", f"{_bytes(content._LEAST_CAP)}, or {content._RATIO} times its size"],
+        ["Zeros behind the pixels of a DICOM file", f"{pixels._PADDING:,} bytes"],
         ["Voxels of one NIfTI file, all volumes together", _bytes(nifti_header.MAX_BYTES)],
         ["Between header and voxels of a NIfTI file", _bytes(nifti_header._MAX_EXTENSIONS)],
+        ["Behind the voxels of a NIfTI file", f"less than a plane of voxels, and {_bytes(nifti_read._MOST_EXCESS)}"],
         ["A file in a zip archive, unpacked", _bytes(archives.MAX_MEMBER_BYTES)],
         ["All files of an archive, unpacked", _bytes(archives.MAX_TOTAL_BYTES)],
         ["Files in an archive", f"{archives.MAX_MEMBERS:,}"],
@@ -341,7 +340,8 @@ def limits() -> str:
 
 
 def _bytes(count: int) -> str:
-    return f"{count / 1e9:.3g} GB" if count >= 1e9 else f"{count / 1e6:.3g} MB"
+    size, unit = next((size, unit) for size, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "KB")) if count >= size)
+    return f"{count / size:.3g} {unit}"
 
 
 # numpydoc and Markdown
