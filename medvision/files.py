@@ -89,7 +89,8 @@ def sha256_of_text(parts: Iterable[str]) -> str:
     >>> sha256_of_text(["a", "b"]) == sha256_of_text(["ab"])
     False
     """
-    return sha256_of_bytes(*(part.encode() + b"\0" for part in parts))
+    # Names of files that are no UTF-8 come with surrogates.
+    return sha256_of_bytes(*(part.encode(errors="surrogateescape") + b"\0" for part in parts))
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

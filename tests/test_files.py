@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,8 @@ def test_hashes_are_those_of_sha256(tmp_path: Path) -> None:
     wanted = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert files.sha256_of(tmp_path / "a", tmp_path / "b") == wanted
     assert files.sha256_of_bytes(b"a", b"bc") == wanted
+
+
+def test_names_that_are_no_utf8_have_a_hash_of_their_own() -> None:
+    names = [os.fsdecode(name) for name in (b"a\xff", b"a\xfe", b"a")]
+    assert len({files.sha256_of_text([name]) for name in names}) == 3
