@@ -7,6 +7,7 @@ C.8.9.1 and C.8.9.4. Nothing is guessed: what is missing is named.
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 from medvision.errors import InputError
@@ -81,7 +82,8 @@ def _injected(tags: DatasetTags, drug: DatasetTags) -> float:
     """Return the time of injection in seconds of the day of the series."""
     whole = drug.text("RadiopharmaceuticalStartDateTime")
     moment, midnight = seconds_of(whole), seconds_of(f"{tags.text('SeriesDate')}000000")
-    if moment is not None and midnight is not None and len((whole or "").split(".")[0]) == 14:
+    # With an offset from UTC it cannot be compared with times that have none.
+    if moment is not None and midnight is not None and re.fullmatch(r"\d{14}(\.\d+)?", whole or ""):
         return moment - midnight
     moment = seconds_of(drug.text("RadiopharmaceuticalStartTime"))
     if moment is None:

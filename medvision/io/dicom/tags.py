@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import functools
 import math
 import re
@@ -190,25 +191,37 @@ class DatasetTags(Tags):
         """Whether the tag is there."""
         return _tag(name) in self._dataset
 
+    def content(self, name: str) -> bytes | None:
+        """Return the bytes of an element that is stored as such, as tables can be; None where its values are others."""
+        with decoding(name):
+            value = self._dataset[_tag(name)].value if self.has(name) else None
+            return value if isinstance(value, bytes) else None
+
     def item(self, name: str) -> DatasetTags | None:
         """Return the first item of a sequence; None where there is none."""
+        return next(iter(self.items(name)), None)
+
+    def items(self, name: str) -> list[DatasetTags]:
+        """Return the items of a sequence."""
         with decoding(name):
-            sequence = self._dataset.get(name)
-            return DatasetTags(sequence[0]) if sequence else None
+            return [DatasetTags(item) for item in self._dataset.get(name) or ()]
 
 
 def seconds_of(text: str | None) -> float | None:
     """Return a DICOM time or date and time as a number that grows with it; None where it is none.
 
     >>> seconds_of("101500.5"), seconds_of("20260102101500"), seconds_of("soon")
-    (36900.5, 65120148900.0, None)
+    (36900.5, 63902945700.0, None)
     """
-    match = re.fullmatch(r"(\d{4})?(\d\d)?(\d\d)?(\d{6})(\.\d+)?([+-]\d{4})?", text or "")
-    if match is None or (match[1] is None) != (match[3] is None):
+    match = re.fullmatch(r"(?:(\d{4})(\d\d)(\d\d))?(\d{6})(\.\d+)?([+-]\d{4})?", text or "")
+    if match is None:
         return None
     year, month, day = (int(part or 0) for part in match.group(1, 2, 3))
     hours, minutes, seconds = int(match[4][:2]), int(match[4][2:4]), int(match[4][4:])
-    days = (year * 12 + month) * 31 + day
+    try:
+        days = datetime.date(year, month, day).toordinal() if match[1] else 0
+    except ValueError:  # no day of the calendar
+        return None
     return ((days * 24 + hours) * 60 + minutes) * 60 + seconds + float(match[5] or 0)
 
 
