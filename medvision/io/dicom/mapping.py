@@ -191,10 +191,12 @@ def _table(item: DatasetTags, *, is_signed: bool) -> Table:
         count, first, bits = (int(value) for value in item.values("LUTDescriptor"))
         count, bits = count & 0xFFFF or 1 << 16, bits & 0xFFFF
         first = (first + (1 << 15)) % (1 << 16) - (1 << 15) if is_signed else first & 0xFFFF
-        data = item.values("LUTData")
-        if len(data) == 1 and isinstance(data[0], bytes):
-            data = list(np.frombuffer(data[0], dtype="<u2" if len(data[0]) >= 2 * count else "u1"))
-        entries = np.asarray(data).astype(np.int64) & 0xFFFF
+        content = item.content("LUTData")
+        if content is None:
+            entries = np.asarray(item.values("LUTData")).astype(np.int64) & 0xFFFF
+        else:
+            is_wide = len(content) >= 2 * count
+            entries = np.frombuffer(content[: 2 * count if is_wide else None], dtype="<u2" if is_wide else "u1")
     if bits not in range(8, 17) or len(entries) < count:
         raise InputError("bad-rescale", f"the Modality LUT has {len(entries)} of {count} entries of {bits} bits")
     return Table(first, entries[:count].astype(np.uint16))
