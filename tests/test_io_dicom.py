@@ -229,7 +229,7 @@ def test_monochrome1_of_a_slice_leaves_its_values(tmp_path: Path) -> None:
         ({"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PixelRepresentation": 0}, "unsupported"),
         ({"SamplesPerPixel": 2}, "bad-header"),
         ({"PhotometricInterpretation": "CMYK"}, "unsupported"),
-        ({"PhotometricInterpretation": "PALETTE COLOR"}, "bad-header"),
+        ({"PhotometricInterpretation": "PALETTE COLOR"}, "unsupported"),
         ({"ImageType": ["ORIGINAL", "PRIMARY", "MOSAIC"]}, "unsupported"),
         ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, "unsupported"),
         ({"ModalityLUTSequence": []}, "bad-rescale"),

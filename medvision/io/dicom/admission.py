@@ -13,6 +13,7 @@ from medvision.io.located import located
 MAX_BYTES = 8_000_000_000
 """What the pixels of one volume may take."""
 _GREY = ("MONOCHROME1", "MONOCHROME2")
+_PALETTE = "PALETTE COLOR"
 _COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 _RLE, _RLE_RATIO = "1.2.840.10008.1.2.5", 64  # two bytes stand for 128 at most (PS3.5, G.3.1)
 _MOST_RATIO, _SMALL = 1000, 256 << 20
@@ -75,9 +76,11 @@ def _check_pixels(frame: Frame) -> None:
         if frame.bits_allocated not in _FLOAT_BITS:
             raise InputError("bad-header", f"Bits Allocated {frame.bits_allocated} of floating-point pixels")
         return
-    if frame.photometric in (*_GREY, "PALETTE COLOR"):
+    if frame.photometric in (*_GREY, _PALETTE):
         if frame.samples not in (1, None):
             raise InputError("bad-header", f"{frame.photometric} with {frame.samples} samples a pixel")
+        if frame.photometric == _PALETTE:
+            _check_form(frame)
     elif frame.photometric in _COLOURS:
         _check_colour(frame)
     else:
@@ -93,9 +96,14 @@ def _check_pixels(frame: Frame) -> None:
 
 
 def _check_colour(frame: Frame) -> None:
-    kind = image_kind(frame.sop_class)
     if frame.samples != 3 or frame.pixel_representation:
         raise InputError("bad-header", f"{frame.photometric} with {frame.samples} samples a pixel, or signed ones")
+    _check_form(frame)
+
+
+def _check_form(frame: Frame) -> None:
+    """Refuse colours where grey values are measurements: a rescale or a unit would be meant for other numbers."""
+    kind = image_kind(frame.sop_class)
     if kind is None or kind.form != "frames":
         raise InputError("unsupported", f"it is in colour: Photometric Interpretation is {frame.photometric}")
 

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medvision.archives import stamp_of
 from medvision.errors import InputError
 from medvision.files import sha256_of_bytes
 from medvision.io.dicom.codestream import check_codestreams
 from medvision.io.dicom.content import opened
 from medvision.io.dicom.frame import Frame
-from medvision.io.dicom.header import read_dataset
+from medvision.io.dicom.header import read_dataset, read_frames
 from medvision.io.dicom.mosaic import tiles_of, unpacked
 from medvision.io.located import decoding, located
 
@@ -219,8 +220,9 @@ def _in_colour(pixels: NDArray[Any], dataset: Any) -> NDArray[Any]:
 
     with decoding("the palette"):
         colours: NDArray[Any] = apply_color_lut(pixels, dataset)[..., :3]
-    # Entries of 16 bits mostly hold colours of 8, in their upper half or in both.
-    factor = next((one for one in (257, 256) if colours.dtype == np.uint16 and not (colours % one).any()), 1)
+        whole = apply_color_lut(np.arange(np.iinfo(pixels.dtype).max + 1).astype(pixels.dtype), dataset)[..., :3]
+    # Entries of 16 bits mostly hold colours of 8, in their upper half or in both. One picture may show a few of them.
+    factor = next((one for one in (257, 256) if colours.dtype == np.uint16 and not (whole % one).any()), 1)
     return (colours // factor).astype(np.uint8) if factor > 1 else colours
 
 
@@ -239,7 +241,15 @@ def _clean(pixels: NDArray[Any], frame: Frame) -> NDArray[Any]:
     return pixels
 
 
-@functools.lru_cache(maxsize=4096)
 def _fingerprint(frame: Frame) -> str:
-    ((_, pixels),) = stored_pixels([frame])
-    return sha256_of_bytes(str(pixels.shape).encode(), np.ascontiguousarray(pixels).tobytes())
+    with located(frame.file):
+        return _fingerprints(frame.file, *stamp_of(frame.file))[frame.number]
+
+
+@functools.lru_cache(maxsize=4096)
+def _fingerprints(file: Path, size: int, changed_ns: int) -> tuple[str, ...]:
+    """Return the hash of each frame's pixels; all frames at once, and once until the file changes."""
+    return tuple(
+        sha256_of_bytes(str(pixels.shape).encode(), np.ascontiguousarray(pixels).tobytes())
+        for _, pixels in stored_pixels(read_frames(file))
+    )
