@@ -73,20 +73,21 @@ def groups_of(frames: Sequence[Frame]) -> list[Group]:
         What reading the pixels of two frames at one place raises.
     """
     ordered = sorted(frames, key=_name)
-    kinds: dict[tuple[Any, ...], list[Frame]] = defaultdict(list)
+    kinds: dict[tuple[str, str], list[Frame]] = defaultdict(list)
     for frame in ordered:
         kind = image_kind(frame.sop_class)
         form = kind.form if kind is not None else "slices"
         # A picture has no neighbours in space: each file stands alone.
-        kinds[(form, frame.series_number, str(frame.file) if form in _PICTURES else "")].append(frame)
+        kinds[(form, str(frame.file) if form in _PICTURES else "")].append(frame)
     groups = []
-    for (_, _, alone), members in kinds.items():
+    for (_, alone), members in kinds.items():
         if alone:
             groups.append(_of_picture(members))
             continue
-        for stack in _by_stack(members):
-            for plane in _by_orientation(stack):
-                groups += [_group(part) for part in _by_kind(plane)]
+        for numbered in _by_number(members):
+            for stack in _by_stack(numbered):
+                for plane in _by_orientation(stack):
+                    groups += [_group(part) for part in _by_kind(plane)]
     return groups
 
 
@@ -96,6 +97,19 @@ def _name(frame: Frame) -> tuple[str, int]:
 
 def _of_picture(frames: Sequence[Frame]) -> Group:
     return Group(tuple((frame,) for frame in frames), ("frame",) if len(frames) > 1 else ())
+
+
+def _by_number(frames: list[Frame]) -> list[list[Frame]]:
+    """Return the frames by Series Number, where several numbers have several frames each.
+
+    Tools that write one Series Instance UID for several series keep the numbers. A number that only one slice states,
+    or lacks, makes no series: the slice would be missing from the others' volume.
+    """
+    numbers: dict[int | None, list[Frame]] = defaultdict(list)
+    for frame in frames:
+        numbers[frame.series_number].append(frame)
+    several = [number for number, members in numbers.items() if number is not None and len(members) > 1]
+    return list(numbers.values()) if len(several) > 1 else [frames]
 
 
 def _by_stack(frames: Sequence[Frame]) -> list[list[Frame]]:
