@@ -45,6 +45,8 @@ WARN_FROM, REFUSE_FROM = 0.01, 0.05
 """Of the spacing: how far a slice may lie from its place on an even grid before that is told, and refused."""
 _ROUNDING_MM = 0.01  # positions are decimal strings of 16 characters, often rounded
 _SIDEWAYS_MM = 0.1
+_MOST_FILLED = 10
+"""Slices on the even grid for each that was measured."""
 _TILT_DEGREES = 0.5
 _MOST_TILT_DEGREES = 45.0
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
@@ -184,6 +186,9 @@ def _evened(
 ) -> Stack:
     """Return an even grid of the least distance that there is, from the first slice to the last."""
     count = int(np.ceil(along[-1] / np.diff(along).min() - _ROUNDING_MM)) + 1
+    if count > _MOST_FILLED * len(frames):
+        text = f"even spacing would make {count:,} slices of {len(frames)}: most of them nobody measured"
+        raise InputError("slices-uneven", text, path=_place(frames))
     spacing = along[-1] / (count - 1)
     taken_at = np.interp(np.arange(count) * spacing, along, np.arange(len(frames)))
     return Stack(frames, _grid(axes, direction * spacing, start, frames[0], count), findings, taken_at)
@@ -280,9 +285,8 @@ def _uneven(frames: Sequence[Frame], along: FloatArray) -> Finding | None:
         text = f"slices lie up to {off:.2f} mm off an even grid of {usual:.2f} mm"
     if off <= max(REFUSE_FROM * usual, _ROUNDING_MM):
         return Finding("slices-uneven", "warning", text, _place(frames))
-    lacking = bool(wrong.size) and bool(
-        (np.abs(gaps[wrong] / usual - np.round(gaps[wrong] / usual)) < REFUSE_FROM).all()
-    )
+    times = gaps[wrong] / usual
+    lacking = bool((np.round(times) > 1).any() and (np.abs(times - np.round(times)) < REFUSE_FROM).all())
     cure = "Fetch the whole series again, or allow it: --allow-gaps interpolates to even spacing, and says so."
     return Finding("slices-missing" if lacking else "slices-uneven", "error", text, _place(frames), cure)
 
