@@ -38,6 +38,8 @@ def frames_of(first: Frame, dataset: Any) -> tuple[Frame, ...]:
     GeometryError
         ``bad-geometry``: a position, an orientation or a spacing that is none.
     """
+    if first.frames < 1:
+        raise InputError("bad-header", f"Number of Frames is {first.frames}")
     if first.frames > _MOST_FRAMES:
         raise InputError("too-large", f"the header claims {first.frames:,} frames, {_MOST_FRAMES:,} are accepted")
     if "MOSAIC" in first.image_type:

@@ -113,7 +113,7 @@ def only_series(
         There is none (``no-image``), more than one series (``series-mixed``) or volume (``not-3d``), or it is refused.
     """
     placed, rejected, _ = find_series(files, unread, reading)
-    if rejected and not any(isinstance(one.found, tuple) for one in placed):
+    if rejected:  # what cannot be read may be a part of what is meant
         raise _raised(rejected[0])
     if not placed:
         raise InputError("no-image", "no DICOM series lies there", path=folder)
