@@ -48,7 +48,8 @@ def _tables(processes: Sequence[ReaderProcess], data: Path, made: Path) -> Itera
         yield f"{title}: read, in a running process", {**readers, "the bytes alone": partial(bytes_alone, folder)}
         if "dcm2niix" in by_name:
             program = by_name["dcm2niix"].python.with_name("dcm2niix")
-            yield f"{title}: convert to NIfTI", _conversions(by_name["medvision"], program, folder, made / "out")
+            for form, pair in _conversions(by_name["medvision"], program, folder, made / "out").items():
+                yield f"{title}: convert to {form}", pair
         shutil.rmtree(folder)
     files = many_files(made / "many")
     for is_cold in (False, True):
@@ -79,8 +80,11 @@ def as_table(title: str, seconds: Mapping[str, Sequence[float]]) -> str:
     return "\n".join(lines)
 
 
-def _conversions(medvision: ReaderProcess, dcm2niix: Path, folder: Path, out: Path) -> dict[str, Contender]:
-    """Return like beside like: unpacked files, then packed ones; a whole command has the start of Python in it."""
+def _conversions(medvision: ReaderProcess, dcm2niix: Path, folder: Path, out: Path) -> dict[str, dict[str, Contender]]:
+    """Return like beside like, unpacked and packed, a table each: what one writes, the disk still holds for the next.
+
+    The whole command has the start of Python in it, which stands beside it.
+    """
     mine = [
         str(Path(sys.executable).with_name("medvision")),
         "convert",
@@ -92,11 +96,15 @@ def _conversions(medvision: ReaderProcess, dcm2niix: Path, folder: Path, out: Pa
     ]
     theirs = [str(dcm2niix), "-b", "n", "-f", "%s", "-o", str(out)]
     return {
-        "medvision, read and write .nii, in a running process": lambda: medvision.seconds(folder, "rewrite"),
-        "dcm2niix -z n (.nii)": lambda: _command([*theirs, "-z", "n", str(folder)], out),
-        "medvision convert (the command, .nii.gz)": lambda: _command(mine, out, is_made=False),
-        "dcm2niix -z y (.nii.gz)": lambda: _command([*theirs, "-z", "y", str(folder)], out),
-        "python -c 'import numpy'": lambda: _command([sys.executable, "-c", "import numpy"], out),
+        ".nii": {
+            "medvision, read and write in a running process": lambda: medvision.seconds(folder, "rewrite"),
+            "dcm2niix -z n": lambda: _command([*theirs, "-z", "n", str(folder)], out),
+        },
+        ".nii.gz": {
+            "medvision convert, the command": lambda: _command(mine, out, is_made=False),
+            "dcm2niix -z y": lambda: _command([*theirs, "-z", "y", str(folder)], out),
+            "python -c 'import numpy'": lambda: _command([sys.executable, "-c", "import numpy"], out),
+        },
     }
 
 
