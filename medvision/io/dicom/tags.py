@@ -211,7 +211,7 @@ def seconds_of(text: str | None) -> float | None:
     """Return a DICOM time or date and time as a number that grows with it; None where it is none.
 
     >>> seconds_of("101500.5"), seconds_of("20260102101500"), seconds_of("soon")
-    (36900.5, 63902945700.0, None)
+    (36900.5, 63903032100.0, None)
     """
     match = re.fullmatch(r"(?:(\d{4})(\d\d)(\d\d))?(\d{6})(\.\d+)?([+-]\d{4})?", text or "")
     if match is None:
