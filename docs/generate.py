@@ -286,6 +286,7 @@ def tolerances() -> str:
             f"above {grid._MOST_TILT_DEGREES:.0f} degrees",
             "`gantry-tilt`; refused: `bad-geometry`",
         ],
+        ["Slices that `--allow-gaps` makes", "", f"more than {grid._MOST_FILLED} for each measured", "`slices-uneven`"],
         ["A slice beside the line through all", "", f"above {grid._SIDEWAYS_MM} mm", "`bad-geometry`"],
         ["Rows and columns at right angles", "", f"cosines off by {grid._ORTHONORMAL_WITHIN}", "`bad-geometry`"],
         [

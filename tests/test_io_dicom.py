@@ -486,3 +486,11 @@ def test_a_compressed_slice_of_another_size_than_stated_is_refused(tmp_path: Pat
 def test_a_series_above_the_limit_is_refused_before_its_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("medvision.io.dicom.read.MAX_BYTES", 400)
     assert code_of(written(tmp_path)) == "too-large"
+
+
+def test_slices_of_several_series_are_joined_where_that_is_allowed_with_a_warning(tmp_path: Path) -> None:
+    files = written(tmp_path, slices={k: {"SeriesInstanceUID": f"1.2.{k + 1}"} for k in range(7)})
+    assert code_of(files) == "series-mixed"
+    volume = read_dicom(files, reading=Reading(merge_series=True))
+    assert np.array_equal(volume.voxels[0], positional(AXIAL))
+    assert [(f.code, f.grade) for f in volume.findings] == [("series-mixed", "warning")]

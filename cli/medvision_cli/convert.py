@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from medvision.errors import printable
 from medvision_cli import reading, shell
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def _tell_plan(planned: Plan, *, as_json: bool) -> None:
 
 def _tell_findings(findings: tuple[Finding, ...]) -> None:
     for finding in findings:
-        typer.echo(f" refused  {finding.path}: {finding.message} [{finding.code}]")
+        typer.echo(f" refused  {printable(finding.path or '')}: {finding.message} [{finding.code}]")
         typer.echo(f"          {finding.cure}")
 
 

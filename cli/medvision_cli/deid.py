@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from medvision.errors import printable
 from medvision_cli import shell
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def command(
     with shell.progress("de-identifying") as progress:
         result = deidentify(inputs, out, options, key=key, mapping=mapping, dry_run=dry_run, progress=progress)
     for finding in result.refused:
-        shell.say(f"refused  {finding.path}: {finding.message} [{finding.code}]")
+        shell.say(f"refused  {printable(finding.path or '')}: {finding.message} [{finding.code}]")
         shell.say(f"         {finding.cure}")
     _tell_key(key, is_new=is_new and not dry_run, is_used=bool(result.written) and not dry_run)
     if as_json:

@@ -123,10 +123,10 @@ def exit_code_of(error: Exception) -> int | None:
 
 def complain(error: Exception) -> None:
     """Write an error and its cure to stderr."""
-    from medvision.errors import MedvisionError
+    from medvision.errors import MedvisionError, printable
 
     if isinstance(error, MedvisionError):
         finding = error.finding
-        where = f"{finding.path}: " if finding.path else ""
+        where = f"{printable(finding.path)}: " if finding.path else ""
         say(f"medvision: {where}{finding.message} [{finding.code}]")
         say(f"  {finding.cure}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from medvision.errors import printable
 from medvision_cli import shell
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def tell_plan(found: Collection, notes: tuple[Finding, ...], *, as_json: bool) -
         typer.echo(f" analyse  {case.id}  {case.path}")
     for words, findings in (("refuse", found.rejected), ("skip", found.skipped)):
         for finding in findings:
-            typer.echo(f"{words:>8}  {finding.path}: {finding.message} [{finding.code}]")
+            typer.echo(f"{words:>8}  {printable(finding.path or '')}: {finding.message} [{finding.code}]")
     _tell_notes(notes)
     typer.echo(f"{len(found.cases)} cases, {len(found.rejected)} refused, {len(found.skipped)} passed over")
 

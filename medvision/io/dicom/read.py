@@ -128,6 +128,10 @@ def _at_right_angles(volume: Volume, place: Path) -> Volume:
 
 def _remarks(stack: Stack, path: Path) -> tuple[Finding, ...]:
     frames, found = stack.frames, []
+    series = len({frame.series for frame in frames})
+    if series > 1:
+        text = f"slices of {series} series were taken for one volume, as allowed"
+        found.append(Finding("series-mixed", "warning", text, path, "Look whether they belong together."))
     lossy = sum(frame.is_lossy or frame.transfer_syntax in _LOSSY for frame in frames)
     if lossy:
         text = f"{lossy} of {len(frames)} slices were compressed with loss"
