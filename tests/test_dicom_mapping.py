@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 
 from medvision.errors import MedvisionError
 from medvision.geometry import Geometry
+from medvision.io.dicom import mapping
 from medvision.io.dicom.frame import Frame
 from medvision.io.dicom.header import read_frames
 from medvision.io.dicom.mapping import Linear, RealValues, Table, real_values
@@ -341,3 +342,18 @@ def test_pet_that_cannot_become_suv_stays_as_stored_with_a_warning(
     assert (found.mappings, found.unit) == ((Linear(1.0, 0.0),) * 2, unit)
     assert [(finding.code, finding.grade) for finding in found.findings] == [("suv-unknown", "warning")]
     assert "71" not in found.findings[0].message
+
+
+def test_slices_with_a_slope_and_slices_with_a_map_alone_are_no_volume() -> None:
+    mr = {"sop_class": MR, "modality": "MR"}
+    mapped = frame(1, has_real_world_map=True, **mr, **NONE)
+    assert refusal_of([frame(0, **mr), mapped]).code == "bad-rescale"
+
+
+def test_the_header_of_a_file_of_many_frames_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (one,) = frames_in(saved(tmp_path, "PT", **PET_TAGS, RadiopharmaceuticalInformationSequence=tracer()))
+    asked = []
+    real = mapping.suv_factor
+    monkeypatch.setattr(mapping, "suv_factor", lambda dataset: asked.append(1) or real(dataset))
+    assert values_of([one, one]).unit == "SUVbw"
+    assert asked == [1]

@@ -41,7 +41,7 @@ class Values:
         """Take the stored pixels, (rows, columns) or (rows, columns, 3), of a frame."""
         frame = self._frames[number]
         if frame.padding is not None and pixels.ndim == 2 and not frame.has_float_pixels:
-            padding = _is_padding(pixels, frame)
+            padding = _is_padding(pixels, frame, frame.padding)
             if padding.any():
                 self._padding[number] = padding
         if _is_negative(frame):
@@ -135,11 +135,9 @@ def _inverted(pixels: NDArray[Any], frame: Frame) -> NDArray[Any]:
     return (np.int64(low + high) - pixels).astype(pixels.dtype)
 
 
-def _is_padding(stored: NDArray[Any], frame: Frame) -> NDArray[np.bool_]:
+def _is_padding(stored: NDArray[Any], frame: Frame, value: int) -> NDArray[np.bool_]:
     """Return where pixels are padding (PS3.3, C.7.5.1.1.2); the tag may hold a signed value as an unsigned one."""
-    if frame.padding is None:
-        return np.zeros(stored.shape, dtype=bool)
-    ends = [frame.padding, frame.padding if frame.padding_limit is None else frame.padding_limit]
+    ends = [value, value if frame.padding_limit is None else frame.padding_limit]
     allocated = frame.bits_allocated or 0
     low, high = _limits(frame, stored.dtype)
     if frame.pixel_representation:
