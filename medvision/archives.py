@@ -302,7 +302,7 @@ def _safe_name(entry: zipfile.ZipInfo, archive: Path) -> str:
     name = entry.filename.replace("\\", "/")
     parts = [part for part in name.split("/") if part not in ("", ".")]
     is_absolute = name.startswith("/") or name[1:2] == ":"
-    if is_absolute or ".." in parts or not (parts or entry.is_dir()):
+    if is_absolute or ".." in parts or not (parts or name.endswith("/")):
         raise InputError("unsafe-path", "the name of a file in it leads out of the archive", path=archive)
     if stat.S_ISLNK(entry.external_attr >> 16):
         raise InputError("unsafe-path", "a file in it is a symbolic link", path=archive)

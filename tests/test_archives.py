@@ -333,3 +333,9 @@ def test_a_real_series_reads_in_place(shared_data: Path) -> None:
     with zipfile.ZipFile(archive) as oracle:
         wanted = {archive / name: oracle.read(name) for name in oracle.namelist() if not name.endswith("/")}
     assert {path: archives.read_bytes(path) for path in files} == wanted
+
+
+def test_a_file_without_a_name_in_an_archive_refuses_it(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        archives._safe_name(zipfile.ZipInfo(""), tmp_path / "a.zip")
+    assert caught.value.code == "unsafe-path"

@@ -14,10 +14,11 @@ from pydicom.encaps import encapsulate
 
 from medvision.errors import InputError
 from medvision.geometry import Geometry
-from medvision.io.dicom import pixels as module
+from medvision.io.dicom import decode, pixels
+from medvision.io.dicom.decode import has_decoder
 from medvision.io.dicom.frame import Frame
 from medvision.io.dicom.header import read_frames
-from medvision.io.dicom.pixels import has_decoder, same_pixels, stored_pixels
+from medvision.io.dicom.pixels import same_pixels, stored_pixels
 from medvision.io.located import quiet
 
 GRID = Geometry.from_spacing((1, 1, 1), (4, 5, 1))
@@ -40,7 +41,7 @@ def saved(file: Path, dataset: Dataset) -> Path:
 
 def read(file: Path) -> list[np.ndarray]:
     with quiet():
-        return [pixels for _, pixels in stored_pixels(read_frames(file))]
+        return [found for _, found in stored_pixels(read_frames(file))]
 
 
 def code_of(file: Path) -> str:
@@ -84,10 +85,11 @@ def test_frames_are_given_in_the_order_that_is_asked_for_and_files_once(
     for name, dataset in (("plain", plain), ("packed", packed)):
         frames += read_frames(saved(tmp_path / name, dataset))
     opened: list[Path] = []
-    real = module.opened
-    monkeypatch.setattr(module, "opened", lambda path: opened.append(path) or real(path))
+    real = decode.opened
+    for module in (decode, pixels):
+        monkeypatch.setattr(module, "opened", lambda path: opened.append(path) or real(path))
     asked = [frames[n] for n in (5, 2, 3, 0, 4)]
-    found = {place: int(pixels.max()) for place, pixels in stored_pixels(asked)}
+    found = {place: int(one.max()) for place, one in stored_pixels(asked)}
     assert found == {0: 2, 1: 2, 2: 0, 3: 0, 4: 1}
     assert sorted(path.name for path in opened) == ["packed", "plain"]
 
@@ -198,7 +200,7 @@ def test_jpeg_of_twelve_bits_says_that_nothing_decodes_it(tmp_path: Path) -> Non
 
 
 def test_without_gdcm_a_failure_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_has_gdcm", lambda: False)
+    monkeypatch.setattr(decode, "_has_gdcm", lambda: False)
     assert code_of(saved(tmp_path / "a", packed(JPEG, b"no picture"))) == "codec-missing"
 
 

@@ -368,7 +368,7 @@ def test_compression_that_cannot_be_undone_is_refused(
 def test_a_decoder_that_fails_where_a_better_one_is_not_installed_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("medvision.io.dicom.pixels._has_gdcm", lambda: False)
+    monkeypatch.setattr("medvision.io.dicom.decode._has_gdcm", lambda: False)
     test_compression_that_cannot_be_undone_is_refused(tmp_path, "1.2.840.10008.1.2.4.90", "codec-missing", monkeypatch)
 
 
@@ -494,3 +494,44 @@ def test_slices_of_several_series_are_joined_where_that_is_allowed_with_a_warnin
     volume = read_dicom(files, reading=Reading(merge_series=True))
     assert np.array_equal(volume.voxels[0], positional(AXIAL))
     assert [(f.code, f.grade) for f in volume.findings] == [("series-mixed", "warning")]
+
+
+def test_zeros_behind_the_pixels_are_a_warning(tmp_path: Path) -> None:
+    files = written(tmp_path)
+    dataset = pydicom.dcmread(files[2])
+    dataset.PixelData += bytes(100)
+    dataset.save_as(files[2])
+    volume = read_dicom(files)
+    assert np.array_equal(volume.voxels[0], positional(AXIAL))
+    assert [(f.code, f.grade) for f in volume.findings] == [("trailing-bytes", "warning")]
+
+
+@pytest.mark.parametrize(("part", "told"), [(None, "2 volumes lie"), (2, "volume 2 of 2"), (-1, "volume -1 of 2")])
+def test_one_of_several_volumes_has_to_be_named_by_a_number_that_is_there(
+    tmp_path: Path, part: int | None, told: str
+) -> None:
+    files = [
+        file
+        for time in (1, 2)
+        for file in written(tmp_path / str(time), modality="MR", TemporalPositionIdentifier=time)
+    ]
+    with pytest.raises(MedvisionError, match=told) as caught:
+        read_dicom(files, part)
+    assert caught.value.code == "not-3d"
+    assert read_dicom(files, 1).geometry.matches(AXIAL)
+
+
+def test_a_private_class_is_read_by_its_geometry_with_a_note(tmp_path: Path) -> None:
+    volume = read_dicom(written(tmp_path, modality="MR", SOPClassUID="1.2.3.4"))
+    assert np.array_equal(volume.voxels[0], positional(AXIAL))
+    assert [(f.code, f.grade) for f in volume.findings] == [("converted", "note")]
+
+
+def test_colours_are_three_channels_with_a_note(tmp_path: Path) -> None:
+    tags = {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfiguration": 0, "BitsAllocated": 8}
+    pixels = np.arange(90, dtype=np.uint8).reshape(6, 5, 3)
+    more = {"BitsStored": 8, "HighBit": 7, "PixelRepresentation": 0, "PixelData": pixels.tobytes()}
+    files = radiograph(tmp_path, SOPClassUID="1.2.840.10008.5.1.4.1.1.7", Modality="OT", **tags, **more)
+    volume = read_dicom(files)
+    assert np.array_equal(volume.voxels[..., 0], pixels.transpose(2, 1, 0))
+    assert ("converted", "note") in [(f.code, f.grade) for f in volume.findings]

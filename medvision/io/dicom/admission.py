@@ -5,9 +5,9 @@ from __future__ import annotations
 from medvision import archives
 from medvision.errors import InputError
 from medvision.io.dicom.content import opened
+from medvision.io.dicom.decode import INSTALL, has_decoder
 from medvision.io.dicom.frame import Frame
 from medvision.io.dicom.objects import Kind, image_kind, name_of
-from medvision.io.dicom.pixels import INSTALL, has_decoder
 from medvision.io.located import located
 
 MAX_BYTES = 8_000_000_000
@@ -15,6 +15,7 @@ MAX_BYTES = 8_000_000_000
 _GREY = ("MONOCHROME1", "MONOCHROME2")
 _PALETTE = "PALETTE COLOR"
 _COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+_KNOWN = (*_COLOURS, "HSV", "ARGB", "CMYK", "YBR_PARTIAL_422", "YBR_PARTIAL_420", "XYB")  # PS3.3, C.7.6.3.1.2
 _RLE, _RLE_RATIO = "1.2.840.10008.1.2.5", 64  # two bytes stand for 128 at most (PS3.5, G.3.1)
 _MOST_RATIO, _SMALL = 1000, 256 << 20
 _FLOAT_BITS = (32, 64)
@@ -109,8 +110,8 @@ def _check_form(frame: Frame) -> None:
 
 
 def _coded(text: str | None) -> str:
-    """Return a coded value as it may stand in a message: only what looks like a code."""
-    return text if text is not None and text.replace("_", "").replace(" ", "").isalnum() and len(text) <= 16 else "?"
+    """Return a coded value as it may stand in a message: only one that the standard knows."""
+    return text if text in _KNOWN else "(unknown)"
 
 
 def _uid(text: str) -> str:

@@ -72,7 +72,7 @@ def _file_ids(path: Path) -> list[list[str]]:
         if records is None:
             raise InputError("bad-header", "it has no Directory Record Sequence (0004,1220)")
         values = [_value(record, _FILE_ID) for record in records.value if _value(record, _IN_USE) != 0]
-        return [[value] if isinstance(value, str) else list(value) for value in values if value]
+        return [[value] if isinstance(value, str) else [str(part) for part in value] for value in values if value]
 
 
 def _value(record: Any, tag: int) -> Any:

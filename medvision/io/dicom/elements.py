@@ -7,6 +7,7 @@ of that. Whatever is unusual (big endian, tags out of order, unknown VR letters)
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Set
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -23,6 +24,10 @@ _SHORT = frozenset(
 _EXPLICIT = b"1.2.840.10008.1.2.1"
 _IMPLICIT = b"1.2.840.10008.1.2"
 _UNCOMPRESSED_ODD = (b"1.2.840.10008.1.2.2", b"1.2.840.10008.1.2.1.99")  # big endian, deflated
+_EXPLICIT_HEAD = struct.Struct("<HH2sH").unpack_from
+_LENGTH = struct.Struct("<I").unpack_from
+_SHORTEST_HEAD, _LONGEST_HEAD = 8, 12  # bytes
+_FIRST_PIXELS = min(PIXELS)
 _CHUNK = 1 << 13
 _LONGEST = 1 << 16  # of a value that is asked for
 
@@ -79,26 +84,35 @@ class _Window:
 
     def __init__(self, content: BinaryIO) -> None:
         self._content = content
-        self._start = 0
-        self._bytes = content.read(_CHUNK)
+        self.start = 0
+        self.bytes = content.read(_CHUNK)
+
+    def move(self, offset: int, size: int = 0) -> None:
+        """Let the bytes start at `offset`, with `size` of them at least where the file has so many."""
+        self._content.seek(offset)
+        self.bytes = self._content.read(max(_CHUNK, size))
+        self.start = offset
 
     def piece(self, offset: int, size: int) -> tuple[bytes, int]:
         """Return a buffer and the place of `offset` in it; `size` bytes from there are in the buffer."""
-        at = offset - self._start
-        if at < 0 or at + size > len(self._bytes):
-            self._content.seek(offset)
-            self._bytes = self._content.read(max(_CHUNK, size))
-            self._start, at = offset, 0
-            if len(self._bytes) < size:
+        at = offset - self.start
+        if at < 0 or at + size > len(self.bytes):
+            self.move(offset, size)
+            at = 0
+            if len(self.bytes) < size:
                 raise _EndError
-        return self._bytes, at
+        return self.bytes, at
 
 
 def _elements(window: _Window, wanted: Set[int]) -> Elements:
     offset, syntax = _meta(window)
     buffer, at = window.piece(offset, 8)
     is_explicit = buffer[at + 4 : at + 6] in _SHORT or buffer[at + 4 : at + 6] in _LONG
-    if syntax in _UNCOMPRESSED_ODD or ((syntax == _IMPLICIT) == is_explicit and syntax is not None):
+    if (
+        syntax in _UNCOMPRESSED_ODD
+        or not (syntax or b"").isascii()
+        or ((syntax == _IMPLICIT) == is_explicit and syntax is not None)
+    ):
         raise _OddError
     raw, pixels = _walk(window, offset, wanted, is_explicit=is_explicit)
     return Elements(raw, syntax.decode("ascii") if syntax is not None else None, is_explicit, pixels)
@@ -144,7 +158,7 @@ def _walk(
         if tag <= last:
             raise _OddError
         last = tag
-        if tag in PIXELS:
+        if tag >= _FIRST_PIXELS and tag in PIXELS:
             return raw, (tag, offset, size if size != _UNDEFINED else None)
         if size == _UNDEFINED or vr == b"SQ":
             if tag in wanted:
@@ -161,17 +175,22 @@ def _walk(
 
 def _head(window: _Window, offset: int, *, is_explicit: bool) -> tuple[int, bytes, int, int]:
     """Return an element's tag, VR (empty where implicit), length, and where its value starts."""
-    buffer, at = window.piece(offset, 8)
-    tag = buffer[at + 1] << 24 | buffer[at] << 16 | buffer[at + 3] << 8 | buffer[at + 2]
-    if not is_explicit or tag >> 16 == _DELIMITERS:
-        return tag, b"", int.from_bytes(buffer[at + 4 : at + 8], "little"), offset + 8
-    vr = buffer[at + 4 : at + 6]
-    if vr in _SHORT:
-        return tag, vr, buffer[at + 6] | buffer[at + 7] << 8, offset + 8
-    if vr not in _LONG:
-        raise _OddError
-    buffer, at = window.piece(offset, 12)
-    return tag, vr, int.from_bytes(buffer[at + 8 : at + 12], "little"), offset + 12
+    at = offset - window.start
+    if at < 0 or at + _LONGEST_HEAD > len(window.bytes):
+        window.move(offset)
+        at = 0
+        if len(window.bytes) < _SHORTEST_HEAD:
+            raise _EndError
+    group, element, vr, short = _EXPLICIT_HEAD(window.bytes, at)
+    if is_explicit and group != _DELIMITERS:
+        if vr in _SHORT:
+            return group << 16 | element, vr, short, offset + 8
+        if vr not in _LONG:
+            raise _OddError
+        if at + _LONGEST_HEAD > len(window.bytes):
+            raise _EndError
+        return group << 16 | element, vr, _LENGTH(window.bytes, at + 8)[0], offset + 12
+    return group << 16 | element, b"", _LENGTH(window.bytes, at + 4)[0], offset + 8
 
 
 def _after_sequence(window: _Window, offset: int, *, is_explicit: bool) -> int:

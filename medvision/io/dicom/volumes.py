@@ -6,6 +6,7 @@ place: time points, echoes, b-values. Volumes are told apart by what their heade
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -13,9 +14,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from medvision.errors import Finding, InputError
-from medvision.io.dicom.frame import Frame
+from medvision.io.dicom.frame import Frame, Numbers
 from medvision.io.dicom.objects import image_kind
 from medvision.io.dicom.pixels import same_pixels
 
@@ -157,9 +159,15 @@ def _by_orientation(frames: Sequence[Frame]) -> list[list[Frame]]:
 
 
 def _normal(frame: Frame) -> Any:
-    if frame.orientation is None:
-        return None
-    return np.array([*frame.orientation, *np.cross(frame.orientation[:3], frame.orientation[3:])])
+    return None if frame.orientation is None else _axes(frame.orientation)
+
+
+@functools.lru_cache(maxsize=64)
+def _axes(orientation: Numbers) -> NDArray[np.float64]:
+    """Return (9,) the directions of a row, of a column and of their normal; slices of a series mostly share them."""
+    axes = np.array([*orientation, *np.cross(orientation[:3], orientation[3:])])
+    axes.flags.writeable = False
+    return axes
 
 
 def _is_near(one: Any, other: Any) -> bool:
