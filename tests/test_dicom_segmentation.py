@@ -19,8 +19,9 @@ from pydicom.uid import MPEG2MPML, ExplicitVRLittleEndian, JPEG2000Lossless, JPE
 
 from medvision.errors import GeometryError, InputError, MedvisionError
 from medvision.geometry import Geometry
+from medvision.io.dicom.objects import SEGMENTATIONS
 from medvision.io.dicom.placing import Planes, placed_on, placed_together
-from medvision.io.dicom.segmentation import SOP_CLASSES, labels_from, read_segmentation
+from medvision.io.dicom.segmentation import labels_from, read_segmentation
 from medvision.io.located import quiet
 
 ROWS, COLUMNS = 3, 4
@@ -59,9 +60,9 @@ def segmentation(
     """Return a SEG of frames: Segment Number, height along the normal in mm from FIRST, (rows, columns) values."""
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = SOP_CLASSES[0], "1.2.3"
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = SEGMENTATIONS[0], "1.2.3"
     dataset = item(
-        SOPClassUID=SOP_CLASSES[kind == "LABELMAP"],
+        SOPClassUID=SEGMENTATIONS[kind == "LABELMAP"],
         SOPInstanceUID="1.2.3",
         Modality="SEG",
         SegmentationType=kind,

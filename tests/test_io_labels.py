@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from phantoms import positional, write_dicom_series, write_nifti
-from test_dicom_segmentation import IMAGE, frame, saved, segmentation
+from test_dicom_segmentation import IMAGE, frame, item, saved, segmentation
 
 from medvision.errors import Finding, GeometryError, InputError
 from medvision.geometry import Geometry
 from medvision.io import read_labels, read_volume, scan
+from medvision.io.dicom.series import only_series
 from medvision.io.read import label_grid
 from medvision.study import Case, Reading, Source
 from medvision.volume import Labels
@@ -107,10 +110,25 @@ def test_a_label_file_is_read_as_its_source_says(tmp_path: Path) -> None:
         labels_of(path, 1, 2)
 
 
-def write_case(folder: Path, *, label: str = "seg.dcm", image: str = "scan") -> Path:
+OF_PLACE, OF_SERIES = "1.2.826.0.1.3", "1.2.826.0.1.2"  # what the phantom's slices state
+
+
+def write_case(
+    folder: Path,
+    *,
+    label: str = "seg.dcm",
+    image: str = "scan",
+    place: str | None = OF_PLACE,
+    series: Sequence[str] = (OF_SERIES,),
+    **tags: str | None,
+) -> Path:
     """Write a CT, its DICOM SEG of two segments, and a manifest; return the manifest."""
-    write_dicom_series(folder / "scan", positional(IMAGE), IMAGE)
-    saved(segmentation([(1, 12.5, frame((1, 2))), (2, 5.0, frame((2, 0)))]), folder)
+    write_dicom_series(folder / "scan", positional(IMAGE), IMAGE, **tags)
+    seg = segmentation([(1, 12.5, frame((1, 2))), (2, 5.0, frame((2, 0)))])
+    if place is not None:
+        seg.FrameOfReferenceUID = place
+    seg.ReferencedSeriesSequence = [item(SeriesInstanceUID=uid) for uid in series]
+    saved(seg, folder)
     (folder / "cases.csv").write_text(f"image,label\n{image},{label}\n")
     return folder / "cases.csv"
 
@@ -125,6 +143,61 @@ def test_a_manifest_names_a_dicom_seg_as_the_label_of_a_series(tmp_path: Path) -
     assert {tuple(at): labels.voxels[tuple(at)] for at in np.argwhere(labels.voxels)} == {(2, 1, 5): 1, (0, 2, 2): 2}
     with pytest.raises(InputError, match="which is label 2 here"):
         read_labels(case, {1: "spleen", 2: "liver"}, IMAGE)
+
+
+def read_case(folder: Path, **stated: Any) -> Labels:
+    (case,) = scan([write_case(folder, **stated)]).cases
+    return read_labels(case, {1: "liver", 2: "spleen"}, read_volume(case).geometry)
+
+
+@pytest.mark.parametrize(
+    ("stated", "tag"),
+    [
+        ({"place": "1.2.826.0.1.4"}, "Frame of Reference"),
+        ({"place": "1.2.826.0.1.4", "series": []}, "Frame of Reference"),
+        ({"series": ["1.2.826.0.1.9"]}, "Referenced Series"),
+        ({"series": ["1.2.826.0.1.9", "1.2.826.0.1.8"], "FrameOfReferenceUID": None}, "Referenced Series"),
+    ],
+)
+def test_a_dicom_seg_of_another_patient_on_an_equal_grid_is_refused(
+    tmp_path: Path, stated: dict[str, Any], tag: str
+) -> None:
+    with pytest.raises(InputError, match=tag) as caught:
+        read_case(tmp_path, **stated)
+    assert (caught.value.code, caught.value.path) == ("label-of-another", tmp_path / "seg.dcm")
+    assert "1.2.826" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        {"place": None, "series": []},
+        {"place": None},
+        {"FrameOfReferenceUID": None, "place": "1.2.826.0.1.4"},
+        {"series": ["1.2.826.0.1.9", OF_SERIES]},
+    ],
+)
+def test_a_dicom_seg_that_does_not_contradict_its_image_is_read(tmp_path: Path, stated: dict[str, Any]) -> None:
+    assert np.count_nonzero(read_case(tmp_path, **stated).voxels) == 2
+
+
+def test_a_nifti_image_states_nothing_that_a_dicom_seg_could_contradict(tmp_path: Path) -> None:
+    write_case(tmp_path, place="1.2.826.0.1.4", series=["1.2.826.0.1.9"])
+    image = Source("nifti", (write_nifti(tmp_path / "i.nii", positional(IMAGE), IMAGE),))
+    case = Case("c", (image,), label=Source("dicom", (tmp_path / "seg.dcm",)))
+    assert np.count_nonzero(read_labels(case, {1: "liver", 2: "spleen"}, IMAGE).voxels) == 2
+
+
+def test_a_dicom_seg_is_of_one_of_the_channels(tmp_path: Path) -> None:
+    write_case(tmp_path)
+    other = {"FrameOfReferenceUID": "1.2.826.0.1.4", "SeriesInstanceUID": "1.2.826.0.1.9"}
+    write_dicom_series(tmp_path / "other", positional(IMAGE), IMAGE, **other)
+    mine, others = (only_series(sorted((tmp_path / name).iterdir()), tmp_path) for name in ("scan", "other"))
+    label = Source("dicom", (tmp_path / "seg.dcm",))
+    names = {1: "liver", 2: "spleen"}
+    assert read_labels(Case("c", (others, mine), label=label), names, IMAGE).voxels.any()
+    with pytest.raises(InputError, match="Frame of Reference"):
+        read_labels(Case("c", (others, others), label=label), names, IMAGE)
 
 
 def test_a_dicom_seg_on_another_grid_is_refused_and_its_own_grid_can_be_asked_for(tmp_path: Path) -> None:

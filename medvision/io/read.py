@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from medvision.errors import Finding, GeometryError, InputError, MedvisionError
 from medvision.geometry import Geometry
 from medvision.io.collect import scan
+from medvision.io.dicom.frame import Frame
+from medvision.io.dicom.header import read_frames
 from medvision.io.dicom.read import read_dicom
 from medvision.io.dicom.segmentation import labels_from, read_segmentation
-from medvision.io.located import located
+from medvision.io.located import located, quiet
 from medvision.io.nifti import open_nifti, read_nifti
 from medvision.io.npz import read_member
 from medvision.io.pictures import read_indices, read_picture
@@ -47,6 +49,9 @@ class Loaded:
 
 def load(*paths: str | Path, reading: Reading = AS_IT_STANDS) -> Loaded:
     """Read every image in files, folders, archives, data sets and manifests; a bad one keeps no other from being read.
+
+    All volumes stay in memory together. Where they do not fit, take :func:`medvision.io.scan` and
+    :func:`medvision.io.read_volume`, one case at a time.
 
     Parameters
     ----------
@@ -111,7 +116,8 @@ def read_labels(case: Case, names: Mapping[int, str], geometry: Geometry) -> Lab
     Parameters
     ----------
     case
-        A case with a label: NIfTI, a picture, or one DICOM SEG file, whose frames are placed on the image's grid.
+        A case with a label: NIfTI, a picture, or one DICOM SEG file, whose frames are placed on the image's grid, and
+        which belongs to an image of the case, as far as both state it.
     names
         The name of each number above 0.
     geometry
@@ -121,7 +127,8 @@ def read_labels(case: Case, names: Mapping[int, str], geometry: Geometry) -> Lab
     ------
     InputError
         ``label-missing``; ``bad-labels``: values that are not whole, or have no name, or a data set that gives a name
-        another number; ``unsupported``, e.g. a DICOM image that is no segmentation; what readers refuse.
+        another number; ``label-of-another``: a DICOM SEG of another frame of reference, or series, than the image;
+        ``unsupported``, e.g. a DICOM image that is no segmentation; what readers refuse.
     GeometryError
         ``grid-differs``: a corner lies more than a thousandth of a voxel away from the image's.
     """
@@ -131,7 +138,7 @@ def read_labels(case: Case, names: Mapping[int, str], geometry: Geometry) -> Lab
     with located(source.path):
         _check_names(case, names)
         if _is_one_dicom_file(source):
-            return labels_from(source.path, names, geometry)
+            return labels_from(source.path, names, geometry, _dicom_frames(case))
         values, grid = _read_label(source)
         _check_grid(grid, geometry, source.path)
         return Labels(_whole(values), geometry, names)
@@ -147,6 +154,12 @@ def label_grid(source: Source) -> Geometry:
     """
     with located(source.path):
         return read_segmentation(source.path).geometry if _is_one_dicom_file(source) else _read_label(source)[1]
+
+
+def _dicom_frames(case: Case) -> list[Frame]:
+    """Return a frame of each DICOM image of a case: the slices of one series state the same of what they are of."""
+    with quiet():
+        return [read_frames(image.files[0])[0] for image in case.images if image.kind == "dicom"]
 
 
 def _is_one_dicom_file(source: Source) -> bool:

@@ -17,6 +17,11 @@ LABELS: Mapping[str, Reason] = {
         "A label would lie beside what it marks.",
         "Resample one onto the other, and look at it.",
     ),
+    "label-of-another": Reason(
+        "The label states another frame of reference, or another series, than its image.",
+        "Another scan, or another patient, can lie on an equal grid: the label would mark what it never saw.",
+        "Name the series that it was drawn on; or store it as NIfTI, if you know that both belong together.",
+    ),
     "segments-overlap": Reason(
         "Segments of a segmentation overlap, and a voxel has one label.",
         "One of them would lose voxels.",

@@ -10,7 +10,8 @@ Form = Literal["slices", "projection", "frames", "dose"]
 
 DICOMDIR = "1.2.840.10008.1.3.10"
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
-SEGMENTATION = (_STORAGE + "66.4", _STORAGE + "66.7")
+SEGMENTATIONS = (_STORAGE + "66.4", _STORAGE + "66.7")
+"""Segmentation Storage and Label Map Segmentation Storage."""
 
 
 @dataclass(frozen=True)

@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from medvision.errors import GeometryError, InputError
 from medvision.geometry import Geometry
 from medvision.io.dicom.content import opened
+from medvision.io.dicom.frame import Frame
 from medvision.io.dicom.header import read_dataset
+from medvision.io.dicom.objects import SEGMENTATIONS
 from medvision.io.dicom.placing import Planes, placed_on, placed_together
 from medvision.io.dicom.segments import Kind, Segments
+from medvision.io.dicom.tags import DatasetTags
 from medvision.io.located import decoding, located, quiet
 from medvision.volume import Labels
-
-SOP_CLASSES = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
-"""Segmentation Storage and Label Map Segmentation Storage."""
 
 _BITS: Mapping[str, tuple[int, ...]] = {"BINARY": (1,), "FRACTIONAL": (8,), "LABELMAP": (8, 16)}
 _MAX_PIXELS = 2_000_000_000
@@ -44,7 +44,7 @@ def is_segmentation(path: Path) -> bool:
         ``bad-header``: the file cannot be parsed; ``unreadable``, ``too-large``.
     """
     with quiet(), located(path), opened(path) as content:
-        return read_dataset(content, with_pixels=False).get("SOPClassUID") in SOP_CLASSES
+        return read_dataset(content, with_pixels=False).get("SOPClassUID") in SEGMENTATIONS
 
 
 def read_segmentation(path: Path, geometry: Geometry | None = None) -> Segments:
@@ -79,7 +79,12 @@ def read_segmentation(path: Path, geometry: Geometry | None = None) -> Segments:
             raise InputError("bad-header", text) from None
 
 
-def labels_from(path: Path, names: Mapping[int, str] | None = None, geometry: Geometry | None = None) -> Labels:
+def labels_from(
+    path: Path,
+    names: Mapping[int, str] | None = None,
+    geometry: Geometry | None = None,
+    images: Sequence[Frame] = (),
+) -> Labels:
     """Return a DICOM SEG file as labels: the number of a voxel is its Segment Number.
 
     Parameters
@@ -90,17 +95,20 @@ def labels_from(path: Path, names: Mapping[int, str] | None = None, geometry: Ge
         The name of each number where that is known; None takes the file's Segment Labels.
     geometry
         As for :func:`read_segmentation`.
+    images
+        A frame of each DICOM image that they may belong to, as for :meth:`Segments.check_of`.
 
     Raises
     ------
     InputError
-        As :func:`read_segmentation` and :meth:`Segments.labels`; ``bad-labels``: a segment has no name in `names`, or
-        the file calls it as `names` calls another number.
+        As :func:`read_segmentation`, :meth:`Segments.check_of` and :meth:`Segments.labels`; ``bad-labels``: a segment
+        has no name in `names`, or the file calls it as `names` calls another number.
     GeometryError
         As :func:`read_segmentation`.
     """
     segments = read_segmentation(path, geometry)
     with located(path):
+        segments.check_of(images)
         labels = segments.labels()
         if names is None:
             return labels
@@ -148,7 +156,7 @@ def _segments(dataset: Any, geometry: Geometry | None) -> Segments:
     if len(seen) < len(numbers):
         text = f"{len(numbers) - len(seen)} frames lie where another frame of their segment does"
         raise InputError("slices-duplicate", text, cure="Export one segmentation a time point.")
-    segments = Segments(kind, names, _pixels(dataset, kind, shape), numbers, placement)
+    segments = Segments(kind, names, _pixels(dataset, kind, shape), numbers, placement, *_belongs(dataset))
     _check_contents(segments)
     return segments
 
@@ -157,7 +165,7 @@ def _kind(dataset: Any) -> Kind:
     sop_class = dataset.get("SOPClassUID")
     if not sop_class:
         raise InputError("bad-header", "it states no SOP Class UID (0008,0016)")
-    if sop_class not in SOP_CLASSES:
+    if sop_class not in SEGMENTATIONS:
         raise InputError("unsupported", "it is no segmentation of voxels: its SOP class is another")
     if "TotalPixelMatrixRows" in dataset or "ImageOrientationSlide" in dataset:
         raise InputError("unsupported", "it is a segmentation of a whole slide image: no part of a volume")
@@ -302,6 +310,13 @@ def _plugin(syntax: Any) -> str:
         cure = "Store the segmentation uncompressed, or pip install pyjpegls for JPEG-LS."
         raise InputError("codec-missing", f"its Transfer Syntax {syntax} has no decoder here", cure=cure)
     return str(found[0])
+
+
+def _belongs(dataset: Any) -> tuple[str | None, frozenset[str]]:
+    """Return the Frame of Reference UID, and the series that are referred to, as far as they are stated."""
+    tags = DatasetTags(dataset)
+    series = (item.text("SeriesInstanceUID") for item in tags.items("ReferencedSeriesSequence"))
+    return tags.text("FrameOfReferenceUID"), frozenset(uid for uid in series if uid)
 
 
 def _check_contents(segments: Segments) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from medvision.errors import InputError
 from medvision.geometry import Geometry
+from medvision.io.dicom.frame import Frame
 from medvision.io.dicom.placing import Placement
 from medvision.volume import Labels
 
@@ -34,6 +35,10 @@ class Segments:
         The segment of each frame; 0 in a label map.
     placement
         The grid, and where the frames lie on it.
+    frame_of_reference
+        The UID of the coordinates that the file's positions are of: to be compared, never shown or written.
+    series
+        The UIDs of the series that it refers to, likewise.
     """
 
     kind: Kind
@@ -41,6 +46,8 @@ class Segments:
     frames: NDArray[Any]
     numbers: tuple[int, ...]
     placement: Placement
+    frame_of_reference: str | None = field(default=None, repr=False)
+    series: frozenset[str] = field(default=frozenset(), repr=False)
 
     def __post_init__(self) -> None:
         frames = self.frames.view()
@@ -57,6 +64,29 @@ class Segments:
     def is_fractional(self) -> bool:
         """Whether segments hold fractions, which are no masks before a threshold."""
         return self.kind == "FRACTIONAL"
+
+    def check_of(self, images: Sequence[Frame]) -> None:
+        """Refuse segments that are of none of `images`, as far as both sides state what they are of.
+
+        An equal grid is no proof: scanners give every patient the same one. Segments of an image share its frame of
+        reference (PS3.3, C.7.4.1) and refer to its series (C.12.2).
+
+        Parameters
+        ----------
+        images
+            A frame of each image that they may belong to.
+
+        Raises
+        ------
+        InputError
+            ``label-of-another``.
+        """
+        places = {image.frame_of_reference for image in images} - {None}
+        if self.frame_of_reference is not None and places and self.frame_of_reference not in places:
+            raise InputError("label-of-another", "its Frame of Reference UID is not that of the image")
+        series = {image.series for image in images} - {None}
+        if self.series and series and self.series.isdisjoint(series):
+            raise InputError("label-of-another", "it refers to another series than the image (Referenced Series)")
 
     def mask(self, number: int) -> NDArray[np.bool_]:
         """Return (I, J, K) which voxels belong to a segment.
