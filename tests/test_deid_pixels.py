@@ -108,13 +108,53 @@ def test_images_that_often_carry_text_are_refused_until_somebody_looks(tags: dic
     dataset = ct(smooth(), **tags)
     assert refusal(dataset) == "burned-in-suspected"
     assert clean(dataset, accept_burned_in=True).PatientIdentityRemoved == "YES"
-    assert clean(dataset, blank=(Box(0, 0, 9, 9),)).BurnedInAnnotation == "NO"
+    copy = clean(dataset, blank=(Box(0, 0, 9, 9),))
+    assert said_of_pixels(copy) == (True, tags.get("BurnedInAnnotation", "NO"))
     if "BurnedInAnnotation" in tags:  # where the header says there is text, the detector must have found it
         assert refusal(dataset, blank_detected=True) == "burned-in-suspected"
     else:
         assert np.array_equal(clean(dataset, blank_detected=True).pixel_array, smooth())
     dataset.BurnedInAnnotation = "NO"
     assert "BurnedInAnnotation" in clean(dataset)
+
+
+def said_of_pixels(copy: pydicom.Dataset) -> tuple[bool, str | None]:
+    """Return whether a copy states the Clean Pixel Data Option, and its Burned In Annotation."""
+    codes = [code.CodeValue for code in copy.DeidentificationMethodCodeSequence]
+    return "113101" in codes, copy.get("BurnedInAnnotation")
+
+
+STATED = {"BurnedInAnnotation": "YES"}
+TOP, CORNER = Box(0, 0, 256, 40), Box(200, 100, 20, 20)
+
+
+def test_a_box_outside_the_image_is_refused_even_where_text_is_accepted() -> None:
+    far = (TOP, Box(5000, 5000, 10, 10))
+    for tags in ({}, STATED):
+        assert refusal(ct(smooth(), **tags), blank=far) == "blank-outside"
+        assert refusal(ct(smooth(), **tags), blank=far, accept_burned_in=True) == "blank-outside"
+    for box in (Box(256, 0, 1, 1), Box(0, 128, 1, 1)):
+        assert refusal(ct(smooth()), blank=(box,)) == "blank-outside"
+    assert said_of_pixels(clean(ct(smooth()), blank=(Box(255, 127, 9, 9), TOP))) == (True, "NO")
+
+
+def test_stated_text_is_said_to_be_gone_only_where_it_was_seen_and_is_seen_no_more() -> None:
+    text = ct(lettered(smooth()), **STATED)
+    assert said_of_pixels(clean(text, blank=(TOP,))) == (True, "NO")
+    assert said_of_pixels(clean(text, blank_detected=True)) == (True, "NO")
+    assert refusal(text, blank=(CORNER,)) == "burned-in-suspected"
+    assert said_of_pixels(clean(text, blank=(CORNER,), accept_burned_in=True)) == (True, "YES")
+    assert said_of_pixels(clean(text, accept_burned_in=True)) == (False, "YES")
+    unseen = ct(smooth(), **STATED)
+    assert said_of_pixels(clean(unseen, blank=(TOP,))) == (True, "YES")
+
+
+def test_a_box_that_was_blank_before_answers_no_stated_text_and_is_not_counted() -> None:
+    picture = smooth()
+    picture[100:120, 200:220] = picture.min()
+    assert refusal(ct(picture, **STATED), blank=(CORNER,)) == "burned-in-suspected"
+    assert said_of_pixels(clean(ct(picture), blank=(CORNER,))) == (False, None)
+    assert clean(ct(picture, Modality="XA"), blank=(CORNER,)).PatientIdentityRemoved == "YES"
 
 
 def test_an_image_that_does_not_state_its_type_is_looked_at_like_others() -> None:
@@ -151,7 +191,7 @@ def test_text_beside_the_boxes_is_still_refused() -> None:
 
 
 def test_text_that_stays_after_blanking_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("medvision.deid.pixels.blanked", lambda dataset, boxes: None)
+    monkeypatch.setattr("medvision.deid.pixels.blanked", lambda dataset, boxes: 0)
     assert refusal(ct(lettered(smooth())), blank_detected=True) == "burned-in-suspected"
 
 

@@ -33,7 +33,7 @@ class Deidentified:
     suspected
         Why lettering was suspected; empty where it was not.
     blanked
-        How many boxes were made blank.
+        How many boxes were made blank, of those that were not blank before.
     """
 
     dataset: Any
@@ -59,17 +59,17 @@ def deidentified(source: Any, options: DeidOptions, secret: Secret, *, patient: 
     Raises
     ------
     InputError
-        ``not-deidentifiable``: no image; ``burned-in-suspected``; what :mod:`medvision.deid.pixels` raises.
+        ``not-deidentifiable``: no image; ``burned-in-suspected``, ``blank-outside``; what :mod:`medvision.deid.pixels` raises.
     """
     check_object(source)
     cleaner = Cleaner(options, secret, secret.days(patient), pixels.plane_is_clear)
     target = cleaner.copied(source)
     target.file_meta = _meta(source, target)
     pixels.tidy(target)
-    suspected, blanked = _treat_lettering(source, target, options)
+    treated = _treat_lettering(source, target, options)
     drop_echoes(target, identity_words(source), cleaner.actions)
-    _sign(target, options, pseudonym, blanked=blanked)
-    return Deidentified(target, cleaner.actions, suspected, blanked)
+    _sign(target, options, pseudonym, treated)
+    return Deidentified(target, cleaner.actions, treated.suspected, treated.blanked)
 
 
 def _meta(source: Any, target: Any) -> Any:
@@ -89,27 +89,41 @@ def _meta(source: Any, target: Any) -> Any:
     return meta
 
 
-def _treat_lettering(source: Any, target: Any, options: DeidOptions) -> tuple[tuple[str, ...], int]:
-    """Blank what is to be blanked, and refuse what stays suspect; return the suspicions and the number of boxes."""
+@dataclass(frozen=True)
+class _Treated:
+    """What came of the lettering: why it was suspected, the boxes that changed pixels, whether all of it is gone."""
+
+    suspected: tuple[str, ...]
+    blanked: int = 0
+    is_gone: bool = False
+
+
+def _treat_lettering(source: Any, target: Any, options: DeidOptions) -> _Treated:
+    """Blank what is to be blanked, and refuse what stays suspect.
+
+    That the text is gone is claimed only where the pixels were looked at, and show none any more. Where the header says
+    that there is text, it must also have been seen before: what was never seen cannot be seen to be gone.
+    """
     suspected = suspicions(source)
-    blanked = len(options.blank)
-    if options.blank:
-        pixels.blanked(target, options.blank)
+    is_stated = any(reason.startswith("stated") for reason in suspected)
     if options.accept_burned_in:
-        return suspected, blanked
+        return _Treated(suspected, pixels.blanked(target, options.blank) if options.blank else 0)
+    was_seen = bool(options.blank) and is_stated and bool(pixels.lettering(target))
+    blanked = pixels.blanked(target, options.blank) if options.blank else 0
     found = pixels.lettering(target)
     if options.blank_detected:
         for _ in range(_ROUNDS):
             if not found:
                 break
-            pixels.blanked(target, [box.grown(_MARGIN) for box in found])
-            blanked += len(found)
+            was_seen = True
+            blanked += pixels.blanked(target, [box.grown(_MARGIN) for box in found])
             found = pixels.lettering(target)
     if found:
         raise InputError("burned-in-suspected", _where(found))
-    if suspected and not blanked and not (options.blank_detected and suspected[0].startswith("kind")):
+    is_answered = blanked > 0 if is_stated else bool(options.blank) or options.blank_detected
+    if suspected and not is_answered:
         raise InputError("burned-in-suspected", suspected[0].partition(": ")[2])
-    return suspected, blanked
+    return _Treated(suspected, blanked, is_gone=blanked > 0 and (was_seen or not is_stated))
 
 
 def _where(found: tuple[Box, ...]) -> str:
@@ -117,13 +131,14 @@ def _where(found: tuple[Box, ...]) -> str:
     return f"there seems to be text in the pixels, at x,y,width,height {boxes}{' ...' if len(found) > 4 else ''}"
 
 
-def _sign(target: Any, options: DeidOptions, pseudonym: str, *, blanked: int) -> None:
+def _sign(target: Any, options: DeidOptions, pseudonym: str, treated: _Treated) -> None:
     """State who stands there instead, and what was done (PS3.3, C.7.1.1 and C.12.1; PS3.15, E.1.1)."""
     from pydicom import Dataset
 
     codes = options.codes()
-    if blanked:
+    if treated.blanked:
         codes.insert(1, PIXELS_CLEANED)
+    if treated.is_gone:
         target.BurnedInAnnotation = "NO"
     target.SpecificCharacterSet = "ISO_IR 192"
     target.PatientName = target.PatientID = pseudonym

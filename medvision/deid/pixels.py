@@ -57,16 +57,23 @@ def lettering(dataset: Any) -> tuple[Box, ...]:
     return tuple(sorted({box for frame in _frames(dataset) for box in find_lettering(frame)}))
 
 
-def blanked(dataset: Any, boxes: Sequence[Box]) -> None:
+def blanked(dataset: Any, boxes: Sequence[Box]) -> int:
     """Make boxes blank in every frame, and store the frames uncompressed (Explicit VR Little Endian).
 
     The value is the one that a frame shows darkest. Parts of boxes outside the image have no effect.
 
+    Returns
+    -------
+    int
+        How many boxes changed a pixel; where one was blank already, nothing was there to be removed.
+
     Raises
     ------
     InputError
-        ``unsupported``: pixels of a kind that is not written; ``codec-missing``, ``bad-header``: they are not decoded.
+        ``blank-outside``: a box holds no pixel of the image; ``unsupported``: pixels of a kind that is not written;
+        ``codec-missing``, ``bad-header``: they are not decoded.
     """
+    _check_inside(boxes, int(dataset.Rows), int(dataset.Columns))
     if dataset.BitsAllocated not in (8, 16, 32) or str(dataset.file_meta.TransferSyntaxUID) == _BIG_ENDIAN:
         raise InputError("unsupported", "pixels of one bit, or stored big-endian, are not made blank")
     if (
@@ -77,16 +84,20 @@ def blanked(dataset: Any, boxes: Sequence[Box]) -> None:
     if dataset.file_meta.TransferSyntaxUID.is_compressed:
         _unpack(dataset, as_rgb=True)
     frames = _stored(dataset)
+    changed = np.zeros(len(boxes), dtype=bool)
     for frame in frames:
         blank = frame.max(axis=(0, 1)) if dataset.PhotometricInterpretation == "MONOCHROME1" else frame.min(axis=(0, 1))
-        for box in boxes:
-            frame[box.y : box.y + box.height, box.x : box.x + box.width] = blank
+        parts = [frame[box.y : box.y + box.height, box.x : box.x + box.width] for box in boxes]
+        changed |= [bool((part != blank).any()) for part in parts]
+        for part in parts:
+            part[...] = blank
     if dataset.get("SamplesPerPixel", 1) > 1:
         dataset.PlanarConfiguration = 0
     content = frames.tobytes()
     dataset.PixelData = content + b"\0" * (len(content) % 2)
     dataset["PixelData"].VR = "OW" if dataset.BitsAllocated > 8 else "OB"
     dataset.file_meta.TransferSyntaxUID = type(dataset.file_meta.TransferSyntaxUID)(_EXPLICIT)
+    return int(changed.sum())
 
 
 def plane_is_clear(dataset: Any, group: int) -> bool:
@@ -97,6 +108,13 @@ def plane_is_clear(dataset: Any, group: int) -> bool:
         return False
     frames = plane if plane.shape[-1] != 1 else plane[None, ..., 0]
     return not any(find_lettering(frame) for frame in frames)
+
+
+def _check_inside(boxes: Sequence[Box], rows: int, columns: int) -> None:
+    for number, box in enumerate(boxes, 1):
+        if box.x >= columns or box.y >= rows:
+            text = f"box {number} of {len(boxes)} lies outside the image of {columns} columns and {rows} rows"
+            raise InputError("blank-outside", text)
 
 
 def _frame_bits(dataset: Any) -> int:

@@ -84,6 +84,9 @@ class Summary:
             risks.insert(
                 0, f"{unseen} images are of a kind that often carries text; none was detected, or it was accepted."
             )
+        stated = sum(1 for outcome in self.outcomes if outcome.suspected == "stated")
+        if stated:
+            risks.insert(0, f"{stated} images stated that text is burned in: look whether all of it is gone.")
         if "retain-dates-full" in self.options.profile:
             risks.insert(0, "Dates are the true ones.")
         return tuple(risks)

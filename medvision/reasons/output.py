@@ -17,6 +17,11 @@ DEIDENTIFICATION: Mapping[str, Reason] = {
         "A name in the picture stays, whatever the header says.",
         "Look at it; then --blank x,y,w,h or --blank-detected, or let it pass: --accept-burned-in.",
     ),
+    "blank-outside": Reason(
+        "A box to be made blank holds no pixel of the image.",
+        "The box was meant for another size: the text that it should cover may stand elsewhere.",
+        "Name boxes within the image; give images of another size to a run of their own.",
+    ),
     "patient-unmapped": Reason(
         "The mapping names no pseudonym for the patient.",
         "The patient would get another pseudonym than in the rest of the study.",
