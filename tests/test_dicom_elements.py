@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from phantoms import slice_of
 from pydicom import config, dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from medvision.geometry import Geometry
 from medvision.io.dicom.elements import Elements, quick_elements
 from medvision.io.dicom.tags import TAGS, WANTED, DatasetTags, RawTags, Tags
 
@@ -305,3 +309,22 @@ def test_a_file_that_ends_in_a_value_that_is_not_wanted_has_no_pixels() -> None:
     quick = found(header(CLASS, long(0x00091010, b"OB", bytes(100))[:-50]))
     assert quick is not None
     assert quick.pixels is None
+
+
+@pytest.mark.parametrize(
+    ("keyword", "vr", "value"),
+    [
+        ("PixelPaddingValue", "IS", "100"),
+        ("RescaleSlope", "US", 50),
+        ("DiffusionBValue", "DS", "1000"),
+        ("Rows", "UL", 4),
+    ],
+)
+def test_a_tag_with_another_vr_than_its_own_is_left_to_pydicom(
+    tmp_path: Path, keyword: str, vr: str, value: object
+) -> None:
+    dataset = slice_of(np.zeros((4, 4), np.int16), Geometry.from_spacing((1, 1, 1), (4, 4, 1)), 0)
+    dataset.add_new(TAGS[keyword], vr, value)
+    dataset.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    with (tmp_path / "a.dcm").open("rb") as content:
+        assert quick_elements(content, WANTED) is None

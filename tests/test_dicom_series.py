@@ -15,10 +15,12 @@ import torture_series  # noqa: F401
 import torture_values  # noqa: F401
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from phantoms import write_dicom_series
 from torture import CASES, Truth, faults_of_volume, lattice
 from torture_dicom import ROOT, Frame, base, enhanced, every, put, save, slices, write
 
 from medvision.errors import InputError
+from medvision.geometry import Geometry
 from medvision.io import read_volume, scan
 from medvision.io.dicom import read, series
 from medvision.io.dicom.frame import Frame as Header
@@ -412,3 +414,21 @@ def test_a_folder_with_a_file_that_may_be_a_slice_is_no_image(tmp_path: Path) ->
     with pytest.raises(InputError) as caught:
         only_series(files, tmp_path, found)
     assert caught.value.code == "slices-missing"
+
+
+def test_text_is_read_by_its_character_set_in_classic_and_other_files_alike(tmp_path: Path) -> None:
+    grid = Geometry.from_spacing((1, 1, 2), (4, 4, 3))
+    tags = {"SpecificCharacterSet": "ISO_IR 192", "SeriesDescription": "Schädel"}
+    write_dicom_series(tmp_path, np.zeros(grid.shape, np.int16), grid, **tags)
+    (case,) = scan([tmp_path]).cases
+    assert case.series is not None
+    assert case.series.description == "Schädel"
+
+
+def test_a_warning_about_a_neighbour_does_not_name_it_in_words(tmp_path: Path) -> None:
+    grid = Geometry.from_spacing((1, 1, 2), (4, 4, 3))
+    write_dicom_series(tmp_path, np.zeros(grid.shape, np.int16), grid)
+    (tmp_path / "DOE_JANE.dcm").write_bytes(b"")
+    (case,) = scan([tmp_path]).cases
+    assert [finding.code for finding in case.findings] == ["slices-missing"]
+    assert "DOE" not in case.findings[0].message

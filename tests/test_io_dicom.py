@@ -521,10 +521,10 @@ def test_one_of_several_volumes_has_to_be_named_by_a_number_that_is_there(
     assert read_dicom(files, 1).geometry.matches(AXIAL)
 
 
-def test_a_private_class_is_read_by_its_geometry_with_a_note(tmp_path: Path) -> None:
+def test_a_private_class_is_read_by_its_geometry_with_a_warning(tmp_path: Path) -> None:
     volume = read_dicom(written(tmp_path, modality="MR", SOPClassUID="1.2.3.4"))
     assert np.array_equal(volume.voxels[0], positional(AXIAL))
-    assert [(f.code, f.grade) for f in volume.findings] == [("converted", "note")]
+    assert [(f.code, f.grade) for f in volume.findings] == [("object-unknown", "warning")]
 
 
 def test_colours_are_three_channels_with_a_note(tmp_path: Path) -> None:

@@ -100,14 +100,15 @@ def test_slices_with_a_series_uid_each_are_not_taken_for_images_of_their_own(tmp
     assert {finding.code for finding in found.rejected} == {"series-mixed"}
 
 
+@pytest.mark.parametrize("suffix", [".dcm", ".IMA", ".dicom"])
 @pytest.mark.parametrize("content", [b"", b"%PDF-1.7", b"a text"])
 def test_a_file_that_may_have_been_a_slice_marks_the_series_beside_it_for_review(
-    tmp_path: Path, content: bytes
+    tmp_path: Path, content: bytes, suffix: str
 ) -> None:
-    files = series(tmp_path / "x")
+    files = [file.rename(file.with_suffix(suffix)) for file in series(tmp_path / "x")]
     files[0].write_bytes(content)  # at the end: no gap would show it
     found = scan([tmp_path])
-    assert [name for _, name in codes(found)] == ["0006.dcm"]
+    assert [name for _, name in codes(found)] == [f"0006{suffix}"]
     (case,) = found.cases
     assert [(f.code, f.grade, f.path) for f in read_volume(case).findings] == [("slices-missing", "warning", files[0])]
     files[0].unlink()

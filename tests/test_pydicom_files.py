@@ -57,7 +57,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "liver_1frame.dcm": ("bad-header", "not-analysed-here"),
     "liver_expb_1frame.dcm": ("bad-header", "not-analysed-here"),
     # headers without an image: no SOP class, no Rows, no pixels
-    "ExplVR_BigEndNoMeta.dcm": ("bad-header",),
+    "ExplVR_BigEndNoMeta.dcm": ("not-analysed-here",),
     "UN_sequence.dcm": ("bad-header",),
     "badVR.dcm": ("bad-header",),  # its Number of Frames is no number
     "empty_charset_LEI.dcm": ("bad-header",),

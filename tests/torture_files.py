@@ -56,6 +56,7 @@ def dicomdir_of_the_files(folder: Path) -> Expect:
     for dataset in slices(AXIAL):
         files.add(dataset_with_meta(dataset))
     files.write(folder)
+    files._stage["t"].cleanup()  # pydicom leaves it to the garbage collector, which warns in another test
     return right(AXIAL)
 
 

@@ -10,7 +10,7 @@ from medvision import archives
 from medvision.errors import Finding, InputError, MedvisionError, UsageError
 from medvision.io.datasets import DATASET_FILE, cases_in_dataset, is_dataset
 from medvision.io.dicom.directory import read_directory
-from medvision.io.dicom.series import Placed, find_series
+from medvision.io.dicom.series import Placed, find_series, possible_slices
 from medvision.io.kinds import LIST_SUFFIXES, case_id, content_of, stem_of
 from medvision.io.manifest import cases_in_manifest
 from medvision.io.nifti import volumes_in
@@ -56,9 +56,7 @@ def scan(paths: Sequence[Path], reading: Reading = AS_IT_STANDS) -> Collection:
     gathered = [_gathered(Path(path), reading) for path in paths]
     everything = _NOTHING.merged(part.collection for part in gathered)
     roots = [Path(path) for path in paths]
-    unread = [finding for finding in everything.rejected if finding.path and finding.path.suffix.lower() == ".dcm"]
-    # DICOM files often have no suffix: an empty one may be a slice too.
-    unread += [finding for finding in everything.skipped if finding.code == "truncated"]
+    unread = possible_slices((*everything.rejected, *everything.skipped))
     dicom = dict.fromkeys(file for part in gathered for file in part.dicom)
     placed, rejected, skipped = find_series(dicom, unread, reading)
     found = everything.merged([_of_series(placed, roots), Collection((), tuple(rejected), tuple(skipped))])

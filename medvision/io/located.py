@@ -88,6 +88,15 @@ def _damage() -> tuple[type[Exception], ...]:
     return (*_DAMAGE, BytesLengthException)
 
 
+def known_uid(text: str) -> str:
+    """Return a UID as it may stand in a message: one of the standard; others can hold what identifies.
+
+    >>> known_uid("1.2.840.10008.1.2"), known_uid("DOE^JANE")
+    ('1.2.840.10008.1.2', '(private)')
+    """
+    return text if text.startswith("1.2.840.10008.") and text.replace(".", "").isdigit() else "(private)"
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Keep libraries from warning or logging in the block: pydicom's texts quote values that can identify."""

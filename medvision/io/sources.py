@@ -7,7 +7,7 @@ from pathlib import Path
 from medvision import archives
 from medvision.errors import InputError
 from medvision.io.dicom.segmentation import is_segmentation
-from medvision.io.dicom.series import only_series
+from medvision.io.dicom.series import only_series, possible_slices
 from medvision.io.kinds import kind_of
 from medvision.io.located import located
 from medvision.io.walk import refuse_results, walk
@@ -29,7 +29,7 @@ def source_of(path: Path) -> Source:
         refuse_results(path)
         found = walk(path)
         files = [file for file, kind in found.images if kind == "dicom"]
-        return only_series(files, path, found.rejected)
+        return only_series(files, path, possible_slices((*found.rejected, *found.skipped)))
     with located(path):
         kind = kind_of(path)
         if kind is None:

@@ -85,6 +85,11 @@ OBJECTS: Mapping[str, Reason] = {
         "One of two statements is wrong, and reading by the wrong one gives a wrong image.",
         "Export the file again from its source.",
     ),
+    "object-unknown": Reason(
+        "The kind of object is not one of the standard.",
+        "Its values may follow rules of their own.",
+        "Compare some values with those that another program shows.",
+    ),
     "unsupported": Reason(
         "This kind of file, object or encoding is not read (yet).",
         "Its rules are not known here, and guessing them gives a wrong image.",

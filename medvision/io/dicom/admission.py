@@ -8,7 +8,7 @@ from medvision.io.dicom.content import opened
 from medvision.io.dicom.decode import INSTALL, has_decoder
 from medvision.io.dicom.frame import Frame
 from medvision.io.dicom.objects import Kind, image_kind, name_of
-from medvision.io.located import located
+from medvision.io.located import known_uid, located
 
 MAX_BYTES = 8_000_000_000
 """What the pixels of one volume may take."""
@@ -34,7 +34,7 @@ def check_kind(frame: Frame) -> None:
         _check_object(frame)
         _check_pixels(frame)
         if not has_decoder(frame.transfer_syntax):
-            text = f"its Transfer Syntax {_uid(frame.transfer_syntax)} has no decoder here"
+            text = f"its Transfer Syntax {known_uid(frame.transfer_syntax)} has no decoder here"
             raise InputError("codec-missing", text, cure=INSTALL)
         _check_size(frame)
 
@@ -55,7 +55,7 @@ def _check_object(frame: Frame) -> None:
         if is_unknown_volume(frame):
             return
         raise InputError(
-            "unsupported", f"{name_of(frame.sop_class)}: objects of SOP class {_uid(frame.sop_class)} are not read"
+            "unsupported", f"{name_of(frame.sop_class)}: objects of SOP class {known_uid(frame.sop_class)} are not read"
         )
     if kind.modalities and frame.modality not in kind.modalities:
         text = f"Modality does not belong to the SOP class, {' or '.join(kind.modalities)} does"
@@ -112,11 +112,6 @@ def _check_form(frame: Frame) -> None:
 def _coded(text: str | None) -> str:
     """Return a coded value as it may stand in a message: only one that the standard knows."""
     return text if text in _KNOWN else "(unknown)"
-
-
-def _uid(text: str) -> str:
-    """Return a UID of the standard as it may stand in a message; others can hold what identifies."""
-    return text if text.startswith("1.2.840.10008.") and text.replace(".", "").isdigit() else "(private)"
 
 
 def _check_size(frame: Frame) -> None:

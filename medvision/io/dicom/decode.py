@@ -17,7 +17,7 @@ from medvision.io.dicom.content import opened
 from medvision.io.dicom.frame import Frame
 from medvision.io.dicom.header import read_dataset
 from medvision.io.dicom.mosaic import tiles_of, unpacked
-from medvision.io.located import decoding
+from medvision.io.located import decoding, known_uid
 
 PADDING = 1024
 """Bytes that may follow the pixels, if they are zero: some writers fill up a block."""
@@ -85,7 +85,7 @@ def _decoders(transfer_syntax: str) -> tuple[str, ...]:
     try:
         plugins = get_decoder(transfer_syntax).available_plugins
     except NotImplementedError:
-        raise InputError("unsupported", f"Transfer Syntax {transfer_syntax} is not read") from None
+        raise InputError("unsupported", f"Transfer Syntax {known_uid(transfer_syntax)} is not read") from None
     if not UID(transfer_syntax).is_encapsulated:
         return ("",)
     return tuple(name for name in (*_IN_PROCESS, _APART) if name in plugins)

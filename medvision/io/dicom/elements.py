@@ -8,7 +8,7 @@ of that. Whatever is unusual (big endian, tags out of order, unknown VR letters)
 from __future__ import annotations
 
 import struct
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -28,6 +28,7 @@ _EXPLICIT_HEAD = struct.Struct("<HH2sH").unpack_from
 _LENGTH = struct.Struct("<I").unpack_from
 _SHORTEST_HEAD, _LONGEST_HEAD = 8, 12  # bytes
 _FIRST_PIXELS = min(PIXELS)
+_HIGHEST_START = 0x03  # of the upper byte of a data set's first group
 _CHUNK = 1 << 13
 _LONGEST = 1 << 16  # of a value that is asked for
 
@@ -63,7 +64,7 @@ class _EndError(_OddError):
     """The file ends before what is asked for."""
 
 
-def quick_elements(content: BinaryIO, wanted: Set[int]) -> Elements | None:
+def quick_elements(content: BinaryIO, wanted: Mapping[int, Set[bytes]]) -> Elements | None:
     """Return the wanted elements of a DICOM file, or None where pydicom has to look.
 
     Parameters
@@ -71,7 +72,7 @@ def quick_elements(content: BinaryIO, wanted: Set[int]) -> Elements | None:
     content
         The file, at its start.
     wanted
-        Tags as group << 16 | element.
+        Tags as group << 16 | element, each with the VRs that it can have; pydicom has to look where it has another.
     """
     try:
         return _elements(_Window(content), wanted)
@@ -104,9 +105,11 @@ class _Window:
         return self.bytes, at
 
 
-def _elements(window: _Window, wanted: Set[int]) -> Elements:
+def _elements(window: _Window, wanted: Mapping[int, Set[bytes]]) -> Elements:
     offset, syntax = _meta(window)
     buffer, at = window.piece(offset, 8)
+    if buffer[at + 1] > _HIGHEST_START:  # a first group that is none: the bytes may stand the other way round
+        raise _OddError
     is_explicit = buffer[at + 4 : at + 6] in _SHORT or buffer[at + 4 : at + 6] in _LONG
     if (
         syntax in _UNCOMPRESSED_ODD
@@ -145,7 +148,7 @@ def _meta(window: _Window) -> tuple[int, bytes | None]:
 
 
 def _walk(
-    window: _Window, offset: int, wanted: Set[int], *, is_explicit: bool
+    window: _Window, offset: int, wanted: Mapping[int, Set[bytes]], *, is_explicit: bool
 ) -> tuple[dict[int, bytes], tuple[int, int, int | None] | None]:
     """Step from element to element at the top level; this is what a scan of many files spends its time in."""
     raw: dict[int, bytes] = {}
@@ -166,7 +169,7 @@ def _walk(
             offset = _after_sequence(window, offset, is_explicit=is_explicit) if size == _UNDEFINED else offset + size
             continue
         if tag in wanted:
-            if size > _LONGEST:
+            if size > _LONGEST or (is_explicit and vr not in wanted[tag]):
                 raise _OddError
             buffer, at = window.piece(offset, size)
             raw[tag] = buffer[at : at + size]

@@ -168,8 +168,8 @@ def _order(tags: Tags) -> tuple[tuple[str, float | str | Numbers], ...]:
     found: list[tuple[str, float | str | Numbers | None]] = [
         (words, tags.hint(name)) for words, name in _ORDER if tags.has(name)
     ]
-    if tags.has("DiffusionGradientOrientation"):
-        found.append(("gradient direction", tags.numbers("DiffusionGradientOrientation", 3)))
+    gradient = tuple(value for value in tags.values("DiffusionGradientOrientation") if isinstance(value, float))
+    found.append(("gradient direction", gradient or None))
     found += [("image type", "\\".join(tags.texts("ImageType")[2:]) or None), ("acquisition time", _acquired(tags))]
     return tuple((name, value) for name, value in found if value is not None)
 

@@ -148,7 +148,7 @@ def _remarks(stack: Stack, path: Path) -> tuple[Finding, ...]:
         found.append(Finding("converted", "note", text, path))
     if is_unknown_volume(frames[0]):
         text = f"the SOP class is not known; taken for {frames[0].modality} by its Modality and geometry"
-        found.append(Finding("converted", "note", text, path))
+        found.append(Finding("object-unknown", "warning", text, path))
     if frames[0].photometric not in ("MONOCHROME1", "MONOCHROME2"):
         found.append(Finding("converted", "note", "colours are given as red, green and blue", path))
     return tuple(found)

@@ -19,6 +19,7 @@ from medvision.io.dicom.grid import Stack, check_together, stacked
 from medvision.io.dicom.header import read_frames
 from medvision.io.dicom.objects import image_kind, name_of, other_object
 from medvision.io.dicom.volumes import Group, groups_of
+from medvision.io.kinds import claimed_kind
 from medvision.io.located import quiet
 from medvision.study import AS_IT_STANDS, Reading, Series, Source
 
@@ -129,6 +130,19 @@ def only_series(
     return found[0]
 
 
+def possible_slices(findings: Iterable[Finding]) -> list[Finding]:
+    """Return those findings that are about files which may have been DICOM slices.
+
+    Their names promise DICOM, or they are empty and their names promise nothing: slices often have no suffix.
+    """
+    return [
+        finding
+        for finding in findings
+        if finding.path is not None
+        and (claimed_kind(finding.path) == "dicom" or (finding.code == "truncated" and not claimed_kind(finding.path)))
+    ]
+
+
 def _raised(finding: Finding) -> InputError:
     return InputError(finding.code, finding.message, path=finding.path, cure=finding.cure)
 
@@ -203,8 +217,8 @@ def _groups(frames: Sequence[Frame]) -> list[Group]:
     try:
         check_together(frames, only=("study", "patient"))
         return groups_of(frames)
-    except MedvisionError:
-        return [Group((tuple(frames),))]  # it is refused, with its reason, when it is stacked
+    except MedvisionError as error:
+        return [Group((tuple(frames),), reason=error.finding)]
 
 
 def _merged(series: Mapping[str, list[Frame]]) -> dict[str, list[Frame]]:
@@ -264,6 +278,8 @@ def _in_order(source: Source, stack: Stack) -> Source:
 
 def _reason(group: Group, reading: Reading, damaged: Sequence[Finding], *, apart: bool) -> list[Stack] | Finding:
     """Return the volumes of a group as stacks, or why they are refused."""
+    if group.reason is not None:
+        return group.reason
     try:
         stacks = [stacked(volume, reading) for volume in group.volumes]
     except MedvisionError as error:
@@ -275,8 +291,8 @@ def _reason(group: Group, reading: Reading, damaged: Sequence[Finding], *, apart
     beside = _near(group, damaged)
     if beside is None:
         return stacks
-    text = f"{beside.name} beside its slices is damaged, and may be one of them"
-    return Finding("slices-missing", "error", text, beside.parent)
+    text = "a file beside its slices is damaged, and may be one of them"
+    return Finding("slices-missing", "error", text, beside)
 
 
 def _near(group: Group, findings: Sequence[Finding]) -> Path | None:
@@ -291,7 +307,7 @@ def _beside(group: Group, unread: Sequence[Finding]) -> tuple[Finding, ...]:
     beside = _near(group, unread)
     if beside is None:
         return ()
-    text = f"{beside.name} beside its slices is no DICOM file: if it was one of them, the volume is cut short"
+    text = "a file beside its slices is no DICOM file: if it was one of them, the volume is cut short"
     return (Finding("slices-missing", "warning", text, beside, "Compare the number of slices with the source."),)
 
 

@@ -15,6 +15,7 @@ from medvision.errors import GeometryError, InputError
 from medvision.io.located import decoding
 
 TAGS = {
+    "SpecificCharacterSet": 0x00080005,
     "ImageType": 0x00080008,
     "SOPClassUID": 0x00080016,
     "SOPInstanceUID": 0x00080018,
@@ -69,8 +70,6 @@ TAGS = {
 }
 """The tags that are asked for, as group << 16 | element."""
 
-WANTED = frozenset(TAGS.values())
-
 _BINARY = frozenset(  # VR US or SS
     (
         "SamplesPerPixel",
@@ -86,6 +85,22 @@ _BINARY = frozenset(  # VR US or SS
 )
 _UINT32 = "TemporalPositionIndex"  # VR UL
 _DOUBLES = frozenset(("DiffusionBValue", "DiffusionGradientOrientation"))  # VR FD
+_TEXT_VRS = frozenset((b"CS", b"DA", b"DS", b"DT", b"IS", b"LO", b"SH", b"TM", b"UI"))
+
+
+def _vrs(name: str) -> frozenset[bytes]:
+    """Return the VRs by which the bytes of a tag are understood here."""
+    if name in _BINARY:
+        return frozenset((b"US", b"SS"))
+    if name == _UINT32:
+        return frozenset((b"UL",))
+    if name in _DOUBLES:
+        return frozenset((b"FD",))
+    return frozenset((b"SQ",)) if name.endswith("Sequence") else _TEXT_VRS
+
+
+WANTED = {tag: _vrs(name) for name, tag in TAGS.items()}
+"""The VRs that each tag is expected to have; one with another is left to pydicom."""
 
 
 class Tags(ABC):
@@ -158,12 +173,22 @@ class RawTags(Tags):
         if name in _DOUBLES:
             count = len(content) // 8
             return list(struct.unpack(f"<{count}d", content[: count * 8]))
-        text = content.decode("latin-1").strip(" \0")
+        text = self._decoded(content).strip(" \0")
         return [part.strip(" \0") for part in text.split("\\")] if text else []
 
     def has(self, name: str) -> bool:
         """Whether the tag is there."""
         return TAGS[name] in self._raw
+
+    def _decoded(self, content: bytes) -> str:
+        """Return text by the Specific Character Set (PS3.3, C.12.1.1.2); nearly all of it is ASCII."""
+        if content.isascii() and b"\x1b" not in content:
+            return content.decode("ascii")
+        from pydicom.charset import convert_encodings, decode_bytes
+
+        stated = self._raw.get(TAGS["SpecificCharacterSet"], b"").decode("latin-1").strip(" \0")
+        with decoding("SpecificCharacterSet"):
+            return str(decode_bytes(content, convert_encodings(stated.split("\\")), set()))
 
 
 @final

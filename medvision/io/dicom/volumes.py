@@ -58,12 +58,15 @@ class Group:
         Volumes that lack slices which the others have, and why.
     dropped
         Copies that were left out.
+    reason
+        Why the frames could not be sorted at all, and are refused together.
     """
 
     volumes: tuple[Frames, ...]
     order: tuple[str, ...] = ()
     refused: tuple[Finding, ...] = ()
     dropped: tuple[Finding, ...] = ()
+    reason: Finding | None = None
 
 
 def groups_of(frames: Sequence[Frame]) -> list[Group]:
