@@ -175,3 +175,12 @@ def test_every_object_has_a_name_and_is_an_image_or_something_else() -> None:
 
 def test_a_picture_of_a_radiograph_passes(large: Path) -> None:
     check_kind(picture(file=large))
+
+
+@pytest.mark.parametrize(("photometric", "samples"), [("PALETTE COLOR", 1), ("YBR_FULL_422", 3)])
+def test_colours_are_counted_as_they_are_when_decoded(
+    large: Path, photometric: str, samples: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admission, "MAX_BYTES", 40 * 30 * 3 - 1)
+    stated = {**COLOUR, "photometric": photometric, "samples": samples, "rows": 30, "columns": 40}
+    assert refusal_of(sop_class=US, modality="US", file=large, **stated).code == "too-large"

@@ -121,8 +121,9 @@ def _check_size(frame: Frame) -> None:
     pixels = frame.tile[2] * frame.tile[3] if frame.tile else (frame.rows or 0) * (frame.columns or 0)
     samples = 2 if frame.photometric == "YBR_FULL_422" else frame.samples or 1
     claimed = pixels * samples * frame.frames * (frame.bits_allocated or 0) // 8
-    if claimed > MAX_BYTES:
-        raise InputError("too-large", f"the header claims {claimed:,} bytes of pixels, {MAX_BYTES:,} are accepted")
+    decoded = claimed if frame.photometric in _GREY else max(claimed, claimed // samples * 3)  # red, green and blue
+    if decoded > MAX_BYTES:
+        raise InputError("too-large", f"the header claims {decoded:,} bytes of pixels, {MAX_BYTES:,} are accepted")
     there = archives.size_of(frame.file)
     if not UID(frame.transfer_syntax).is_encapsulated:
         if there < claimed and (there := _unpacked_size(frame)) < claimed:
