@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
     UltrasoundImageStorage,
 )
+from scipy import ndimage
 from test_deid import clean, ct, lettered, refusal, smooth
 
 from medvision.deid import Box, find_lettering
@@ -77,6 +79,34 @@ def test_a_ruler_a_grid_and_noise_are_no_lettering() -> None:
     grid[::16, :] = 3000
     noise = np.random.default_rng(0).normal(size=(256, 256))
     assert [find_lettering(picture) for picture in (ruler, grid, noise)] == [(), (), ()]
+
+
+def speckle(size: int) -> Any:
+    """Return what ultrasound shows of tissue: the magnitude of smoothed noise."""
+    noise = np.random.default_rng(0).normal(size=(2, size, size))
+    real, imaginary = (ndimage.gaussian_filter(part, 1.5) for part in noise)
+    return np.hypot(real, imaginary)
+
+
+def test_speckle_of_a_large_frame_is_looked_through_in_seconds() -> None:
+    picture = speckle(1024)
+    started = time.process_time()
+    find_lettering(picture)
+    assert (
+        time.process_time() - started < 12
+    )  # a second here; it was a minute when every shape was compared with every chain
+
+
+def test_a_frame_of_too_many_shapes_is_not_judged_but_suspected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("medvision.deid.lettering._MOST_GLYPHS", 100)
+    picture = (1000 * speckle(256)).astype(np.int16)
+    assert refusal(ct(picture)) == "burned-in-suspected"
+    assert refusal(ct(picture), blank_detected=True) == "burned-in-suspected"
+    assert clean(ct(picture), accept_burned_in=True).PatientIdentityRemoved == "YES"
+    dataset = overlaid(None)
+    monkeypatch.setattr("medvision.deid.lettering._MOST_GLYPHS", 3)
+    dataset[0x60003000].value = overlaid("DOE JANE")[0x60003000].value
+    assert not plane_is_clear(dataset, 0x6000)
 
 
 @pytest.mark.parametrize("size", [(0, 3), (3, -1)])

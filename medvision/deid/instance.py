@@ -59,7 +59,8 @@ def deidentified(source: Any, options: DeidOptions, secret: Secret, *, patient: 
     Raises
     ------
     InputError
-        ``not-deidentifiable``: no image; ``burned-in-suspected``, ``blank-outside``; what :mod:`medvision.deid.pixels` raises.
+        ``not-deidentifiable``: no image; ``burned-in-suspected``, ``blank-outside``; what
+        :mod:`medvision.deid.pixels` raises.
     """
     check_object(source)
     cleaner = Cleaner(options, secret, secret.days(patient), pixels.plane_is_clear)

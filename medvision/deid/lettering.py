@@ -7,15 +7,21 @@ text that stands out from what is behind it. It does not find handwriting, singl
 from __future__ import annotations
 
 import functools
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from medvision.errors import InputError
+
 _STROKE = 7  # px: what is thinner than this in one direction counts as a stroke
 _HEIGHTS = (5, 40)  # px of a glyph, at the scale that is looked at
 _GLYPHS = 4  # fewer in a row are no line of text
+_SLACK = round(0.15 * _HEIGHTS[1])  # px by which the lines of neighbours can differ, at most
+_STEP = 8  # px of rows that are looked up together
+_MOST_GLYPHS = 50_000  # of one frame at one scale: a page of dense print has fewer, and more cannot be judged
 _CONTRAST = 0.3  # of the frame's range, between a stroke and what is around it
 
 
@@ -52,6 +58,11 @@ def find_lettering(frame: npt.NDArray[Any]) -> tuple[Box, ...]:
     ----------
     frame
         Stored values, (rows, columns) or (rows, columns, samples).
+
+    Raises
+    ------
+    InputError
+        ``burned-in-suspected``: the frame has so many small shapes that it cannot be judged.
 
     Examples
     --------
@@ -100,7 +111,10 @@ def _lines(image: npt.NDArray[np.float32]) -> list[Box]:
     glyphs = [
         (box, float(peak)) for box, peak, area in zip(boxes, peaks, areas, strict=True) if _is_glyph(box, int(area))
     ]
-    return [_line_around(row, boxes) for row in _rows(glyphs, tolerance=0.15 * float(high - low))]
+    if len(glyphs) > _MOST_GLYPHS:
+        raise InputError("burned-in-suspected", "a frame holds so many small shapes that text among them is not told")
+    edges = np.array([(box.x, box.y, _right(box), box.y + box.height) for box in boxes])
+    return [_line_around(row, edges) for row in _rows(glyphs, tolerance=0.15 * float(high - low))]
 
 
 def _is_glyph(box: Box, area: int) -> bool:
@@ -110,16 +124,40 @@ def _is_glyph(box: Box, area: int) -> bool:
 
 
 def _rows(glyphs: list[tuple[Box, float]], *, tolerance: float) -> list[list[Box]]:
-    """Chain glyphs from left to right: one height, one base line, one brightness, small gaps."""
+    """Chain glyphs from left to right: one height, one base line, one brightness, small gaps.
+
+    Chains are looked up by the lines that their last glyph stands on and reaches to, and forgotten where it ends too
+    far to the left: in speckle there are thousands.
+    """
     chains: list[list[tuple[Box, float]]] = []
+    on_line: dict[int, set[int]] = defaultdict(set)
     for glyph in sorted(glyphs):
-        for chain in chains:
-            if _follows(chain[-1], glyph, tolerance):
-                chain.append(glyph)
-                break
+        box = glyph[0]
+        near = set[int]().union(*(on_line[line] for line in _lines_of(box, slack=_SLACK)))
+        ended = {n for n in near if box.x - _right(chains[n][-1][0]) > _HEIGHTS[1]}
+        for line in _lines_of(box, slack=_SLACK):
+            on_line[line] -= ended
+        place = next((n for n in sorted(near - ended) if _follows(chains[n][-1], glyph, tolerance)), None)
+        if place is None:
+            place = len(chains)
+            chains.append([])
         else:
-            chains.append([glyph])
+            for line in _lines_of(chains[place][-1][0]):
+                on_line[line].discard(place)
+        chains[place].append(glyph)
+        for line in _lines_of(box):
+            on_line[line].add(place)
     return [[box for box, _ in chain] for chain in chains if len(chain) >= _GLYPHS and _is_varied(chain)]
+
+
+def _right(box: Box) -> int:
+    return box.x + box.width
+
+
+def _lines_of(box: Box, *, slack: int = 0) -> set[int]:
+    """Return the rows, in steps, of the top and the base of a glyph, and of those around that can be level with it."""
+    ends = (box.y, box.y + box.height)
+    return {line for end in ends for line in range((end - slack) // _STEP, (end + slack) // _STEP + 1)}
 
 
 def _follows(last: tuple[Box, float], glyph: tuple[Box, float], tolerance: float) -> bool:
@@ -138,14 +176,25 @@ def _is_varied(chain: list[tuple[Box, float]]) -> bool:
     return max(widths) >= 3 and max(widths) - min(widths) >= 1
 
 
-def _line_around(row: list[Box], marks: list[Box]) -> Box:
-    """Return the box around a row, with what stands beside it on the line: dots, dashes, letters that touch."""
+def _line_around(row: list[Box], marks: npt.NDArray[np.int64]) -> Box:
+    """Return the box around a row, with what stands beside it on the line: dots, dashes, letters that touch.
+
+    `marks` are the (count, 4) left, top, right and bottom edges of all shapes.
+    """
     line = functools.reduce(Box.joined, row)
     tall = line.height
-    near = [m for m in marks if m.y >= line.y - tall / 2 and m.y + m.height <= line.y + 1.5 * tall]
-    while beside := [m for m in near if m.x <= line.x + line.width + 2 * tall and m.x + m.width >= line.x - 2 * tall]:
-        near = [m for m in near if m not in beside]
-        line = functools.reduce(Box.joined, beside, line)
+    _, top, _, bottom = marks.T
+    near = marks[(top >= line.y - tall / 2) & (bottom <= line.y + 1.5 * tall)]
+    while len(near):
+        left, _, right, _ = near.T
+        is_beside = (left <= line.x + line.width + 2 * tall) & (right >= line.x - 2 * tall)
+        if not is_beside.any():
+            break
+        edges = near[is_beside]
+        x, y, _, _ = (int(edge) for edge in edges.min(axis=0))
+        _, _, end, base = (int(edge) for edge in edges.max(axis=0))
+        line = line.joined(Box(x, y, end - x, base - y))
+        near = near[~is_beside]
     return line
 
 

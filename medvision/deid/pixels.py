@@ -104,10 +104,10 @@ def plane_is_clear(dataset: Any, group: int) -> bool:
     """Return whether an overlay plane (PS3.3, C.9.2) holds no lettering; False where it cannot be looked at."""
     try:
         plane = np.atleast_3d(np.asarray(dataset.overlay_array(group), dtype=np.uint8) * 255)
-    except _DAMAGE:
+        frames = plane if plane.shape[-1] != 1 else plane[None, ..., 0]
+        return not any(find_lettering(frame) for frame in frames)
+    except (InputError, *_DAMAGE):
         return False
-    frames = plane if plane.shape[-1] != 1 else plane[None, ..., 0]
-    return not any(find_lettering(frame) for frame in frames)
 
 
 def _check_inside(boxes: Sequence[Box], rows: int, columns: int) -> None:
