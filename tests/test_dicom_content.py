@@ -94,7 +94,7 @@ def test_a_deflated_file_whose_meta_information_has_no_possible_length_is_refuse
 def test_deflated_content_that_is_damaged_is_refused(tmp_path: Path) -> None:
     file = deflated(tmp_path)
     file.write_bytes(split(file)[0] + b"\xff" * 50)
-    assert refusal_of(file) == "bad-header"
+    assert refusal_of(file) == "damaged"
 
 
 def test_deflated_content_that_is_cut_is_refused(tmp_path: Path) -> None:

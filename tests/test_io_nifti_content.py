@@ -48,7 +48,7 @@ def test_a_wrong_checksum_is_refused_whichever_volume_is_asked_for(tmp_path: Pat
     content = bytearray(path.read_bytes())
     content[-5] ^= 1
     path.write_bytes(content)
-    assert code_of(path, 0) == "bad-header"
+    assert code_of(path, 0) == "damaged"
 
 
 def with_extension(size: int, room: int = 32, flag: int = 1, offset: int | None = None) -> bytes:
@@ -93,7 +93,7 @@ def test_a_file_cut_at_any_byte_is_refused(tmp_path: Path, name: str) -> None:
 def test_a_wrong_length_in_the_trailer_of_gzip_is_refused(tmp_path: Path) -> None:
     path = write_nifti(tmp_path / "a.nii.gz", positional(GRID), GRID)
     path.write_bytes(path.read_bytes()[:-4] + bytes(4))
-    assert code_of(path) == "bad-header"
+    assert code_of(path) == "damaged"
 
 
 @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
@@ -137,7 +137,7 @@ def test_a_wrong_checksum_is_refused_after_intact_data(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[-8] ^= 0xFF
     path.write_bytes(content)
-    assert code_of(path) == "bad-header"
+    assert code_of(path) == "damaged"
 
 
 @pytest.mark.parametrize(("tail", "grade"), [(b"more", "warning"), (bytes(39), "note")])

@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from phantoms import positional, spheres, write_dicom_series, write_nifti
 from PIL import Image
 
-from medvision.errors import InputError, MedvisionError, OutputError, UsageError
+from medvision.errors import GeometryError, InputError, MedvisionError, OutputError, UsageError
 from medvision.geometry import Geometry
 from medvision.io import load, read_labels, read_volume, scan, write_labels, write_map, write_volume
 from medvision.io.located import decoding, located, quiet
@@ -179,7 +179,7 @@ def test_what_nifti_cannot_hold_is_not_written(tmp_path: Path) -> None:
         write_volume(tmp_path / "v.nii.gz", Volume(wide, GRID))
     with pytest.raises(UsageError):
         write_volume(tmp_path / "v.nii.gz", Volume(np.zeros((2, *GRID.shape)), GRID))
-    with pytest.raises(InputError, match="bad-header"):
+    with pytest.raises(GeometryError, match="grid-differs"):
         write_map(tmp_path / "v.nii.gz", np.zeros((1, 2, 3), np.float32), GRID)
     (tmp_path / "file").write_text("x")
     with pytest.raises(OutputError):

@@ -45,13 +45,13 @@ def write_map(path: Path, values: NDArray[np.float32], geometry: Geometry) -> No
 
     Raises
     ------
-    InputError
-        The values do not fit the grid.
+    GeometryError
+        ``grid-differs``: the values do not fit the grid.
     OutputError
         As :func:`write_labels`.
     """
     if values.shape != geometry.shape:
-        raise InputError("bad-header", f"values {values.shape} do not fit the grid {geometry.shape}", path=path)
+        raise GeometryError("grid-differs", f"values {values.shape} do not fit the grid {geometry.shape}", path=path)
     _write(path, [values.astype(np.float32)], geometry)
 
 
