@@ -9,6 +9,7 @@ from dicom_frames import DOSE, US, frame
 from pydicom.dataset import Dataset
 from torture import lattice
 from torture_dicom import Frame, enhanced, save
+from torture_frames import mosaic
 
 from medvision.errors import MedvisionError
 from medvision.io.dicom import multiframe
@@ -198,6 +199,21 @@ def test_a_dose_whose_planes_have_no_certain_place_is_refused(
 ) -> None:
     dataset = header() if offsets is None else header(GridFrameOffsetVector=offsets)
     assert code_of(dose(**stated), dataset) == "bad-geometry"
+
+
+@pytest.mark.parametrize(
+    ("private", "public", "b"),
+    [(700, None, 700), (700, 650.0, 650), (None, 650.0, 650), (None, None, None), (0, None, 0)],
+)
+def test_the_b_value_of_a_mosaic_is_the_public_one_or_else_the_private_one(
+    tmp_path: Path, private: float | None, public: float | None, b: float | None
+) -> None:
+    dataset = mosaic(lattice(), b_value=private)
+    if public is not None:
+        dataset.DiffusionBValue = public
+    found = read_frames(save(tmp_path / "m.dcm", dataset))
+    assert len(found) == 8
+    assert {one.ordered_by("b-value") for one in found} == {b}
 
 
 def test_a_mosaic_whose_tiles_are_not_stated_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -262,7 +262,7 @@ def _csa(tags: dict[str, tuple[str, list[str]]]) -> bytes:
     return found
 
 
-def _mosaic(grid: Any, *, count: int | None = 8) -> Any:
+def mosaic(grid: Any, *, count: int | None = 8, b_value: float | None = None) -> Any:
     """Return a mosaic of 3 x 3 tiles, its last one empty; its position is that of a picture of all tiles."""
     tiles = np.zeros((3 * 10, 3 * 12))
     values = value_at(grid.points()) * 8 + 4096
@@ -279,6 +279,8 @@ def _mosaic(grid: Any, *, count: int | None = 8) -> Any:
     tags = {} if count is None else {"NumberOfImagesInMosaic": ("US", [f"{count:8d}"])}
     normal = step / np.linalg.norm(step)
     tags["SliceNormalVector"] = ("FD", [f"{x:.8f}" for x in normal])
+    if b_value is not None:
+        tags["B_value"] = ("IS", [f"{b_value:g}"])
     block = dataset.private_block(0x0029, "SIEMENS CSA HEADER", create=True)
     block.add_new(0x08, "CS", "IMAGE NUM 4")
     block.add_new(0x10, "OB", _csa(tags))
@@ -286,7 +288,7 @@ def _mosaic(grid: Any, *, count: int | None = 8) -> Any:
 
 
 def _one_mosaic(folder: Path, grid: Any) -> Expect:
-    save(folder / "mosaic.dcm", _mosaic(grid))
+    save(folder / "mosaic.dcm", mosaic(grid))
     return right(Truth(grid, near_mm=0.02, tolerance=0.15), warning="free").or_refused("unsupported", "bad-geometry")
 
 
@@ -301,19 +303,19 @@ for _name, _grid in {
 
 @torture
 def mosaic_without_its_number_of_images(folder: Path) -> Expect:
-    save(folder / "mosaic.dcm", _mosaic(AXIAL, count=None))
+    save(folder / "mosaic.dcm", mosaic(AXIAL, count=None))
     return refused("unsupported", "bad-header", "bad-geometry")
 
 
 @torture
 def mosaic_with_more_images_than_tiles(folder: Path) -> Expect:
-    save(folder / "mosaic.dcm", _mosaic(AXIAL, count=90))
+    save(folder / "mosaic.dcm", mosaic(AXIAL, count=90))
     return refused("unsupported", "bad-header", "bad-geometry")
 
 
 @torture
 def mosaic_without_its_private_header(folder: Path) -> Expect:
-    dataset = _mosaic(AXIAL)
+    dataset = mosaic(AXIAL)
     dataset.remove_private_tags()
     save(folder / "mosaic.dcm", dataset)
     return refused("unsupported", "bad-header", "bad-geometry")
@@ -322,13 +324,24 @@ def mosaic_without_its_private_header(folder: Path) -> Expect:
 @torture
 def mosaics_of_two_times(folder: Path) -> Expect:
     for t in range(2):
-        dataset = _mosaic(AXIAL)
+        dataset = mosaic(AXIAL)
         stored = np.frombuffer(dataset.PixelData, "<u2") + t * 800
         every([dataset], PixelData=stored.astype("<u2").tobytes(), SOPInstanceUID=f"{ROOT}.7{t}", InstanceNumber=t + 1)
         every([dataset], AcquisitionNumber=t + 1, AcquisitionTime=f"10200{2 * t}.5")
         save(folder / f"mosaic{t}.dcm", dataset)
     truths = [Truth(AXIAL, offset=100.0 * t, near_mm=0.02, tolerance=0.15) for t in range(2)]
     return right(*truths, ordered=True, warning="free").or_refused("unsupported", "bad-geometry")
+
+
+@torture
+def mosaics_of_two_b_values_that_private_elements_alone_state(folder: Path) -> Expect:
+    for n, b in enumerate((1000, 0)):
+        dataset = mosaic(AXIAL, b_value=b)
+        stored = np.frombuffer(dataset.PixelData, "<u2") + (b // 1000) * 800
+        every([dataset], PixelData=stored.astype("<u2").tobytes(), SOPInstanceUID=f"{ROOT}.7{n}", InstanceNumber=n + 1)
+        save(folder / f"mosaic{n}.dcm", dataset)
+    truths = [Truth(AXIAL, offset=100.0 * (b // 1000), near_mm=0.02, tolerance=0.15) for b in (0, 1000)]
+    return right(*truths, ordered=True, warning="free")
 
 
 def _pictures(folder: Path, modality: str, pixels: np.ndarray, sop_class: str) -> Expect:

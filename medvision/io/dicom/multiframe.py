@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from medvision.errors import GeometryError, InputError
+from medvision.io.dicom.csa import b_value
 from medvision.io.dicom.frame import Frame, Numbers
 from medvision.io.dicom.mosaic import tiles_of
 from medvision.io.dicom.objects import image_kind
@@ -56,10 +57,13 @@ def _of_mosaic(first: Frame, dataset: Any) -> tuple[Frame, ...]:
     mosaic = tiles_of(dataset)
     if mosaic is None:
         raise InputError("unsupported", "it is a mosaic: a volume tiled into one picture, and its tiles are not stated")
+    diffusion = b_value(dataset)  # scanners of that age state it in private elements alone
+    order = first.order if diffusion is None else _merged(first.order, (("b-value", diffusion),))
     return tuple(
         dataclasses.replace(
             first,
             number=number,
+            order=order,
             position=tuple(float(x) for x in mosaic.positions[number]),
             rows=mosaic.rows,
             columns=mosaic.columns,
@@ -166,6 +170,6 @@ def _time(content: DatasetTags | None) -> float | None:
 
 
 def _merged(own: _Order, shared: _Order) -> _Order:
-    """Return what a frame states, and what its file states beside that."""
+    """Return what is stated nearest to a frame, and what is stated elsewhere beside that."""
     names = {name for name, _ in own}
     return own + tuple((name, value) for name, value in shared if name not in names)
