@@ -167,6 +167,17 @@ def test_a_structure_that_thins_out_in_emptiness_is_no_cut_slab() -> None:
     assert codes(check_case(case("a"), figures(brain, grid))) == [("slab-constant", "warning")]
 
 
+def test_each_value_of_slabs_is_compared_with_all_voxels_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    voxels = np.random.default_rng(0).integers(1, 9, (6, 6, 60))
+    voxels[:, :, 1::6], voxels[:, :, 4::6] = 0, 9
+    passes, count = [], np.count_nonzero
+    monkeypatch.setattr(np, "count_nonzero", lambda *given, **axis: passes.append(axis) or count(*given, **axis))
+    slabs = figures(voxels, Geometry.from_spacing((1, 1, 1), voxels.shape)).slabs
+    assert [(slab.first, slab.last) for slab in slabs] == [(k, k) for k in range(1, 60, 3)]
+    assert {(slab.beside, slab.typical) for slab in slabs} == {(1.0, 1.0)}
+    assert passes.count({"axis": (0, 1)}) == 2
+
+
 def test_slices_that_are_each_of_one_value_are_no_slab() -> None:
     ramp = np.broadcast_to(np.arange(24.0), GRID.shape)
     assert figures(ramp).slabs == ()

@@ -175,10 +175,12 @@ def _slabs(voxels: NDArray[Any], channel: int) -> list[Slab]:
         return []
     count = len(constant)
     edges = np.flatnonzero(np.diff(np.concatenate(([False], constant, [False])).astype(np.int8)))
+    # All slabs mostly have one value: each value is compared with all voxels once.
+    differing = {value: np.count_nonzero(voxels != value, axis=(0, 1)) for value in set(least[edges[::2]].tolist())}
     slabs = []
     for first, stop in edges.reshape(-1, 2).tolist():
         place: Place = "start" if first == 0 else "end" if stop == count else "inside"
-        content = np.count_nonzero(voxels != least[first], axis=(0, 1))
+        content = differing[least[first].item()]
         sides = [content[max(first - 2, 0) : first], content[stop : stop + 2]]
         fuller = [float(side.max()) for side in sides if side.size]
         typical = float(np.median(content[~constant]))
