@@ -99,6 +99,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(scope="session")
+def docs() -> Path:
+    """Return the folder of documentation; the test is left out where the tests lie beside an installed wheel alone."""
+    path = Path(__file__).resolve().parent.parent / "docs"
+    if not path.is_dir():
+        pytest.skip("docs/ is not here")
+    return path
+
+
+@pytest.fixture(scope="session")
 def sphere_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a pipeline folder trained, for seconds, to find two spheres by their brightness."""
     folder = tmp_path_factory.mktemp("spheres")

@@ -19,13 +19,17 @@ from medvision.study import Reading
 from medvision.volume import Volume
 
 NEAR_MM = 1e-3
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "explanation" / "reading.md"
 SERIES = {  # the DICOM series in each archive, and the volumes of each
     "bits12": {"s1": 1, "s2": 1, "s3": 1},
     "decubitus_HFS": {"": 1},
     "enhanced_siemens": {"": 4},
     "mosaic_ep2d_Int_4": {"": 6},
 }
+
+
+@pytest.fixture
+def page(docs: Path) -> str:
+    return (docs / "explanation" / "reading.md").read_text("utf-8")
 
 
 @cache
@@ -96,7 +100,7 @@ def test_a_tilted_series_with_uneven_gaps_is_refused_as_its_headers_say(shared_d
 
 @pytest.mark.parametrize("name", SERIES)
 def test_the_documentation_states_the_volumes_and_how_near_their_references_they_lie(
-    shared_data: Path, name: str
+    shared_data: Path, page: str, name: str
 ) -> None:
     dicom, nifti = _groups(_loaded(shared_data / "dicom_series" / f"{name}.zip"))
     apart = [
@@ -107,22 +111,22 @@ def test_the_documentation_states_the_volumes_and_how_near_their_references_they
     ]
     volumes = [volume for members in dicom.values() for volume in members]
     size = "x".join(map(str, volumes[0].geometry.shape))
-    assert _row(name)[2:] == ["read", f"{len(volumes)} of {size}", "equal", f"{max(apart):.5f} mm"]
+    assert _row(page, name)[2:] == ["read", f"{len(volumes)} of {size}", "equal", f"{max(apart):.5f} mm"]
 
 
 def test_the_documentation_states_why_the_tilted_series_is_refused_and_how_it_is_read_if_allowed(
-    shared_data: Path,
+    shared_data: Path, page: str
 ) -> None:
     archive = shared_data / "dicom_series" / "ct_ge_tilt.zip"
     gaps, sideways = _by_hand(archive)
-    assert _row("ct_ge_tilt")[2] == "refused: `slices-uneven`"
+    assert _row(page, "ct_ge_tilt")[2] == "refused: `slices-uneven`"
     tilt = np.arctan(sideways / gaps.sum())
     along = np.concatenate([[0], np.cumsum(gaps)])
     numbers = np.arange(len(along))
     off = np.abs(along - np.polyval(np.polyfit(numbers, along, 1), numbers)).max()
     (volume,) = mv.load(archive, reading=Reading(allow_gaps=True)).volumes.values()
     usual, least, most = gaps[0], gaps.min(), gaps.max()
-    text = " ".join(PAGE.read_text("utf-8").split())
+    text = " ".join(page.split())
     between = [f"{gap / np.cos(tilt):.2f} mm" for gap in (usual, least, most)]
     for said in (
         f"Its {len(along)} slices lie {between[0]} apart, then {between[1]} once, then {between[2]}, while",
@@ -137,9 +141,9 @@ def test_the_documentation_states_why_the_tilted_series_is_refused_and_how_it_is
     assert {f.code for f in volume.findings if f.grade == "warning"} == {"slices-uneven", "gantry-tilt"}
 
 
-def _row(name: str) -> list[str]:
+def _row(page: str, name: str) -> list[str]:
     """Return the cells of a series' row in the table of the documentation."""
-    (row,) = re.findall(rf"^\| `{name}` .*$", PAGE.read_text("utf-8"), flags=re.MULTILINE)
+    (row,) = re.findall(rf"^\| `{name}` .*$", page, flags=re.MULTILINE)
     return [cell.strip() for cell in row.strip("|").split("|")]
 
 

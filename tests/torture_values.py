@@ -16,6 +16,13 @@ from torture_dicom import SLOPE, ds, every, patch, put, save, slices, write
 AXIAL = lattice()
 
 
+def _files(folder: Path) -> list[Path]:
+    """Return the files of a series that was written, one a slice: there is something to change."""
+    files = sorted(folder.iterdir())
+    assert len(files) == AXIAL.shape[2]
+    return files
+
+
 def _stored(k: int, slope: float, intercept: float, grid: Lattice = AXIAL) -> np.ndarray:
     """Return (rows, columns) the stored numbers of a slice."""
     return np.round((value_at(grid.points())[:, :, k].T - intercept) / slope)
@@ -122,7 +129,7 @@ def more_bits_stored_than_allocated(folder: Path) -> Expect:
 @torture
 def overlay_in_the_unused_bits(folder: Path) -> Expect:
     expect = _bits(folder, _junk, {}, signed=False)
-    for file in folder.iterdir():
+    for file in _files(folder):
         dataset = dcmread(file)
         for tag, vr, value in ((0x10, "US", 10), (0x11, "US", 12), (0x100, "US", 16), (0x102, "US", 12)):
             dataset.add_new(0x60000000 | tag, vr, value)
@@ -198,7 +205,7 @@ add("modality_lut_from_below_zero", partial(_modality_lut, first=-500, signed=Tr
 @torture
 def modality_lut_with_a_slope_beside_it(folder: Path) -> Expect:
     expect = _modality_lut(folder, 0)
-    for file in folder.iterdir():
+    for file in _files(folder):
         save(file, every([dcmread(file)], RescaleSlope="2", RescaleIntercept="0")[0])
     return expect.or_refused("bad-rescale", "bad-header")
 
@@ -206,16 +213,15 @@ def modality_lut_with_a_slope_beside_it(folder: Path) -> Expect:
 @torture
 def modality_lut_on_one_slice(folder: Path) -> Expect:
     _modality_lut(folder, 0)
-    kept = sorted(folder.iterdir())[0]
+    kept, *others = _files(folder)
     expect = right(lattice(origin=(11, 7, 20)))
     datasets = slices(lattice(origin=(11, 7, 20)))
     number = next(k for k, d in enumerate(datasets) if d.SOPInstanceUID == dcmread(kept).SOPInstanceUID)
     for k, dataset in enumerate(datasets):
         if k != number:
             save(folder / f"{k}.new", dataset)
-    for file in sorted(folder.glob("*.dcm")):
-        if file != kept:
-            file.unlink()
+    for file in others:
+        file.unlink()
     return expect.or_refused("series-mixed", "bad-rescale")
 
 
