@@ -23,7 +23,8 @@ def opened(path: Path) -> BinaryIO:
     Raises
     ------
     InputError
-        ``too-large``: it unpacks to more than 64 MB and 200 times its size; ``truncated``, ``bad-header``.
+        ``too-large``: it unpacks to more than 64 MB and 200 times its size; ``truncated``; ``damaged``;
+        ``bad-header``: its meta information states no possible length.
     """
     content = archives.opened(path)
     head = content.read(_HEAD)
@@ -57,7 +58,7 @@ def _inflated(packed: bytes) -> bytes:
         try:
             part = inflate.decompress(packed, _CHUNK)
         except zlib.error:
-            raise InputError("bad-header", "the deflated content is damaged") from None
+            raise InputError("damaged", "the deflated content is no deflated stream") from None
         packed = inflate.unconsumed_tail
         size += len(part)
         if size > cap:

@@ -153,7 +153,7 @@ class _Inflated:
                 piece = self._member.decompress(self._packed, most)
             except isal_zlib.IsalError:  # type: ignore[misc]  # the stub calls it an instance
                 text = "the compressed file is damaged: its checksum or structure is wrong"
-                raise InputError("bad-header", text) from None
+                raise InputError("damaged", text) from None
             self._packed = self._member.unconsumed_tail
             if is_end and not piece and not self._member.eof:
                 raise InputError("truncated", "the compressed file ends before its data and their checksum do")
