@@ -246,9 +246,14 @@ def objects_read() -> str:
     return _table(["Object", "Read as", "Modality", "SOP class"], rows)
 
 
+def objects_refused() -> str:
+    """Return every kind of DICOM image that is known and refused."""
+    return _table(["Object", "SOP class"], [[name, f"`{uid}`"] for uid, name in objects.NOT_READ.items()])
+
+
 def objects_left_out() -> str:
     """Return every kind of DICOM object that is known and left out."""
-    names = [objects._OTHERS[start] for start in sorted(objects._OTHERS) if start != objects._SLIDES]
+    names = [objects._OTHERS[start] for start in sorted(objects._OTHERS)]
     return "".join(f"- {name}\n" for name in dict.fromkeys((*names, objects.other_object(objects.DICOMDIR) or "")))
 
 
@@ -324,7 +329,7 @@ def limits() -> str:
             f"{admission._MOST_RATIO:,} times the file's size",
         ],
         ["A deflated DICOM file", f"{_bytes(content._LEAST_CAP)}, or {content._RATIO} times its size"],
-        ["Zeros behind the pixels of a DICOM file", f"{pixels._PADDING:,} bytes"],
+        ["Zeros behind the pixels of a DICOM file", f"{pixels.PADDING:,} bytes"],
         ["Voxels of one NIfTI file, all volumes together", _bytes(nifti_header.MAX_BYTES)],
         ["Between header and voxels of a NIfTI file", _bytes(nifti_header._MAX_EXTENSIONS)],
         ["Behind the voxels of a NIfTI file", f"less than a plane of voxels, and {_bytes(nifti_read._MOST_EXCESS)}"],
@@ -384,6 +389,7 @@ BLOCKS: Mapping[str, Callable[..., str]] = {
     "reasons": reasons,
     "fields": fields,
     "objects_read": objects_read,
+    "objects_refused": objects_refused,
     "objects_left_out": objects_left_out,
     "choices": choices,
     "order": order,

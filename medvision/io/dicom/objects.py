@@ -50,7 +50,6 @@ IMAGES = {
         "13.1.1": Kind("3D X-ray angiography", "slices", ("XA",)),
         "13.1.2": Kind("3D X-ray craniofacial image", "slices"),
         "13.1.3": Kind("breast tomosynthesis", "slices", ("MG",)),
-        "6.2": Kind("enhanced ultrasound volume", "slices", ("US",)),
         "481.2": Kind("radiotherapy dose", "dose", ("RTDOSE",)),
         "1": Kind("computed radiograph", "projection", ("CR",)),
         "1.1": Kind("digital radiograph", "projection", ("DX",)),
@@ -85,6 +84,36 @@ IMAGES = {
 }
 """Every SOP class whose pixels are read."""
 
+NOT_READ = {
+    _STORAGE + uid: name
+    for uid, name in {
+        "6.2": "enhanced ultrasound volume",
+        "6.3": "photoacoustic image",
+        "13.1.4": "breast projection",
+        "13.1.5": "breast projection, raw",
+        "14.1": "intravascular optical coherence tomography",
+        "14.2": "intravascular optical coherence tomography, raw",
+        "77.1.1.1": "endoscopic video",
+        "77.1.2.1": "microscopic video",
+        "77.1.3": "microscopic picture of a slide",
+        "77.1.4.1": "video",
+        "77.1.5.4": "ophthalmic tomography",
+        "77.1.5.5": "wide field ophthalmic photograph, stereographic",
+        "77.1.5.6": "wide field ophthalmic photograph, 3D coordinates",
+        "77.1.5.7": "ophthalmic optical coherence tomography, en face",
+        "77.1.5.8": "ophthalmic optical coherence tomography, volume analysis",
+        "77.1.6": "whole slide image",
+        "77.1.7": "dermoscopic photograph",
+        "77.1.8": "confocal microscopy",
+        "77.1.9": "confocal microscopy, tiled pyramid",
+        "81.1": "ophthalmic thickness map",
+        "82.1": "corneal topography map",
+        "481.23": "enhanced radiotherapy image",
+        "481.24": "enhanced continuous radiotherapy image",
+    }.items()
+}
+"""Every SOP class of images that are known and refused: where their pixels lie, or what they mean, is not read."""
+
 _OTHERS = {  # beginnings of SOP class UIDs below _STORAGE; the longest that fits names the object
     "4.2": "MR spectroscopy",
     "9.": "waveform",
@@ -99,8 +128,7 @@ _OTHERS = {  # beginnings of SOP class UIDs below _STORAGE; the longest that fit
     "66.7": "label map segmentation",
     "67": "real world value map",
     "68.": "surface",
-    "77.1.5.": "ophthalmic measurement",
-    "77.1.6": "whole slide image",
+    "77.1.5.3": "stereometric relationship",
     "78.": "eye measurement",
     "79": "eye measurement",
     "80": "eye report",
@@ -113,8 +141,6 @@ _OTHERS = {  # beginnings of SOP class UIDs below _STORAGE; the longest that fit
     "481.5": "radiotherapy plan",
     "481.8": "radiotherapy ion plan",
 }
-_SLIDES = "77.1.6"
-
 
 def image_kind(sop_class: str) -> Kind | None:
     """Return the kind of image that a SOP class is; None where it is not read."""
@@ -130,7 +156,7 @@ def other_object(sop_class: str) -> str | None:
     if sop_class == DICOMDIR:
         return "directory of files (DICOMDIR)"
     inner = sop_class.removeprefix(_STORAGE)
-    if sop_class in IMAGES or inner == sop_class or inner.startswith(_SLIDES):
+    if sop_class in IMAGES or sop_class in NOT_READ or inner == sop_class:
         return None
     fitting = [start for start in _OTHERS if inner.startswith(start)]
     return _OTHERS[max(fitting, key=len)] if fitting else None
@@ -141,7 +167,4 @@ def name_of(sop_class: str) -> str:
     kind = image_kind(sop_class)
     if kind is not None:
         return kind.name
-    inner = sop_class.removeprefix(_STORAGE)
-    if inner.startswith(_SLIDES):
-        return _OTHERS[_SLIDES]
-    return other_object(sop_class) or "object of an unknown SOP class"
+    return NOT_READ.get(sop_class) or other_object(sop_class) or "object of an unknown SOP class"
