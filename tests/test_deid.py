@@ -474,6 +474,7 @@ def test_an_image_without_pixels_or_a_known_syntax_is_refused() -> None:
 
 def test_the_patient_is_the_id_else_name_and_birth_else_the_study() -> None:
     assert patient_key(ct()) == "987654321"
+    assert patient_key(ct(IssuerOfPatientID="North")) == "987654321\0issuer North"
     assert patient_key(ct(PatientID="")) == "Qzxvname^Jane\x0019610417"
     assert patient_key(ct(PatientID="", PatientName="")) == "\0study 1.2.3.5"
 

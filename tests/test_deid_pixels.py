@@ -92,9 +92,7 @@ def test_speckle_of_a_large_frame_is_looked_through_in_seconds() -> None:
     picture = speckle(1024)
     started = time.process_time()
     find_lettering(picture)
-    assert (
-        time.process_time() - started < 12
-    )  # it was a minute, and is one second
+    assert time.process_time() - started < 12  # it was a minute, and is one second
 
 
 def test_a_frame_of_too_many_shapes_is_not_judged_but_suspected(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from test_deid import TRACES, ct, lettered, outputs, smooth, write
 
 from medvision.deid import DeidOptions, Secret
 from medvision.errors import InputError, OutputError, UsageError
+from medvision.io.located import quiet
 from medvision.workflows.deid import REPORT, deidentify
 from medvision_cli import app
 
@@ -137,6 +138,52 @@ def test_the_users_pseudonyms_are_taken_and_a_patient_without_one_is_refused(sca
     assert {str(copy.PatientName) for copy in copies(tmp_path / "out")} == {"case-01"}
     assert [finding.code for finding in result.refused] == ["patient-unmapped"] * 2
     assert result.exit_code() == 4
+
+
+def two_hospitals(folder: Path) -> Path:
+    """Return a folder of two files of one Patient ID, from two hospitals."""
+    for number, issuer in enumerate(("North", "South")):
+        tags = {"IssuerOfPatientID": issuer, "StudyInstanceUID": f"1.9.{number}", "SOPInstanceUID": f"1.9.{number}.1"}
+        write(folder / f"{number}.dcm", ct(PatientID="1", **tags))
+    return folder
+
+
+def test_one_id_of_two_hospitals_is_two_patients(tmp_path: Path) -> None:
+    folder = two_hospitals(tmp_path / "in")
+    assert deidentify([folder], tmp_path / "out", DeidOptions(frozenset({"retain-dates-modified"}))).written == 2
+    made = copies(tmp_path / "out")
+    assert len({copy.PatientID for copy in made}) == len({copy.StudyDate for copy in made}) == 2
+    assert b"North" not in outputs(tmp_path / "out")
+
+
+def test_a_mapping_names_patients_by_id_and_issuer_and_makes_no_two_one(tmp_path: Path) -> None:
+    folder, mapping = two_hospitals(tmp_path / "in"), tmp_path / "mapping.csv"
+    mapping.write_text("patient_id,issuer,pseudonym\n1,North,n\n1,South,s\n")
+    assert deidentify([folder], tmp_path / "both", mapping=mapping).written == 2
+    assert {str(copy.PatientID) for copy in copies(tmp_path / "both")} == {"n", "s"}
+    mapping.write_text("patient_id,pseudonym\n1,n\n")
+    result = deidentify([folder], tmp_path / "one", mapping=mapping)
+    assert (result.written, [finding.code for finding in result.refused]) == (1, ["patient-ambiguous"])
+    mapping.write_text("patient_id,issuer,pseudonym\n1,North,n\n")
+    result = deidentify([folder], tmp_path / "north", mapping=mapping)
+    assert (result.written, [finding.code for finding in result.refused]) == (1, ["patient-unmapped"])
+
+
+def test_a_file_without_a_patient_id_is_in_no_mapping(tmp_path: Path) -> None:
+    write(tmp_path / "in" / "a.dcm", ct(PatientID=""))
+    (tmp_path / "mapping.csv").write_text("patient_id,pseudonym\nQzxvname^Jane,n\n")
+    (finding,) = deidentify([tmp_path / "in"], tmp_path / "out", mapping=tmp_path / "mapping.csv").refused
+    assert finding.code == "patient-unmapped"
+
+
+def test_one_id_of_two_birth_dates_is_refused(tmp_path: Path) -> None:
+    with quiet():  # the old form with points is no valid date
+        for number, born in enumerate(("19610417", "1961.04.17", "", "19700101")):
+            write(tmp_path / "in" / f"{number}.dcm", ct(SOPInstanceUID=f"1.9.{number}", PatientBirthDate=born))
+    result = deidentify([tmp_path / "in"], tmp_path / "out")
+    (finding,) = result.refused
+    assert (result.written, finding.code, finding.path) == (3, "patient-ambiguous", tmp_path / "in" / "3.dcm")
+    assert not re.search(r"1961|1970", finding.message)
 
 
 @pytest.mark.parametrize(

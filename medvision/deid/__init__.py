@@ -4,7 +4,7 @@
 tells the story of one file.
 """
 
-from medvision.deid.identity import patient_key
+from medvision.deid.identity import birth_date, patient_id, patient_key
 from medvision.deid.instance import Deidentified, deidentified
 from medvision.deid.lettering import Box, find_lettering
 from medvision.deid.objects import DIRECTORY
@@ -18,8 +18,10 @@ __all__ = [
     "DeidOptions",
     "Deidentified",
     "Secret",
+    "birth_date",
     "deidentified",
     "edition",
     "find_lettering",
+    "patient_id",
     "patient_key",
 ]

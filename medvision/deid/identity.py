@@ -29,11 +29,25 @@ def decoded(dataset: Any, tag: Any) -> Any:
 
 
 def patient_key(dataset: Any) -> str:
-    """Return what tells one patient from another: the ID, else name and birth date, else the study."""
-    if patient := _text(dataset, "PatientID"):
-        return patient
+    """Return what tells one patient from another: the ID and who gave it, else name and birth date, else the study.
+
+    The issuer (0010,0021) is part of the key: hospitals count from 1, and each has a patient of that ID.
+    """
+    patient, issuer = patient_id(dataset)
+    if patient:
+        return f"{patient}\0issuer {issuer}" if issuer else patient
     name, birth = _text(dataset, "PatientName"), _text(dataset, "PatientBirthDate")
     return f"{name}\0{birth}" if name else f"\0study {_text(dataset, 'StudyInstanceUID')}"
+
+
+def patient_id(dataset: Any) -> tuple[str, str]:
+    """Return Patient ID (0010,0020) and its issuer (0010,0021); each is empty where it is not stated."""
+    return _text(dataset, "PatientID"), _text(dataset, "IssuerOfPatientID")
+
+
+def birth_date(dataset: Any) -> str:
+    """Return the digits of Patient's Birth Date (0010,0030); empty where it is not stated."""
+    return re.sub(r"\D", "", _text(dataset, "PatientBirthDate"))
 
 
 def identity_words(dataset: Any) -> frozenset[str]:

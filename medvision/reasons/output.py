@@ -22,6 +22,11 @@ DEIDENTIFICATION: Mapping[str, Reason] = {
         "The box was meant for another size: the text that it should cover may stand elsewhere.",
         "Name boxes within the image; give images of another size to a run of their own.",
     ),
+    "patient-ambiguous": Reason(
+        "What tells patients apart stands for two of them.",
+        "Two persons would become one, in a study that counts persons.",
+        "Correct Patient ID, its issuer or the birth date at the source; or give each of them to a run of its own.",
+    ),
     "patient-unmapped": Reason(
         "The mapping names no pseudonym for the patient.",
         "The patient would get another pseudonym than in the rest of the study.",

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from medvision import archives
-from medvision.deid import DIRECTORY, Deidentified, DeidOptions, Secret, deidentified, patient_key
+from medvision.deid import (
+    DIRECTORY,
+    Deidentified,
+    DeidOptions,
+    Secret,
+    birth_date,
+    deidentified,
+    patient_id,
+    patient_key,
+)
 from medvision.deid.report import render
 from medvision.deid.summary import Outcome, Summary
 from medvision.errors import Finding, InputError, MedvisionError, OutputError, UsageError
@@ -24,6 +33,8 @@ from medvision.study import safe_id
 
 REPORT = "deid-report.json"
 """The record of what was done, in the output folder; the page beside it is made from it."""
+
+_Names = dict[tuple[str, str], str]  # the user's pseudonyms, by Patient ID and its issuer
 
 
 @dataclass(frozen=True)
@@ -80,7 +91,9 @@ def deidentify(
         A file with the secret, made where there is none, and kept apart from `out`. With the same key, the same
         patient, UID and date become the same again. Without, the secret is thrown away, and `out` has to be empty.
     mapping
-        A CSV with the columns ``patient_id`` and ``pseudonym``; otherwise pseudonyms follow from the secret.
+        A CSV with the columns ``patient_id``, as Patient ID (0010,0020) states it, ``pseudonym``, and where hospitals
+        share IDs ``issuer``, as Issuer of Patient ID (0010,0021) states it; a row without an issuer stands for one
+        patient of the ID, whatever the issuer. Otherwise pseudonyms follow from the secret.
     dry_run
         Do everything but write.
     progress
@@ -120,10 +133,10 @@ def deidentify(
 class _Run:
     """The files of one call: what they share, and what has been done so far."""
 
-    def __init__(
-        self, out: Path, options: DeidOptions, secret: Secret, names: Mapping[str, str] | None, *, dry_run: bool
-    ) -> None:
+    def __init__(self, out: Path, options: DeidOptions, secret: Secret, names: _Names | None, *, dry_run: bool) -> None:
         self.out, self.options, self.secret, self.names, self.dry_run = out, options, secret, names, dry_run
+        self.births: dict[str, str] = {}  # by patient
+        self.patients: dict[str, str] = {}  # by pseudonym
         self.outcomes: dict[str, Outcome] = {}
         self.actions: Counter[tuple[str, str]] = Counter()
 
@@ -146,7 +159,7 @@ class _Run:
             ):
                 return False
             patient = patient_key(source)
-            pseudonym = self._pseudonym(patient)
+            pseudonym = self._pseudonym(source, patient)
             with decoding("the data set"):
                 result = deidentified(source, self.options, self.secret, patient=patient, pseudonym=pseudonym)
             self._keep(result, self._place(source, pseudonym))
@@ -164,12 +177,26 @@ class _Run:
             dry_run=self.dry_run,
         )
 
-    def _pseudonym(self, patient: str) -> str:
+    def _pseudonym(self, source: Any, patient: str) -> str:
+        """Return what the patient is called; no two patients become one, and none is two persons."""
         if self.names is None:
-            return self.secret.pseudonym(patient)
-        if patient not in self.names:
-            raise InputError("patient-unmapped", "the mapping names no pseudonym for its patient")
-        return self.names[patient]
+            name = self.secret.pseudonym(patient)
+        else:
+            identity = patient_id(source)
+            if not identity[0]:
+                raise InputError("patient-unmapped", "it states no Patient ID (0010,0020), by which the mapping goes")
+            found = self.names.get(identity) or self.names.get((identity[0], ""))
+            if found is None:
+                raise InputError("patient-unmapped", "the mapping names no pseudonym for its Patient ID and issuer")
+            name = found
+        if self.patients.setdefault(name, patient) != patient:
+            text = "its Patient ID is that of another file with another Issuer of Patient ID (0010,0021)"
+            cure = "Give the mapping a column issuer, and a row for each of them."
+            raise InputError("patient-ambiguous", text, cure=cure)
+        born = birth_date(source)
+        if born and self.births.setdefault(patient, born) != born:
+            raise InputError("patient-ambiguous", "another file of its Patient ID states another birth date")
+        return name
 
     def _place(self, source: Any, pseudonym: str) -> str:
         """Return the path of the copy below the output folder; no name in it comes from the input."""
@@ -224,21 +251,21 @@ def _key_of(report: Path) -> str | None:
         return None
 
 
-def _read_mapping(path: Path) -> dict[str, str]:
-    """Return the user's pseudonyms by Patient ID; InputError (``bad-manifest``), quoting no cell, for a bad list."""
-    names: dict[str, str] = {}
+def _read_mapping(path: Path) -> _Names:
+    """Return the user's pseudonyms; InputError (``bad-manifest``), quoting no cell, for a list that cannot be used."""
+    names: _Names = {}
     with located(path), path.open(encoding="utf-8-sig", newline="") as file, decoding("the mapping"):
         rows = csv.DictReader(file)
         if not {"patient_id", "pseudonym"} <= set(rows.fieldnames or ()):
             raise InputError("bad-manifest", "it needs the columns patient_id and pseudonym")
         for row in rows:
-            patient, name = (row["patient_id"] or "").strip(), (row["pseudonym"] or "").strip()
+            patient, issuer, name = ((row.get(k) or "").strip() for k in ("patient_id", "issuer", "pseudonym"))
             if not patient or not name or safe_id(name) != name or len(name) > 64:
                 words = "a patient_id is empty, or a pseudonym is not of up to 64 letters, digits, '.', '_', '-'"
                 raise InputError("bad-manifest", f"line {rows.line_num}: {words}")
-            if patient in names or name in names.values():
+            if (patient, issuer) in names or name in names.values():
                 raise InputError("bad-manifest", f"line {rows.line_num}: a patient_id or a pseudonym stands twice")
-            names[patient] = name
+            names[patient, issuer] = name
     return names
 
 
