@@ -2,8 +2,8 @@
 
 >>> import medvision as mv
 >>> sorted(mv.__all__)  # doctest: +NORMALIZE_WHITESPACE
-['Case', 'Geometry', 'Labels', 'MedvisionError', 'Pipeline', 'Volume', '__version__', 'demo', 'doctor', 'load',
- 'scan', 'train']
+['Case', 'Geometry', 'Labels', 'MedvisionError', 'Pipeline', 'Reading', 'Volume', '__version__', 'check', 'convert',
+ 'deidentify', 'demo', 'doctor', 'load', 'scan', 'train']
 """
 
 from __future__ import annotations
@@ -17,8 +17,12 @@ if TYPE_CHECKING:
     from medvision.io import load as load
     from medvision.io import scan as scan
     from medvision.study import Case as Case
+    from medvision.study import Reading as Reading
     from medvision.volume import Labels as Labels
     from medvision.volume import Volume as Volume
+    from medvision.workflows.calls import check as check
+    from medvision.workflows.calls import convert as convert
+    from medvision.workflows.calls import deidentify as deidentify
     from medvision.workflows.demo import demo as demo
     from medvision.workflows.doctor import doctor as doctor
     from medvision.workflows.pipeline import Pipeline as Pipeline
@@ -33,7 +37,11 @@ _HOMES = {
     "Labels": "medvision.volume:Labels",
     "MedvisionError": "medvision.errors:MedvisionError",
     "Pipeline": "medvision.workflows.pipeline:Pipeline",
+    "Reading": "medvision.study:Reading",
     "Volume": "medvision.volume:Volume",
+    "check": "medvision.workflows.calls:check",
+    "convert": "medvision.workflows.calls:convert",
+    "deidentify": "medvision.workflows.calls:deidentify",
     "demo": "medvision.workflows.demo:demo",
     "doctor": "medvision.workflows.doctor:doctor",
     "load": "medvision.io:load",

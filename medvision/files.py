@@ -14,8 +14,20 @@ from typing import Any
 from medvision.archives import opened
 from medvision.errors import OutputError
 
+Paths = str | Path | Iterable[str | Path]
+"""One path, or several."""
+
 _CHUNK = 1 << 20
 _PREFIX = ".medvision-"  # of temporary names; by it, the ledger knows what a killed run left
+
+
+def as_paths(paths: Paths) -> list[Path]:
+    """Return one path, or several, as a list.
+
+    >>> as_paths("a.nii") == as_paths([Path("a.nii")]) == [Path("a.nii")]
+    True
+    """
+    return [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
 
 
 @contextlib.contextmanager

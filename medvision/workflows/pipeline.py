@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from medvision.files import Paths, as_paths
 from medvision.pipeline import PipelineFolder
 from medvision.progress import Progress, silent
 from medvision.study import AS_IT_STANDS, Reading
@@ -14,8 +15,6 @@ from medvision.workflows.explain import explain
 from medvision.workflows.report import Pages, report
 from medvision.workflows.run import BatchResult, run
 from medvision.workflows.train import TrainingResult, train
-
-Paths = str | Path | Iterable[str | Path]
 
 
 @dataclass(frozen=True)
@@ -108,8 +107,3 @@ def train_by_name(
     >>> mv.train("cxr-pneumonia", "pictures.npz", "mine")  # doctest: +SKIP
     """
     return Pipeline.open(pipeline).train(data, out, device=device, progress=progress)
-
-
-def as_paths(paths: Paths) -> list[Path]:
-    """Return one path, or several, as a list."""
-    return [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
