@@ -9,6 +9,7 @@ import json
 import re
 import struct
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ from medvision.deid.profile import _content
 from medvision.deid.values import cleaned_words, is_proper, shifted
 from medvision.errors import InputError, OutputError, UsageError
 from medvision.io.located import quiet
+from medvision.workflows.deid import decoder
 from medvision_cli import app
 
 SECRET = Secret(bytes(range(32)))
@@ -128,11 +130,19 @@ def write(path: Path, dataset: Dataset, *, preamble: bytes = bytes(128)) -> Path
 def clean(dataset: Dataset, *options: str, **settings: Any) -> Dataset:
     """Return the copy of a data set, once written and read."""
     chosen = DeidOptions(frozenset(options), **settings)
-    result = deidentified(dataset, chosen, SECRET, patient=patient_key(dataset), pseudonym="P1")
+    names = {"patient": patient_key(dataset), "pseudonym": "P1"}
+    result = deidentified(dataset, chosen, SECRET, **names, decode=lambda: decoded_of(dataset))
     buffer = io.BytesIO()
     pydicom.dcmwrite(buffer, result.dataset, enforce_file_format=True)
     buffer.seek(0)
     return pydicom.dcmread(buffer)
+
+
+def decoded_of(dataset: Dataset) -> list[Any]:
+    """Return the frames of a data set as the workflow decodes those of its file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = write(Path(folder) / "a.dcm", dataset)
+        return list(decoder(path, dataset)())
 
 
 def refusal(dataset: Dataset, **settings: Any) -> str:

@@ -30,6 +30,7 @@ from scipy import ndimage
 from test_deid import clean, ct, lettered, refusal, smooth
 
 from medvision.deid import Box, find_lettering
+from medvision.deid import pixels as deid_pixels
 from medvision.deid.codestreams import scrubbed
 from medvision.deid.pixels import plane_is_clear
 from medvision.errors import InputError
@@ -219,7 +220,7 @@ def test_text_beside_the_boxes_is_still_refused() -> None:
 
 
 def test_text_that_stays_after_blanking_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("medvision.deid.pixels.blanked", lambda dataset, boxes: 0)
+    monkeypatch.setattr("medvision.deid.pixels.blanked", lambda dataset, boxes, decode: 0)
     assert refusal(ct(lettered(smooth())), blank_detected=True) == "burned-in-suspected"
 
 
@@ -251,12 +252,18 @@ def test_pixels_that_cannot_be_blanked_are_refused() -> None:
 
 
 def test_palettes_are_looked_at_in_their_colours() -> None:
-    dataset = ct(lettered(np.zeros((128, 256), dtype=np.uint8), level=7), PhotometricInterpretation="PALETTE COLOR")
+    dataset = with_palette(ct(lettered(np.zeros((128, 256), dtype=np.uint8), level=7)))
+    assert refusal(dataset) == "burned-in-suspected"
+
+
+def with_palette(dataset: pydicom.Dataset) -> pydicom.Dataset:
+    """Let a picture show its value 7 white, and all others black."""
+    dataset.PhotometricInterpretation = "PALETTE COLOR"
     for colour in ("Red", "Green", "Blue"):
         setattr(dataset, f"{colour}PaletteColorLookupTableDescriptor", [256, 0, 16])
         table = np.where(np.arange(256) == 7, 65535, 0).astype("<u2")
         setattr(dataset, f"{colour}PaletteColorLookupTableData", table.tobytes())
-    assert refusal(dataset) == "burned-in-suspected"
+    return dataset
 
 
 # overlays
@@ -324,6 +331,52 @@ def test_text_in_compressed_pixels_is_found_and_blanked() -> None:
     copy = clean(dataset, blank_detected=True)
     assert copy.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
     assert not find_lettering(copy.pixel_array)
+
+
+def test_a_compressed_palette_is_blanked_in_its_colours() -> None:
+    picture = lettered(np.zeros((128, 256), dtype=np.uint8), level=7)
+    picture[80:100, 40:60] = 7
+    dataset = with_palette(compressed("JPEG2000", picture, JPEG2000Lossless))
+    dataset.PhotometricInterpretation = "PALETTE COLOR"
+    copy = clean(dataset, blank=(TOP,))
+    assert (copy.PhotometricInterpretation, copy.SamplesPerPixel, copy.BitsStored) == ("RGB", 3, 8)
+    assert "RedPaletteColorLookupTableData" not in copy
+    white = np.zeros((128, 256, 3), dtype=np.uint8)
+    white[80:100, 40:60] = 255
+    assert np.array_equal(copy.pixel_array, white)
+
+
+def test_no_decoder_that_can_end_the_process_runs_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    used = []
+    real = pydicom.pixels.iter_pixels
+
+    def noted(*arguments: Any, **settings: Any) -> Any:
+        used.append(settings.get("decoding_plugin"))
+        return real(*arguments, **settings)
+
+    monkeypatch.setattr("pydicom.pixels.iter_pixels", noted)
+    clean(compressed("JPEG2000", (smooth() // 8).astype(np.uint8), JPEG2000Lossless))
+    assert used
+    assert set(used) <= {"pyjpegls", "pylibjpeg", "pillow", "pydicom"}
+
+
+def test_what_a_header_claims_is_compared_with_what_is_there_before_it_is_decoded() -> None:
+    dataset = compressed("JPEG", (smooth() // 8).astype(np.uint8), JPEGBaseline8Bit)
+    assert refusal(ct(NumberOfFrames=2_000_000)) == "too-large"
+    dataset.Rows = dataset.Columns = 20_000
+    assert refusal(dataset) == "too-large"
+    dataset.Rows, dataset.Columns = 127, 256
+    assert refusal(dataset) == "bad-header"
+
+
+def test_a_decoder_that_gives_other_frames_than_the_header_states_is_not_believed() -> None:
+    dataset = compressed("JPEG", (smooth() // 8).astype(np.uint8), JPEGBaseline8Bit)
+    frame = dataset.pixel_array
+    for frames in ([], [frame, frame], [frame[1:]]):
+        with pytest.raises(InputError) as caught:
+            deid_pixels.lettering(dataset, lambda frames=frames: frames)
+        assert caught.value.code == "bad-header"
+    assert deid_pixels.lettering(dataset, lambda: [frame]) == ()
 
 
 def test_run_lengths_are_unpacked() -> None:
@@ -410,12 +463,14 @@ def test_frames_that_cannot_be_told_apart_or_decoded_are_refused() -> None:
     assert refusal(empty) == "bad-header"
     runs = ct()
     runs.file_meta.TransferSyntaxUID = RLELossless
-    runs.PixelData = encapsulate([bytes(64)])
+    runs.PixelData = encapsulate([bytes(2000)])
     assert refusal(runs) == "bad-header"
+    runs.PixelData = encapsulate([bytes(8)])
+    assert refusal(runs) == "truncated"
 
 
 def test_a_missing_decoder_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("medvision.io.dicom.decode._has_gdcm", lambda: False)
     empty = compressed("JPEG", (smooth() // 8).astype(np.uint8), JPEGBaseline8Bit)
     empty.PixelData = encapsulate([bytes.fromhex("ffd8 ffd9")])
     assert refusal(empty) == "codec-missing"

@@ -8,6 +8,7 @@ from medvision.deid.identity import birth_date, patient_id, patient_key
 from medvision.deid.instance import Deidentified, deidentified
 from medvision.deid.lettering import Box, find_lettering
 from medvision.deid.objects import DIRECTORY
+from medvision.deid.pixels import Decoder
 from medvision.deid.profile import OPTIONS, DeidOptions, edition
 from medvision.deid.secret import Secret
 
@@ -15,6 +16,7 @@ __all__ = [
     "DIRECTORY",
     "OPTIONS",
     "Box",
+    "Decoder",
     "DeidOptions",
     "Deidentified",
     "Secret",

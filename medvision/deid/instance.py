@@ -42,7 +42,9 @@ class Deidentified:
     blanked: int
 
 
-def deidentified(source: Any, options: DeidOptions, secret: Secret, *, patient: str, pseudonym: str) -> Deidentified:
+def deidentified(
+    source: Any, options: DeidOptions, secret: Secret, *, patient: str, pseudonym: str, decode: pixels.Decoder
+) -> Deidentified:
     """Return a copy of an image without what identifies; `source`, a pydicom data set, is left as it is.
 
     Parameters
@@ -55,6 +57,8 @@ def deidentified(source: Any, options: DeidOptions, secret: Secret, *, patient: 
         The key of the patient (:func:`medvision.deid.identity.patient_key`), from which the shift of dates follows.
     pseudonym
         What stands for Patient ID and Patient's Name.
+    decode
+        Gives the frames of `source` where they are compressed: :data:`medvision.deid.pixels.Decoder`.
 
     Raises
     ------
@@ -67,7 +71,7 @@ def deidentified(source: Any, options: DeidOptions, secret: Secret, *, patient: 
     target = cleaner.copied(source)
     target.file_meta = _meta(source, target)
     pixels.tidy(target)
-    treated = _treat_lettering(source, target, options)
+    treated = _treat_lettering(source, target, options, decode)
     drop_echoes(target, identity_words(source), cleaner.actions)
     _sign(target, options, pseudonym, treated)
     return Deidentified(target, cleaner.actions, treated.suspected, treated.blanked)
@@ -99,7 +103,7 @@ class _Treated:
     is_gone: bool = False
 
 
-def _treat_lettering(source: Any, target: Any, options: DeidOptions) -> _Treated:
+def _treat_lettering(source: Any, target: Any, options: DeidOptions, decode: pixels.Decoder) -> _Treated:
     """Blank what is to be blanked, and refuse what stays suspect.
 
     That the text is gone is claimed only where the pixels were looked at, and show none any more. Where the header says
@@ -108,17 +112,17 @@ def _treat_lettering(source: Any, target: Any, options: DeidOptions) -> _Treated
     suspected = suspicions(source)
     is_stated = any(reason.startswith("stated") for reason in suspected)
     if options.accept_burned_in:
-        return _Treated(suspected, pixels.blanked(target, options.blank) if options.blank else 0)
-    was_seen = bool(options.blank) and is_stated and bool(pixels.lettering(target))
-    blanked = pixels.blanked(target, options.blank) if options.blank else 0
-    found = pixels.lettering(target)
+        return _Treated(suspected, pixels.blanked(target, options.blank, decode) if options.blank else 0)
+    was_seen = bool(options.blank) and is_stated and bool(pixels.lettering(target, decode))
+    blanked = pixels.blanked(target, options.blank, decode) if options.blank else 0
+    found = pixels.lettering(target, decode)
     if options.blank_detected:
         for _ in range(_ROUNDS):
             if not found:
                 break
             was_seen = True
-            blanked += pixels.blanked(target, [box.grown(_MARGIN) for box in found])
-            found = pixels.lettering(target)
+            blanked += pixels.blanked(target, [box.grown(_MARGIN) for box in found], decode)
+            found = pixels.lettering(target, decode)
     if found:
         raise InputError("burned-in-suspected", _where(found))
     is_answered = blanked > 0 if is_stated else bool(options.blank) or options.blank_detected

@@ -1,8 +1,13 @@
-"""The pixel data of a de-identified file: nothing beside the pixels goes along, and lettering is found or blanked."""
+"""The pixel data of a de-identified file: nothing beside the pixels goes along, and lettering is found or blanked.
+
+Compressed frames are not decoded here but by a `Decoder` that the caller brings: decoders of damaged frames can end the
+process, and whoever reads files knows how to keep them apart.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,12 +18,21 @@ from medvision.deid.lettering import Box, find_lettering
 from medvision.errors import InputError
 
 _DAMAGE = (ValueError, TypeError, AttributeError, LookupError, RuntimeError, NotImplementedError, OverflowError)
-_LIMIT = 2 << 30  # bytes of one decoded frame
+_LIMIT = 8_000_000_000  # bytes of all frames, decoded
+_SMALL, _MOST_RATIO = 256 << 20, 1000  # bytes; more than that no compression reaches
+_RLE_RATIO = 64  # two bytes stand for 128 at most (PS3.5, G.3.1)
 _JPEGS = "1.2.840.10008.1.2.4."  # JPEG, JPEG-LS, JPEG 2000, HTJ2K: by what follows
 _CODESTREAMS = ("50", "51", "57", "70", "80", "81", "90", "91", "92", "93", "201", "202", "203")
 _RLE = "1.2.840.10008.1.2.5"
 _BIG_ENDIAN = "1.2.840.10008.1.2.2"
 _EXPLICIT = "1.2.840.10008.1.2.1"
+_PALETTE = (0x00281199, *range(0x00281101, 0x00281104), *range(0x00281201, 0x00281204), *range(0x00281221, 0x00281224))
+
+Decoder = Callable[[], Iterable[npt.NDArray[Any]]]
+"""Gives the frames of the source as they are shown: (rows, columns), or (rows, columns, 3) as red, green and blue.
+
+It raises InputError where the frames are not whole or cannot be decoded.
+"""
 
 
 def tidy(dataset: Any) -> None:
@@ -34,10 +48,9 @@ def tidy(dataset: Any) -> None:
     """
     syntax = str(dataset.file_meta.TransferSyntaxUID)
     length = _frame_bits(dataset)
-    if length // 8 > _LIMIT:
-        raise InputError("too-large", f"a frame would have {length // 8:,} bytes, {_LIMIT:,} are accepted")
+    _check_size(dataset, length * _count(dataset) // 8)
     if syntax == _RLE:
-        _unpack(dataset, as_rgb=False)
+        _unpack_runs(dataset)
     elif syntax.startswith(_JPEGS) and syntax.removeprefix(_JPEGS) in _CODESTREAMS:
         _scrub(dataset)
     elif dataset.file_meta.TransferSyntaxUID.is_encapsulated:
@@ -46,18 +59,18 @@ def tidy(dataset: Any) -> None:
         _cut(dataset, length)
 
 
-def lettering(dataset: Any) -> tuple[Box, ...]:
+def lettering(dataset: Any, decode: Decoder) -> tuple[Box, ...]:
     """Return the boxes of lettering in all frames, as they are shown.
 
     Raises
     ------
     InputError
-        ``codec-missing``, ``bad-header``: a frame cannot be decoded, and so not be looked at.
+        What `decode` raises; ``bad-header``: a frame cannot be understood, and so not be looked at.
     """
-    return tuple(sorted({box for frame in _frames(dataset) for box in find_lettering(frame)}))
+    return tuple(sorted({box for frame in _frames(dataset, decode) for box in find_lettering(frame)}))
 
 
-def blanked(dataset: Any, boxes: Sequence[Box]) -> int:
+def blanked(dataset: Any, boxes: Sequence[Box], decode: Decoder) -> int:
     """Make boxes blank in every frame, and store the frames uncompressed (Explicit VR Little Endian).
 
     The value is the one that a frame shows darkest. Parts of boxes outside the image have no effect.
@@ -71,7 +84,7 @@ def blanked(dataset: Any, boxes: Sequence[Box]) -> int:
     ------
     InputError
         ``blank-outside``: a box holds no pixel of the image; ``unsupported``: pixels of a kind that is not written;
-        ``codec-missing``, ``bad-header``: they are not decoded.
+        ``bad-header``: they cannot be understood; what `decode` raises.
     """
     _check_inside(boxes, int(dataset.Rows), int(dataset.Columns))
     if dataset.BitsAllocated not in (8, 16, 32) or str(dataset.file_meta.TransferSyntaxUID) == _BIG_ENDIAN:
@@ -81,9 +94,7 @@ def blanked(dataset: Any, boxes: Sequence[Box]) -> int:
         and not dataset.file_meta.TransferSyntaxUID.is_compressed
     ):
         raise InputError("unsupported", "uncompressed pixels in YBR colour are not made blank")
-    if dataset.file_meta.TransferSyntaxUID.is_compressed:
-        _unpack(dataset, as_rgb=True)
-    frames = _stored(dataset)
+    frames = _stored(dataset, decode)
     changed = np.zeros(len(boxes), dtype=bool)
     for frame in frames:
         blank = frame.max(axis=(0, 1)) if dataset.PhotometricInterpretation == "MONOCHROME1" else frame.min(axis=(0, 1))
@@ -133,6 +144,18 @@ def _count(dataset: Any) -> int:
     return max(int(dataset.get("NumberOfFrames") or 1), 1)
 
 
+def _check_size(dataset: Any, claimed: int) -> None:
+    """Compare what the header claims with what is there, before memory is taken for it."""
+    if claimed > _LIMIT:
+        raise InputError("too-large", f"the header claims {claimed:,} bytes of pixels, {_LIMIT:,} are accepted")
+    syntax, there = dataset.file_meta.TransferSyntaxUID, len(dataset.PixelData or b"")
+    if syntax == _RLE and claimed > there * _RLE_RATIO:
+        raise InputError("truncated", f"{there:,} bytes of run lengths are too few for {claimed:,} bytes of pixels")
+    if syntax.is_encapsulated and claimed > _SMALL and claimed > there * _MOST_RATIO:
+        text = f"{there:,} bytes claim to hold {claimed:,} bytes of pixels, which no compression reaches"
+        raise InputError("too-large", text)
+
+
 def _cut(dataset: Any, bits: int) -> None:
     wanted = (bits * _count(dataset) + 7) // 8
     there = len(dataset.PixelData)
@@ -158,25 +181,39 @@ def _scrub(dataset: Any) -> None:
     dataset["PixelData"].VR, dataset["PixelData"].is_undefined_length = "OB", True
 
 
-def _unpack(dataset: Any, *, as_rgb: bool) -> None:
+def _unpack_runs(dataset: Any) -> None:
+    """Unpack RLE by the decoder that is Python; it warns of runs that are too long or too short, which are refused."""
     try:
-        dataset.decompress(as_rgb=as_rgb, generate_instance_uid=False)
-    except _DAMAGE as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            dataset.decompress(as_rgb=False, generate_instance_uid=False, decoding_plugin="pydicom")
+    except (Warning, *_DAMAGE) as error:
         raise _undecoded(error) from None
 
 
 def _undecoded(error: Exception) -> InputError:
-    from importlib.util import find_spec
-
-    if isinstance(error, (NotImplementedError, RuntimeError)) and find_spec("gdcm") is None:
-        return InputError("codec-missing", "the pixels cannot be decoded, and so not be looked at")
     return InputError("bad-header", f"the pixels cannot be decoded ({type(error).__name__})")
 
 
-def _frames(dataset: Any) -> Iterator[npt.NDArray[Any]]:
+def _decoded(dataset: Any, decode: Decoder) -> Iterator[npt.NDArray[Any]]:
+    """Give each frame of compressed pixels, once it has the size and the number that the header states."""
+    count = 0
+    for frame in decode():
+        if frame.shape[:2] != (dataset.Rows, dataset.Columns):
+            raise InputError("bad-header", "a compressed frame has another size than Rows and Columns")
+        count += 1
+        yield frame
+    if count != _count(dataset):
+        raise InputError("bad-header", f"{count} frames were decoded, {_count(dataset)} are stated")
+
+
+def _frames(dataset: Any, decode: Decoder) -> Iterator[npt.NDArray[Any]]:
     """Give each frame as it is shown, (rows, columns) or (rows, columns, samples)."""
     from pydicom.pixels import apply_color_lut, iter_pixels
 
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        yield from _decoded(dataset, decode)
+        return
     has_palette = dataset.PhotometricInterpretation == "PALETTE COLOR"
     try:
         for frame in iter_pixels(dataset):
@@ -185,12 +222,28 @@ def _frames(dataset: Any) -> Iterator[npt.NDArray[Any]]:
         raise _undecoded(error) from None
 
 
-def _stored(dataset: Any) -> npt.NDArray[Any]:
+def _stored(dataset: Any, decode: Decoder) -> npt.NDArray[Any]:
     """Return the stored values that can be written to, (frames, rows, columns) or with samples at the end."""
     from pydicom.pixels import pixel_array
 
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        return _restated(dataset, np.stack(list(_decoded(dataset, decode))))
     try:
         pixels = np.array(pixel_array(dataset, raw=True))
     except _DAMAGE as error:
         raise _undecoded(error) from None
     return pixels if _count(dataset) > 1 else pixels[None]
+
+
+def _restated(dataset: Any, frames: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Let the header state pixels as they were decoded: colours are red, green and blue, and a palette is applied."""
+    if frames.ndim == 4:
+        if dataset.PhotometricInterpretation == "PALETTE COLOR":
+            dataset.BitsStored = 8 * frames.dtype.itemsize
+            for tag in _PALETTE:
+                dataset.pop(tag, None)
+        dataset.PhotometricInterpretation, dataset.SamplesPerPixel = "RGB", frames.shape[3]
+    dataset.BitsAllocated = 8 * frames.dtype.itemsize
+    dataset.BitsStored = min(dataset.BitsStored, dataset.BitsAllocated)
+    dataset.HighBit, dataset.PixelRepresentation = dataset.BitsStored - 1, int(frames.dtype.kind == "i")
+    return frames

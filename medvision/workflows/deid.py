@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
+
+from numpy.typing import NDArray
 
 from medvision import archives
 from medvision.deid import (
     DIRECTORY,
+    Decoder,
     Deidentified,
     DeidOptions,
     Secret,
@@ -25,6 +28,8 @@ from medvision.deid.summary import Outcome, Summary
 from medvision.errors import Finding, InputError, MedvisionError, OutputError, UsageError
 from medvision.files import replacing, write_json, write_text
 from medvision.io.dicom.content import opened
+from medvision.io.dicom.decode import decoded
+from medvision.io.dicom.frame import Frame
 from medvision.io.kinds import kind_of
 from medvision.io.located import decoding, located, quiet
 from medvision.io.walk import Found, walk
@@ -130,6 +135,45 @@ def deidentify(
     return DeidResult(summary, tuple(refused), out)
 
 
+def decoder(file: Path, source: Any) -> Decoder:
+    """Return what decodes the frames of a file in the order and with the care of :mod:`medvision.io.dicom.decode`.
+
+    Parameters
+    ----------
+    file
+        The file, on disk or in an archive.
+    source
+        Its data set, of which pixels alone are asked: whether they make a volume does not matter here.
+    """
+
+    def frames() -> Iterator[NDArray[Any]]:
+        with located(file), quiet():
+            count = max(int(source.get("NumberOfFrames") or 1), 1)
+            yield from decoded([_frame(file, source, number, count) for number in range(count)])
+
+    return frames
+
+
+def _frame(file: Path, source: Any, number: int, count: int) -> Frame:
+    """Return of a frame what its decoder has to know; nothing else is stated."""
+    nothing: dict[str, Any] = dict.fromkeys(field.name for field in fields(Frame))
+    stated = {
+        "file": file,
+        "number": number,
+        "frames": count,
+        "transfer_syntax": str(source.file_meta.TransferSyntaxUID),
+        "is_assumed": False,
+        "sop_class": str(source.SOPClassUID),
+        "rows": source.Rows,
+        "columns": source.Columns,
+        "samples": source.get("SamplesPerPixel"),
+        "photometric": source.get("PhotometricInterpretation"),
+        "bits_allocated": source.BitsAllocated,
+        "bits_stored": source.get("BitsStored"),
+    }
+    return Frame(**{**nothing, **stated})
+
+
 class _Run:
     """The files of one call: what they share, and what has been done so far."""
 
@@ -161,7 +205,14 @@ class _Run:
             patient = patient_key(source)
             pseudonym = self._pseudonym(source, patient)
             with decoding("the data set"):
-                result = deidentified(source, self.options, self.secret, patient=patient, pseudonym=pseudonym)
+                result = deidentified(
+                    source,
+                    self.options,
+                    self.secret,
+                    patient=patient,
+                    pseudonym=pseudonym,
+                    decode=decoder(file, source),
+                )
             self._keep(result, self._place(source, pseudonym))
         return True
 
