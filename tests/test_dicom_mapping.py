@@ -328,7 +328,7 @@ def test_pet_in_suv_already_keeps_its_values(tmp_path: Path) -> None:
     ("each", "unit"),
     [
         (({}, {"PatientWeight": "71"}), "BQML"),
-        (({}, {"RadiopharmaceuticalInformationSequence": tracer("1")}), "BQML"),
+        (({}, {"RadiopharmaceuticalInformationSequence": tracer("175000000")}), "BQML"),
         (({"PatientWeight": ""}, {}), "BQML"),
         (({"Units": "CNTS"}, {"Units": "CNTS"}), "CNTS"),
         (({"Units": ""}, {"Units": ""}), None),

@@ -43,6 +43,16 @@ def by_date(text: str) -> dict[str, Any]:
     return {"RadiopharmaceuticalStartDateTime": text, "RadiopharmaceuticalStartTime": None}
 
 
+def nuclide(code: str) -> list[Dataset]:
+    return [filled({"CodeValue": code})]
+
+
+def two_drugs() -> Dataset:
+    dataset = pet()
+    dataset.RadiopharmaceuticalInformationSequence.append(filled({"RadionuclideTotalDose": "1e8"}))
+    return dataset
+
+
 def test_half_of_the_dose_is_left_after_a_half_life() -> None:
     # 70,000 g / (350,000,000 Bq / 2)
     assert suv_factor(pet()) == pytest.approx(4e-4)
@@ -88,6 +98,23 @@ def test_a_time_of_injection_with_an_offset_from_utc_is_not_compared_with_local_
         suv_factor(pet(by_date("20260102080000.0+0000")))
 
 
+@pytest.mark.parametrize("code", ["C-111A1", "77004003", "X-1"])
+def test_a_half_life_within_a_twentieth_of_that_of_the_nuclide_is_used(code: str) -> None:
+    drug = {"RadionuclideHalfLife": "6400", "RadionuclideCodeSequence": nuclide(code)}
+    assert suv_factor(pet(drug)) == pytest.approx(2e-4 * 2 ** (3600 / 6400))
+
+
+@pytest.mark.parametrize("moment", ["20260102085930", "20260102090100"])
+def test_two_statements_of_the_injection_may_differ_by_a_minute(moment: str) -> None:
+    assert suv_factor(pet({"RadiopharmaceuticalStartDateTime": moment})) == pytest.approx(4e-4, rel=0.02)
+
+
+def test_two_statements_of_the_injection_are_compared_over_midnight() -> None:
+    drug = {"RadiopharmaceuticalStartDateTime": "20260101235950", "RadiopharmaceuticalStartTime": "000010"}
+    times = {"SeriesTime": "005950", "AcquisitionTime": "005950"}
+    assert suv_factor(pet(drug, **times)) == pytest.approx(4e-4)
+
+
 NO_DRUG = filled({"Units": "BQML", "CorrectedImage": ["ATTN", "DECY"], "PatientWeight": "70"})
 
 
@@ -113,6 +140,22 @@ NO_DRUG = filled({"Units": "BQML", "CorrectedImage": ["ATTN", "DECY"], "PatientW
         (pet(AcquisitionTime=None), "Series Time or Acquisition Time is missing"),
         (pet(SeriesTime="100001"), "Series Time lies after Acquisition Time"),
         (pet(SeriesDate="20260103"), "Series Time lies after Acquisition Time"),
+        (pet(PatientWeight=["70", "71"]), "Patient's Weight is missing or not one number"),
+        (pet(PatientWeight="70000"), "Patient's Weight lies outside 0.1 to 500 kg"),
+        (pet({"RadionuclideTotalDose": "350"}), "Total Dose lies outside 100000 to 1e[+]11 Bq"),
+        (pet({"RadionuclideTotalDose": "3.5e11"}), "Total Dose lies outside"),
+        (pet({"RadionuclideHalfLife": "49"}), "Half Life lies outside 50 to 1e[+]06 s"),
+        (
+            pet({"RadionuclideHalfLife": "6200", "RadionuclideCodeSequence": nuclide("C-111A1")}),
+            "not that of the Radio",
+        ),
+        (
+            pet({"RadionuclideHalfLife": "6586", "RadionuclideCodeSequence": nuclide("40565003")}),
+            "not that of the Radio",
+        ),
+        (two_drugs(), "states several drugs"),
+        (pet({"RadiopharmaceuticalStartDateTime": "20260102085859"}), "contradict each other"),
+        (pet({"RadiopharmaceuticalStartDateTime": "20260102100000"}), "contradict each other"),
         (pet({"RadiopharmaceuticalStartTime": None}), "Radiopharmaceutical Start Time is missing"),
         (pet({"RadiopharmaceuticalStartTime": "100001"}), "within the day before the scan"),
         (pet(by_date("20260101090000")), "within the day before the scan"),
