@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import typer
 
+import medvision as mv
 from medvision.explain import SALIENCY
 from medvision.networks import NETWORKS
 from medvision.pipeline import PipelineFolder, builtin_names
@@ -135,11 +136,33 @@ def test_python_blocks_of_the_documentation_are_python() -> None:
         (page.name, block)
         for page in PAGES
         for block in re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
-        if not block.startswith("--8<--")
     ]
     assert blocks
     for name, block in blocks:
         compile(block, name, "exec")
+
+
+def test_every_example_script_is_shown_whole() -> None:
+    shown = re.findall(r'^--8<-- "(.*)"$', (DOCS / "how-to" / "python.md").read_text("utf-8"), flags=re.MULTILINE)
+    assert sorted(TOP / path for path in shown) == sorted((DOCS / "examples").glob("*.py"))
+
+
+def test_every_public_name_stands_in_the_how_to_of_python() -> None:
+    text = (DOCS / "how-to" / "python.md").read_text("utf-8")
+    assert [name for name in mv.__all__ if not name.startswith("_") and f"mv.{name}" not in text] == []
+
+
+def test_the_architecture_names_every_module_of_the_package_and_of_dicom() -> None:
+    text = (DOCS / "explanation" / "architecture.md").read_text("utf-8")
+    rows = " ".join(line for line in text.splitlines() if line.startswith("|"))
+    package = Path(mv.__file__).parent
+    parts = {path.stem for path in package.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
+    modules = {path.stem for path in (package / "io" / "dicom").glob("*.py")}
+    assert len(modules) > 30
+    assert sorted(name for name in parts | modules if not re.search(rf"`(medvision/)?{name}(\.py|/)?`", rows)) == [
+        "__init__",
+        "__main__",
+    ]
 
 
 def test_the_pipeline_that_the_how_to_shows_is_valid(tmp_path: Path) -> None:
