@@ -6,6 +6,7 @@ what to do; the errors, the ledger, ``--json`` and the pages all use it.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -64,6 +65,18 @@ class Finding:
     def __str__(self) -> str:
         where = f"{printable(self.path)}: " if self.path is not None else ""
         return f"{where}{self.message} [{self.code}] {self.cure}"
+
+
+def unforeseen(error: Exception, path: Path, cure: str | None = None) -> Finding:
+    """Return where an error arose that nobody foresaw, and its type, but not its words: they may hold values of a file.
+
+    >>> try: {}["Doe"]
+    ... except KeyError as error: unforeseen(error, Path("a.dcm"))
+    Finding(code='internal', grade='error', message='KeyError at ...
+    """
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    message = f"{type(error).__name__} at {Path(place.filename).name}, line {place.lineno}"
+    return Finding("internal", "error", message, path, cure)
 
 
 def printable(path: Path | str) -> str:

@@ -15,7 +15,7 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from medvision.errors import Finding
-from medvision.study import Case, Collection, Series
+from medvision.study import Case, Collection, Series, by_image
 
 _Count = Annotated[int, Field(ge=1)]
 _MOST_TEXT = 64  # characters: those of Series Description (LO; PS3.5, 6.2)
@@ -155,11 +155,7 @@ class _Image:
 
 def _studies(collection: Collection) -> list[list[_Image]]:
     """Return the series study by study; one that states no study stands alone."""
-    cases: dict[tuple[str | None, str], list[Case]] = defaultdict(list)
-    for case in collection.cases:
-        if case.series is not None:
-            cases[(case.series.study, case.series.uid or case.id)].append(case)
-    images = [_Image(members[0].series, tuple(members)) for members in cases.values() if members[0].series]
+    images = [_Image(cases[0].series, cases) for cases in by_image(collection.cases) if cases[0].series]
     images += [_Image(series, refusal=finding) for finding, series in collection.refused_series.items()]
     studies: dict[str, list[_Image]] = defaultdict(list)
     for number, image in enumerate(images):

@@ -6,21 +6,22 @@ A source names files, not yet their voxels: ten thousand cases cost little until
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
 from medvision.archives import stamp_of
-from medvision.errors import Finding, InputError
+from medvision.errors import Finding, InputError, UsageError
 from medvision.files import sha256_of, sha256_of_text
 
 SourceKind = Literal["nifti", "dicom", "picture", "npz"]
 Side = Literal["left", "right"]
+_FLOAT32_MOST = (2 - 2**-23) * 2.0**127
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Reading:
     """What a person decides where an image can be read in more than one way, or is refused as it stands.
 
@@ -33,11 +34,21 @@ class Reading:
     assume_ras
         A NIfTI file with neither sform nor qform is taken to be stored as RAS+, with a warning.
     nan_to
-        What voxels that are NaN or infinite become, with a warning; None refuses them.
+        What voxels that are NaN or infinite become, a number of float32, with a warning; None refuses them.
     orthogonal
         A sheared volume (tilted gantry) is resampled to axes at right angles, with a warning.
     suv
         PET becomes SUVbw where its header allows it; otherwise it stays as stored.
+
+    Raises
+    ------
+    UsageError
+        `nan_to` is itself no number, or infinite as float32.
+
+    Examples
+    --------
+    >>> Reading(nan_to=0, orthogonal=True).choices()
+    {'nan_to': 0.0, 'orthogonal': True}
     """
 
     allow_gaps: bool = False
@@ -46,6 +57,19 @@ class Reading:
     nan_to: float | None = None
     orthogonal: bool = False
     suv: bool = True
+
+    def __post_init__(self) -> None:
+        if self.nan_to is None:
+            return
+        if not abs(self.nan_to) <= _FLOAT32_MOST:
+            text = f"{self.nan_to:g} cannot stand for voxels that are NaN"
+            raise UsageError("usage", text, cure="Give a number of float32.")
+        object.__setattr__(self, "nan_to", float(self.nan_to) + 0.0)  # 0, 0.0 and -0.0 are one choice
+
+    def choices(self) -> dict[str, bool | float | None]:
+        """Return what differs from how images are read as they stand, by the names of the fields."""
+        values = {each.name: (getattr(self, each.name), each.default) for each in fields(self)}
+        return {name: value for name, (value, default) in values.items() if value != default}
 
 
 AS_IT_STANDS = Reading()
@@ -86,12 +110,18 @@ class Source:
         return self.files[0] if len(self.files) == 1 else self.files[0].parent
 
     def digest(self) -> str:
-        """Return the SHA-256 of what is read and how: the files' contents, independent of their names and folder."""
-        if self.member is None:
-            how = [] if self.part is None and self.reading == AS_IT_STANDS else [str(self.part), repr(self.reading)]
-            contents = sha256_of(*self.files)
-            return sha256_of_text([contents, *how]) if how else contents
-        return sha256_of_text([_archive_sha256(self.path, *stamp_of(self.path)), *map(str, self.member)])
+        """Return the SHA-256 of what is read and how: the files' contents, independent of their names and folder.
+
+        Of how it is read, only what differs from the default counts: a choice that comes later changes no older hash.
+        """
+        if self.member is not None:
+            return sha256_of_text([self._shared_sha256(), *map(str, self.member)])
+        chosen = [f"{name}={value}" for name, value in self.reading.choices().items()]
+        contents = sha256_of(*self.files) if self.part is None else self._shared_sha256()
+        return contents if self.part is None and not chosen else sha256_of_text([contents, str(self.part), *chosen])
+
+    def _shared_sha256(self) -> str:
+        return _sha256_of_shared(self.files, tuple(map(stamp_of, self.files)))
 
 
 @dataclass(frozen=True)
@@ -101,7 +131,8 @@ class Series:
     Parameters
     ----------
     kind
-        In a few words: ``"volume"``, ``"picture"``, ``"frames"``, ``"localizer"``, ...
+        In a few words: ``"CT image"``, ``"enhanced MR"``, ``"mosaic"``, ``"NIfTI image"``, ``"picture"``, ...; those of
+        DICOM are the names in the documentation's table of objects.
     modality
         The DICOM modality.
     description
@@ -156,6 +187,13 @@ class Case:
         The modality where the data set states it and the image file cannot.
     attributes
         All further columns of a manifest, e.g. sex, age, scanner, side.
+    series
+        What the image is by its header, where it is a DICOM series.
+    findings
+        What the scan noticed; it becomes part of the volume's findings.
+    image
+        Of one of several volumes (time points, echoes, ...) the id of the image that holds them all; None where the
+        case is a whole image.
     """
 
     id: str
@@ -168,6 +206,7 @@ class Case:
     label_names: Mapping[int, str] | None = None
     series: Series | None = None
     findings: tuple[Finding, ...] = ()
+    image: str | None = None
 
     def __post_init__(self) -> None:
         if not self.id or self.id != safe_id(self.id):
@@ -233,10 +272,18 @@ class Collection:
         )
 
 
+def by_image(cases: Iterable[Case]) -> list[tuple[Case, ...]]:
+    """Return the cases image by image: several volumes of one image together, in their order."""
+    images: dict[tuple[bool, str], list[Case]] = {}
+    for case in cases:
+        images.setdefault((case.image is not None, case.image or case.id), []).append(case)
+    return [tuple(volumes) for volumes in images.values()]
+
+
 @lru_cache(maxsize=8)
-def _archive_sha256(path: Path, size: int, changed_ns: int) -> str:
-    """Return the hash of an archive; thousands of cases lie in one, so it is kept until the file changes."""
-    return sha256_of(path)
+def _sha256_of_shared(files: tuple[Path, ...], stamps: tuple[tuple[int, int], ...]) -> str:
+    """Return the hash of files that hold many cases: it is kept until one of them changes."""
+    return sha256_of(*files)
 
 
 def safe_id(text: str) -> str:

@@ -238,6 +238,17 @@ def test_volumes_of_one_series_are_apart_where_asked_for_and_in_dicom(tmp_path: 
     assert len(convert([tmp_path / "nifti"], tmp_path / "copies").converted) == 3
 
 
+def test_an_image_named_like_a_volume_of_another_clashes_with_none(tmp_path: Path) -> None:
+    volumes = np.stack([VOXELS, VOXELS + 1, VOXELS + 2], axis=-1)
+    phantoms.write_nifti(tmp_path / "in" / "bold.nii.gz", volumes, GRID)
+    phantoms.write_nifti(tmp_path / "in" / "bold-v001_brain.nii.gz", VOXELS, GRID)
+    result = convert([tmp_path / "in"], tmp_path / "out")
+    assert [(one.id, nib.load(one.files[0]).shape) for one in result.converted] == [
+        ("bold", (5, 6, 4, 3)),
+        ("bold-v001_brain", (5, 6, 4)),
+    ]
+
+
 def test_volumes_on_several_grids_become_several_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     time_series(tmp_path / "in" / "bold", count=2)
     read = io.read_volume

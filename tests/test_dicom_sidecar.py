@@ -9,10 +9,11 @@ from typing import Any
 import phantoms
 import pydicom
 import pytest
-from pydicom.uid import EnhancedMRImageStorage
+from pydicom.uid import DeflatedExplicitVRLittleEndian, EnhancedMRImageStorage
 
 from medvision.errors import InputError
 from medvision.geometry import Geometry
+from medvision.io.dicom import content
 from medvision.io.dicom.facts import stated
 from medvision.io.dicom.sidecar import sidecar, volume_step_s
 from medvision.io.located import quiet
@@ -207,3 +208,19 @@ def test_a_file_that_is_no_dicom_is_refused(tmp_path: Path) -> None:
         stated(tmp_path / "missing.dcm", ["Modality"])
     assert caught.value.code == "unreadable"
     assert caught.value.path == tmp_path / "missing.dcm"
+
+
+def test_the_header_of_a_deflated_file_is_read_within_its_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (file, *_) = phantoms.write_dicom_series(tmp_path, phantoms.positional(GRID), GRID, KVP=120)
+    dataset = pydicom.dcmread(file)
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    dataset.save_as(file, enforce_file_format=True)
+    monkeypatch.setattr(content, "_LEAST_CAP", 10)
+    monkeypatch.setattr(content, "_RATIO", 1)
+    with pytest.raises(InputError) as caught:
+        stated(file, ["KVP"])
+    assert (caught.value.code, caught.value.path) == ("too-large", file)
+    monkeypatch.undo()
+    assert stated(file, ["KVP"]) == {"KVP": 120}

@@ -17,7 +17,7 @@ from medvision.errors import InputError, UsageError
 from medvision.geometry import Geometry
 from medvision.io import load, read_volume, scan
 from medvision.io.kinds import kind_of
-from medvision.study import Collection, Source
+from medvision.study import Collection, Reading, Source
 
 GRID = Geometry(np.diag([-1.0, -1.0, 2.0, 1.0]), (4, 5, 6))
 CUBE = np.ones((3, 3, 3), np.uint8)
@@ -343,6 +343,19 @@ def test_an_nnunet_folder_gives_cases_with_all_channels(tmp_path: Path) -> None:
 def test_a_modality_that_is_none_of_dicom_is_left_open(tmp_path: Path) -> None:
     assert scan([decathlon(tmp_path, modality={"0": "T1", "1": "T2"})]).cases[0].modality is None
     assert scan([decathlon(tmp_path, modality=7)]).cases[0].modality is None
+
+
+def test_choices_of_reading_hold_for_the_images_of_manifests_and_data_sets_too(tmp_path: Path) -> None:
+    reading = Reading(nan_to=0, assume_ras=True)
+    folder = tmp_path / "set"
+    for name in ("imagesTr/a.nii", "labelsTr/a.nii"):
+        write_nifti(folder / name, np.zeros((3, 3, 3), np.uint8))
+    case = {"image": "imagesTr/a.nii", "label": "labelsTr/a.nii"}
+    (folder / "dataset.json").write_text(json.dumps({"training": [case]}))
+    (folder / "cases.csv").write_text("image,label\nimagesTr/a.nii,labelsTr/a.nii\n")
+    for path in (folder / "dataset.json", folder, tmp_path, folder / "cases.csv"):
+        (case_found,) = scan([path], reading).cases
+        assert (case_found.images[0].reading, case_found.label.reading) == (reading, reading)
 
 
 def test_a_manifest_gives_cases_with_all_their_columns(tmp_path: Path) -> None:

@@ -33,8 +33,8 @@ GRID = Geometry.from_spacing((2, 2, 2), (24, 14, 12))
 PLANES = {"axial": "RAS", "coronal": "RSA", "sagittal": "ASR"}
 
 
-def case(name: str, series: Series | None) -> Case:
-    return Case(name, (Source("dicom", (Path("scans") / name,)),), series=series)
+def case(name: str, series: Series | None, image: str | None = None) -> Case:
+    return Case(name, (Source("dicom", (Path("scans") / name,)),), series=series, image=image)
 
 
 def collection(*series: Series) -> Collection:
@@ -195,7 +195,7 @@ def test_series_that_state_no_study_are_not_taken_for_one() -> None:
 
 def test_the_volumes_of_a_series_are_one_series_and_stay_together() -> None:
     bold = replace(T2, description="BOLD", volumes=3, uid="bold")
-    volumes = [case(f"s2-v00{n}", bold) for n in (1, 2, 3)]
+    volumes = [case(f"s2-v00{n}", bold, "s2") for n in (1, 2, 3)]
     everything = Collection((case("s1", T1), *volumes))
     assert ids(chosen(everything, Selection(description="bold"))) == ["s2-v001", "s2-v002", "s2-v003"]
     passed = chosen(everything, Selection(volumes=(1, 1)))

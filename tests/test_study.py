@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from medvision.errors import InputError
-from medvision.study import Case, Collection, Source, safe_id
+from medvision.errors import InputError, UsageError
+from medvision.files import sha256_of, sha256_of_text
+from medvision.study import AS_IT_STANDS, Case, Collection, Reading, Source, by_image, safe_id
 
 
 def source(folder: Path, name: str, content: bytes = b"voxels") -> Source:
@@ -46,6 +47,47 @@ def test_the_digest_follows_content_side_and_modality_not_the_name(tmp_path: Pat
     assert Case("a", (one,)).digest() != Case("a", (other,)).digest()
     assert Case("a", (one,)).digest() != Case("a", (one,), attributes={"side": "left"}).digest()
     assert Case("a", (one,)).digest() != Case("a", (one,), modality="MR").digest()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 1e39])
+def test_what_stands_for_nan_is_a_number_of_float32(value: float) -> None:
+    with pytest.raises(UsageError, match="cannot stand for voxels that are NaN"):
+        Reading(nan_to=value)
+
+
+def test_one_choice_in_other_words_is_the_same_reading(tmp_path: Path) -> None:
+    readings = [Reading(nan_to=value) for value in (0, 0.0, -0.0)]
+    assert len(set(readings)) == 1
+    file = source(tmp_path, "a").files
+    assert len({Source("nifti", file, reading=reading).digest() for reading in readings}) == 1
+
+
+def test_only_what_was_chosen_counts_for_the_digest(tmp_path: Path) -> None:
+    file = source(tmp_path, "a").files
+    digests = {
+        Source("nifti", file, part=part, reading=reading).digest()
+        for part in (None, 0, 1)
+        for reading in (
+            AS_IT_STANDS,
+            Reading(nan_to=0),
+            Reading(nan_to=1),
+            Reading(suv=False),
+            Reading(assume_ras=True),
+        )
+    }
+    assert len(digests) == 15
+    assert Source("nifti", file).digest() == sha256_of(*file)
+    # A digest of a version that knew less to choose from: it says nothing of what was left as it is.
+    known = sha256_of_text([sha256_of(*file), "1", "nan_to=0.0"])
+    assert Source("nifti", file, part=1, reading=Reading(nan_to=0)).digest() == known
+
+
+def test_volumes_are_one_image_by_its_name_and_not_by_their_own(tmp_path: Path) -> None:
+    image = (source(tmp_path, "a"),)
+    names = [("bold", None), ("bold-v001", "bold"), ("bold-v001_brain", None), ("bold-v002", "bold")]
+    cases = [Case(name, image, image=held) for name, held in names]
+    grouped = [[case.id for case in volumes] for volumes in by_image(cases)]
+    assert grouped == [["bold"], ["bold-v001", "bold-v002"], ["bold-v001_brain"]]
 
 
 def test_pictures_in_one_archive_have_digests_of_their_own(tmp_path: Path) -> None:

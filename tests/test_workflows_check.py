@@ -8,8 +8,10 @@ import pytest
 from phantoms import positional, spheres, write_dicom_series, write_nifti
 from typer.testing import CliRunner
 
+from medvision import io
 from medvision.geometry import Geometry
-from medvision.study import Reading
+from medvision.study import Case, Reading
+from medvision.volume import Volume
 from medvision.workflows.check import Checked, CheckResult, check, write_page
 from medvision_cli.app import app
 
@@ -52,6 +54,22 @@ def test_a_mess_is_sorted_into_images_each_with_its_verdict(tmp_path: Path) -> N
     assert [finding.code for finding in found["gap"].findings] == ["slices-missing"]
     assert [path.name for path in (one.path for one in result.skipped) if path] == ["notes.txt"]
     assert (result.count("accept"), result.count("refused"), result.exit_code()) == (2, 2, 4)
+
+
+def test_a_bug_of_one_image_stops_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = io.read_volume
+
+    def broken(case: Case) -> Volume:
+        if case.id == "good":
+            raise KeyError("the patient's name")
+        return read(case)
+
+    monkeypatch.setattr(io, "read_volume", broken)
+    found = by_name(check([mess(tmp_path)]))
+    (finding,) = found["good"].findings
+    assert (finding.code, finding.path) == ("internal", tmp_path / "good")
+    assert finding.message.startswith("KeyError at test_workflows_check.py, line")
+    assert found["times.nii"].verdict == "accept"
 
 
 def test_of_a_series_of_many_volumes_three_are_read_and_that_is_said(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from conftest import SPHERES_TOML, write_sphere_data
 import medvision as mv
 from medvision.errors import InputError, PipelineError, UsageError
 from medvision.pipeline import PipelineFolder
+from medvision.study import Reading
 from medvision.workflows.train import train
 
 STRIPES_TOML = """
@@ -232,6 +233,18 @@ def test_results_of_other_weights_are_not_evaluated(
     mv.Pipeline.open(folder).run(data, tmp_path / "out", split="val")
     with pytest.raises(InputError, match="none of 16 labelled cases"):
         mv.Pipeline.open(sphere_pipeline).evaluate(tmp_path / "out", data, split="val")
+
+
+def test_results_of_images_read_by_choice_are_evaluated_as_the_run_read_them(
+    sphere_pipeline: Path, tmp_path: Path
+) -> None:
+    table = write_sphere_data(tmp_path / "data")
+    pipeline = mv.Pipeline.open(sphere_pipeline)
+    assert pipeline.run(table, tmp_path / "out").count("done") == 8
+    again = pipeline.run(table, tmp_path / "out", reading=Reading(nan_to=0.0))
+    assert (again.analysed, again.done_before) == (8, 0)
+    evaluation = pipeline.evaluate(tmp_path / "out", table)
+    assert (evaluation.cases, evaluation.problems) == (8, ())
 
 
 def test_images_named_without_and_with_their_modality_are_the_same_images(

@@ -57,7 +57,7 @@ def command(
     """
     from medvision.workflows.convert import Form, convert, plan
 
-    form = Form(to.value, modality, split, descriptions, keep_identity)
+    form = Form(to=to.value, modality=modality, split=split, descriptions=descriptions, keep_identity=keep_identity)
     how = reading.reading_of(
         allow_gaps=allow_gaps,
         merge_series=merge_series,
@@ -69,7 +69,8 @@ def command(
     if dry_run:
         _tell_plan(plan(inputs, out, form=form, reading=how), as_json=as_json)
         return
-    with shell.progress("converting") as progress:
+    resumes = False if force else "What was written stays: the same command with --force starts over."
+    with shell.progress("converting", resumes=resumes) as progress:
         result = convert(inputs, out, form=form, reading=how, force=force, progress=progress)
     _tell(result, as_json=as_json)
     raise typer.Exit(result.exit_code())

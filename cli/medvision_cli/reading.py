@@ -39,4 +39,11 @@ def reading_of(
     """Return what the options of a command say about reading."""
     from medvision.study import Reading
 
-    return Reading(allow_gaps, merge_series, assume_ras, nan_to, orthogonal, suv=not bqml)
+    return Reading(
+        allow_gaps=allow_gaps,
+        merge_series=merge_series,
+        assume_ras=assume_ras,
+        nan_to=nan_to,
+        orthogonal=orthogonal,
+        suv=not bqml,
+    )

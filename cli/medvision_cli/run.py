@@ -27,8 +27,7 @@ def command(
 
     The same command again does what is missing, and nothing else. A case that cannot be analysed never stops the
     others. Of each DICOM study, the series is taken that the [select] table of the pipeline chooses, where it has one.
-    Options on reading hold for images that are named or found; those of a manifest or a data set are read as they
-    stand. Exit codes: 0 all good, 3 no image found, 4 some cases refused or failed, 5 all of them.
+    Exit codes: 0 all good, 3 no image found, 4 some cases refused or failed, 5 all of them.
     """
     from medvision.pipeline import PipelineFolder
     from medvision.workflows import run

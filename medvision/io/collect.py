@@ -8,6 +8,7 @@ from pathlib import Path
 
 from medvision import archives
 from medvision.errors import Finding, InputError, MedvisionError, UsageError
+from medvision.files import Paths, as_paths
 from medvision.io.datasets import DATASET_FILE, cases_in_dataset, is_dataset
 from medvision.io.dicom.directory import read_directory
 from medvision.io.dicom.series import Placed, find_series, possible_slices
@@ -29,20 +30,20 @@ class _Gathered:
     dicom: tuple[Path, ...] = ()
 
 
-def scan(paths: Sequence[Path], reading: Reading = AS_IT_STANDS) -> Collection:
+def scan(paths: Paths, reading: Reading = AS_IT_STANDS) -> Collection:
     """Return the cases that files, folders, archives, data sets and manifests hold, from their headers alone.
 
     An image of several volumes (time points, echoes, frames) becomes as many cases, in order: ``-v001``, ``-v002``, ...
 
     Parameters
     ----------
-    reading
-        What was decided about how to read images that are named or found; those of manifests and data sets stand as
-        they are.
     paths
-        NIfTI files, DICOM files, pictures, archives in the manner of MedMNIST, manifests (CSV, TSV, JSON lines),
-        ``dataset.json`` or its folder, and folders of any depth with images of any kind. The output folder of a run
-        is no such folder: below one that is named it is passed over, and files in it are read by their names alone.
+        One or several of: NIfTI files, DICOM files, pictures, archives in the manner of MedMNIST, manifests (CSV, TSV,
+        JSON lines), ``dataset.json`` or its folder, and folders of any depth with images of any kind. The output folder
+        of a run is no such folder: below one that is named it is passed over, and files in it are read by their names
+        alone.
+    reading
+        What was decided about how to read the images.
 
     Returns
     -------
@@ -53,9 +54,9 @@ def scan(paths: Sequence[Path], reading: Reading = AS_IT_STANDS) -> Collection:
     UsageError
         ``name-clash``: two cases would write to one output name (capitals and small letters count as one).
     """
-    gathered = [_gathered(Path(path), reading) for path in paths]
+    roots = as_paths(paths)
+    gathered = [_gathered(path, reading) for path in roots]
     everything = _NOTHING.merged(part.collection for part in gathered)
-    roots = [Path(path) for path in paths]
     unread = possible_slices((*everything.rejected, *everything.skipped))
     dicom = dict.fromkeys(file for part in gathered for file in part.dicom)
     placed, rejected, skipped = find_series(dicom, unread, reading)
@@ -70,12 +71,13 @@ def _gathered(path: Path, reading: Reading) -> _Gathered:
             raise InputError("not-found", "there is no such file or folder", path=path)
         if archives.is_folder(path):
             refuse_results(path)
-            is_dataset_here = path.is_dir() and _holds_dataset(path)
-            return _Gathered(cases_in_dataset(path / DATASET_FILE)) if is_dataset_here else _below(path, reading)
+            if path.is_dir() and _holds_dataset(path):
+                return _Gathered(cases_in_dataset(path / DATASET_FILE, reading=reading))
+            return _below(path, reading)
         if path.suffix.lower() in LIST_SUFFIXES:
-            return _Gathered(cases_in_manifest(path))
+            return _Gathered(cases_in_manifest(path, reading))
         if path.suffix.lower() == ".json":
-            return _Gathered(cases_in_dataset(path))
+            return _Gathered(cases_in_dataset(path, reading=reading))
         content = content_of(path)
         if content == "directory":
             named = read_directory(path)
@@ -105,17 +107,17 @@ def _below(folder: Path, reading: Reading) -> _Gathered:
         except MedvisionError as error:
             parts.append(_Gathered(Collection((), (error.finding,))))
     for inside in found.datasets:
-        parts.append(_inner_dataset(inside, folder))
+        parts.append(_inner_dataset(inside, folder, reading))
     return _Gathered(
         _NOTHING.merged(part.collection for part in parts), tuple(file for part in parts for file in part.dicom)
     )
 
 
-def _inner_dataset(inside: Path, folder: Path) -> _Gathered:
+def _inner_dataset(inside: Path, folder: Path, reading: Reading) -> _Gathered:
     """Return the cases of a data set below an argument: its labels must not be taken for images."""
     prefix = "_".join(inside.relative_to(folder).parts) + "_"
     try:
-        return _Gathered(cases_in_dataset(inside / DATASET_FILE, prefix))
+        return _Gathered(cases_in_dataset(inside / DATASET_FILE, prefix, reading))
     except MedvisionError as error:
         return _Gathered(Collection((), (error.finding,)))
 
@@ -146,7 +148,8 @@ def _cases(
     for number, source in enumerate(sources, start=1):
         one = name if len(sources) == 1 else f"{name}-v{number:0{digits}d}"
         modality = series.modality if series else None
-        yield Case(one, (source,), modality=modality, series=series, findings=noticed)
+        image = name if len(sources) > 1 else None
+        yield Case(one, (source,), modality=modality, series=series, findings=noticed, image=image)
 
 
 def _of_series(placed: Iterable[Placed], roots: Sequence[Path]) -> Collection:

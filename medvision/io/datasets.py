@@ -14,7 +14,7 @@ from medvision.errors import Finding, InputError, MedvisionError
 from medvision.io.kinds import case_id, stem_of
 from medvision.io.located import located
 from medvision.io.sources import label_source_of, source_of
-from medvision.study import Case, Collection
+from medvision.study import AS_IT_STANDS, Case, Collection, Reading
 
 DATASET_FILE = "dataset.json"
 _MODALITIES = {"MR": "MR", "MRI": "MR", "CT": "CT", "PT": "PT", "PET": "PT"}
@@ -29,7 +29,7 @@ def is_dataset(file: Path) -> bool:
     return isinstance(content.get("training"), list) or _is_nnunet(content)
 
 
-def cases_in_dataset(file: Path, prefix: str = "") -> Collection:
+def cases_in_dataset(file: Path, prefix: str = "", reading: Reading = AS_IT_STANDS) -> Collection:
     """Return the training cases of a data set, with their labels; its test images have none and are not listed.
 
     Parameters
@@ -38,6 +38,8 @@ def cases_in_dataset(file: Path, prefix: str = "") -> Collection:
         The ``dataset.json``.
     prefix
         Comes before each id.
+    reading
+        What was decided about how to read images and labels.
 
     Raises
     ------
@@ -48,10 +50,11 @@ def cases_in_dataset(file: Path, prefix: str = "") -> Collection:
     entries = _nnunet_entries(content, file.parent) if _is_nnunet(content) else content.get("training")
     if not isinstance(entries, list) or not entries:
         raise InputError("bad-manifest", "it lists no training case", path=file)
+    facts = (_modality(content), _label_names(content))
     cases, rejected = [], []
     for number, entry in enumerate(entries, start=1):
         try:
-            cases.append(_case(entry, file.parent, prefix, _modality(content), _label_names(content)))
+            cases.append(_case(entry, file.parent, prefix, *facts, reading))
         except MedvisionError as error:
             finding = error.finding
             text = f"training case {number}: {finding.message}"
@@ -115,7 +118,12 @@ def _label_names(content: Mapping[str, Any]) -> dict[int, str] | None:
 
 
 def _case(
-    entry: Any, folder: Path, prefix: str, modality: str | None, names_of_labels: Mapping[int, str] | None
+    entry: Any,
+    folder: Path,
+    prefix: str,
+    modality: str | None,
+    names_of_labels: Mapping[int, str] | None,
+    reading: Reading,
 ) -> Case:
     if not isinstance(entry, dict) or not isinstance(entry.get("image"), str | list) or not entry["image"]:
         raise InputError("bad-manifest", "a training case is an object with 'image' and 'label'")
@@ -127,8 +135,8 @@ def _case(
     patient = entry.get("patient", entry.get("subject"))
     return Case(
         id=case_id(prefix + str(entry.get("id", stem_of(paths[0])))),
-        images=tuple(source_of(path) for path in paths),
-        label=label_source_of(label),
+        images=tuple(source_of(path, reading) for path in paths),
+        label=label_source_of(label, reading),
         patient=str(patient) if patient is not None else None,
         modality=modality,
         label_names=names_of_labels,

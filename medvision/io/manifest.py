@@ -11,15 +11,15 @@ from medvision.errors import Finding, InputError, MedvisionError
 from medvision.io.kinds import case_id, stem_of
 from medvision.io.located import located
 from medvision.io.sources import label_source_of, source_of
-from medvision.study import Case, Collection, Source
+from medvision.study import AS_IT_STANDS, Case, Collection, Reading, Source
 
 _OWN = ("image", "id", "label", "patient", "split", "modality")
 _SPLITS = ("train", "val", "test")
 _HEADER = "Let the first line name the columns, each once, and one of them 'image'."
 
 
-def cases_in_manifest(path: Path) -> Collection:
-    """Return the cases that a manifest lists.
+def cases_in_manifest(path: Path, reading: Reading = AS_IT_STANDS) -> Collection:
+    """Return the cases that a manifest lists, their images and labels to be read as `reading` says.
 
     The column ``image`` is required: paths relative to the manifest, several channels separated by ``;``. The columns
     ``id``, ``label`` (a path, or the class's number), ``patient``, ``split`` and ``modality`` are as in
@@ -34,7 +34,7 @@ def cases_in_manifest(path: Path) -> Collection:
     cases, rejected = [], []
     for number, row in _rows(path):
         try:
-            cases.append(_case(row, path.parent))
+            cases.append(_case(row, path.parent, reading))
         except MedvisionError as error:
             finding = error.finding
             text = f"line {number} of {path.name}: {finding.message}"
@@ -101,7 +101,7 @@ def _json_lines(text: str) -> Iterator[tuple[int, dict[str, str]]]:
         yield number, {_column(name): str(cell) for name, cell in row.items() if cell is not None}
 
 
-def _case(row: Mapping[str, str], folder: Path) -> Case:
+def _case(row: Mapping[str, str], folder: Path, reading: Reading) -> Case:
     paths = [folder / part.strip() for part in row.get("image", "").split(";") if part.strip()]
     if not paths:
         raise InputError("bad-manifest", "no image is named")
@@ -110,8 +110,8 @@ def _case(row: Mapping[str, str], folder: Path) -> Case:
         raise InputError("bad-manifest", f"a split is one of {', '.join(_SPLITS)}")
     return Case(
         id=row["id"] if "id" in row else case_id(stem_of(paths[0])),
-        images=tuple(source_of(path) for path in paths),
-        label=_label(row.get("label"), folder),
+        images=tuple(source_of(path, reading) for path in paths),
+        label=_label(row.get("label"), folder, reading),
         patient=row.get("patient"),
         split=split,
         modality=row.get("modality"),
@@ -119,9 +119,9 @@ def _case(row: Mapping[str, str], folder: Path) -> Case:
     )
 
 
-def _label(text: str | None, folder: Path) -> Source | int | None:
+def _label(text: str | None, folder: Path, reading: Reading) -> Source | int | None:
     if text is None:
         return None
     if text.isdecimal() and text.isascii():
         return int(text)
-    return label_source_of(folder / text)
+    return label_source_of(folder / text, reading)

@@ -11,11 +11,11 @@ from medvision.io.dicom.series import only_series, possible_slices
 from medvision.io.kinds import kind_of
 from medvision.io.located import located
 from medvision.io.walk import refuse_results, walk
-from medvision.study import Source
+from medvision.study import AS_IT_STANDS, Reading, Source
 
 
-def source_of(path: Path) -> Source:
-    """Return the source that one file, or the one DICOM series of a folder, is.
+def source_of(path: Path, reading: Reading = AS_IT_STANDS) -> Source:
+    """Return the source that one file, or the one DICOM series of a folder, is, to be read as `reading` says.
 
     Raises
     ------
@@ -29,7 +29,7 @@ def source_of(path: Path) -> Source:
         refuse_results(path)
         found = walk(path)
         files = [file for file, kind in found.images if kind == "dicom"]
-        return only_series(files, path, possible_slices((*found.rejected, *found.skipped)))
+        return only_series(files, path, possible_slices((*found.rejected, *found.skipped)), reading)
     with located(path):
         kind = kind_of(path)
         if kind is None:
@@ -37,11 +37,11 @@ def source_of(path: Path) -> Source:
         if kind == "npz":
             raise InputError("unsupported", "an archive holds many cases", cure="Name the archive itself as the input.")
     if kind == "dicom":
-        return only_series([path], path)
-    return Source(kind, (path,))
+        return only_series([path], path, reading=reading)
+    return Source(kind, (path,), reading=reading)
 
 
-def label_source_of(path: Path) -> Source:
+def label_source_of(path: Path, reading: Reading = AS_IT_STANDS) -> Source:
     """Return the source that a label is: as :func:`source_of`, and a DICOM SEG file, which is no image.
 
     Raises
@@ -51,4 +51,4 @@ def label_source_of(path: Path) -> Source:
     """
     if archives.exists(path) and not archives.is_folder(path) and kind_of(path) == "dicom" and is_segmentation(path):
         return Source("dicom", (path,))
-    return source_of(path)
+    return source_of(path, reading)

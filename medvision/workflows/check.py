@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from medvision import io, quality
-from medvision.errors import Finding, GeometryError, MedvisionError, printable
+from medvision.errors import Finding, GeometryError, MedvisionError, printable, unforeseen
 from medvision.files import write_text
 from medvision.io.read import label_grid
 from medvision.progress import Progress, silent
 from medvision.report import InventoryRow, Thumbnail, render_inventory, thumbnail
 from medvision.report.inventory import Verdict
-from medvision.study import AS_IT_STANDS, Case, Collection, Reading, Series, Source
+from medvision.study import AS_IT_STANDS, Case, Collection, Reading, Series, Source, by_image
 from medvision.volume import Labels, Volume
 
 _READ_OF_MANY = 3  # of a series of more volumes, so many are read: the first, the middle one and the last
@@ -165,10 +165,10 @@ def check(
     found = io.scan(inputs, reading)
     images = list(_refused(found))
     figures: dict[str, quality.Measured] = {}
-    groups = list(_by_image(found.cases))
+    groups = by_image(found.cases)
     for number, cases in enumerate(groups):
         progress(number, len(groups), cases[0].id)
-        images.append(_unread(cases) if headers_only else _checked(cases, figures, pictures=pictures))
+        images.append(_unread(cases) if headers_only else _looked_at(cases, figures, pictures=pictures))
     progress(len(groups), len(groups), "as a set")
     sets = () if headers_only else tuple(_of_sets(found.cases, figures, inputs))
     return CheckResult(tuple(sorted(images, key=lambda one: (one.path, one.id or ""))), sets, found.skipped)
@@ -221,18 +221,16 @@ def _refused(found: Collection) -> Iterator[Checked]:
         yield Checked(None, finding.path or Path(), series, (finding,))
 
 
-def _by_image(cases: Sequence[Case]) -> Iterator[tuple[Case, ...]]:
-    """Give the cases that are volumes of one image together."""
-    groups: dict[object, list[Case]] = defaultdict(list)
-    for case in cases:
-        source = case.images[0]
-        several = case.series is not None and case.series.volumes > 1
-        groups[id(case.series) if several else source.files if source.part is not None else case.id].append(case)
-    return (tuple(group) for group in groups.values())
-
-
 def _unread(cases: Sequence[Case]) -> Checked:
     return Checked(cases[0].id, cases[0].path, _described(cases, None), _told(cases[0].findings))
+
+
+def _looked_at(cases: Sequence[Case], figures: dict[str, quality.Measured], *, pictures: bool) -> Checked:
+    """Return what reading an image shows; whatever goes wrong with it is its finding, and stops no other."""
+    try:
+        return _checked(cases, figures, pictures=pictures)
+    except Exception as error:  # noqa: BLE001 - one image must never stop the others; its words may hold values
+        return replace(_unread(cases), findings=(unforeseen(error, cases[0].path),))
 
 
 def _checked(cases: Sequence[Case], figures: dict[str, quality.Measured], *, pictures: bool) -> Checked:

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import re
-import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
 from medvision import __version__, io
-from medvision.errors import Finding, InputError, MedvisionError, OutputError, UsageError
+from medvision.errors import Finding, InputError, MedvisionError, OutputError, UsageError, unforeseen
 from medvision.files import write_json
 from medvision.io.dicom.sidecar import sidecar, volume_step_s
 from medvision.io.dicom.write import write_dicom_series
 from medvision.io.write import write_volumes
 from medvision.progress import Progress, silent
-from medvision.study import AS_IT_STANDS, Case, Reading
+from medvision.study import AS_IT_STANDS, Case, Reading, by_image
 from medvision.volume import Volume
 
 _NOTHING_THERE = ("empty-folder", "no-image")
 _IN_TIME = ("time", "time index", "acquisition number", "acquisition time")  # as `Series.order` says
-_NUMBERED = re.compile(r"(?P<series>.+)-v\d{3,}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Form:
     """In what form images are written.
 
@@ -199,7 +195,7 @@ def convert(
         except MedvisionError as error:
             rejected.append(_of_case(error.finding, job))
         except Exception as error:  # noqa: BLE001 - one image must never stop the others; its words may hold values
-            rejected.append(_bug(error, job))
+            rejected.append(unforeseen(error, job.cases[0].path))
     return ConvertResult(out, tuple(converted), tuple(rejected), planned.skipped)
 
 
@@ -216,22 +212,16 @@ def plan(inputs: Sequence[Path], out: Path, *, form: Form = NIFTI, reading: Read
         text = "the output folder lies within an input: its files would be taken for inputs the next time"
         raise UsageError("usage", text, path=out, cure="Choose another --out.")
     found = io.scan(inputs, reading=reading)
-    together = groupby(found.cases, lambda case: _output_of(case, form))
-    jobs = tuple(_job(name, tuple(cases), out, form) for (name, _), cases in together)
+    are_alone = form.split or form.to == "dicom"
+    outputs = [(case,) for case in found.cases] if are_alone else by_image(found.cases)
+    jobs = tuple(_job(cases, out, form) for cases in outputs)
     _require_apart(jobs)
     return Plan(jobs, found.rejected, found.skipped)
 
 
-def _output_of(case: Case, form: Form) -> tuple[str, bool]:
-    """Return the name of the output that a case goes to, and whether it shares it with others of its series."""
-    numbered = _NUMBERED.fullmatch(case.id)
-    of_many = case.images[0].part is not None or (case.series is not None and case.series.volumes > 1)
-    if numbered and of_many and form.to == "nifti" and not form.split:
-        return numbered["series"], True
-    return case.id, False
-
-
-def _job(name: str, cases: tuple[Case, ...], out: Path, form: Form) -> Job:
+def _job(cases: tuple[Case, ...], out: Path, form: Form) -> Job:
+    first = cases[0]
+    name = first.id if first.image is None or len(cases) == 1 else first.image
     return Job(name, cases, (out / name,) if form.to == "dicom" else _nifti_files(out, name))
 
 
@@ -353,12 +343,6 @@ def _distinct(volumes: Iterable[Volume]) -> tuple[Finding, ...]:
 def _of_case(finding: Finding, job: Job) -> Finding:
     """Return the reason of a refusal, with the place of the image where it names none."""
     return finding if finding.path is not None else replace(finding, path=job.cases[0].path)
-
-
-def _bug(error: Exception, job: Job) -> Finding:
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    message = f"{type(error).__name__} at {Path(place.filename).name}, line {place.lineno}"
-    return Finding("internal", "error", message, job.cases[0].path)
 
 
 def _findings_json(findings: Iterable[Finding]) -> list[dict[str, str | None]]:

@@ -16,7 +16,7 @@ from medvision.frameworks import versions
 from medvision.pipeline import PipelineFolder
 from medvision.progress import Progress, silent
 from medvision.results import Record
-from medvision.study import Case, Source
+from medvision.study import AS_IT_STANDS, Case, Reading, Source
 from medvision.workflows.report import require_results, verified_record
 from medvision.workflows.scores import Scored, estimates, scores_csv, undefined
 
@@ -88,11 +88,11 @@ def evaluate(
         No run has been in `out`, or no case could be compared.
     """
     require_results(out)
-    found = io.scan(data)
-    wanted = [case for case in found.cases if case.label is not None and split in (None, case.split)]
     scored: list[Scored] = []
-    problems = list(found.rejected)
     with Ledger(out) as ledger, ledger.run(f"medvision evaluate {out}", versions()):
+        found = io.scan(data, _reading_of(ledger))
+        wanted = [case for case in found.cases if case.label is not None and split in (None, case.split)]
+        problems = list(found.rejected)
         for number, case in enumerate(wanted):
             progress(number, len(wanted), case.id)
             try:
@@ -115,6 +115,13 @@ def evaluate(
     return result
 
 
+def _reading_of(ledger: Ledger) -> Reading:
+    """Return how the run read its images; where that differs, images as they stand can be compared."""
+    done = [entry for entry in ledger.entries().values() if entry.state == "done"]
+    readings = {image.reading for entry in done for image in entry.images}
+    return readings.pop() if len(readings) == 1 else AS_IT_STANDS
+
+
 def _compared(case: Case, ledger: Ledger, pipeline: PipelineFolder) -> Scored:
     entry = ledger.entries(case.id).get(case.id)
     if entry is None or entry.state != "done":
@@ -122,7 +129,8 @@ def _compared(case: Case, ledger: Ledger, pipeline: PipelineFolder) -> Scored:
         raise InputError("no-image", f"case {case.id} has no result: {reason}", path=case.path)
     record = verified_record(entry, ledger, pipeline)
     if record.manifest.input_sha256 != case.images_digest():
-        raise InputError("input-changed", f"the result of case {case.id} belongs to another image", path=case.path)
+        text = f"the result of case {case.id} belongs to another image, or another reading of it"
+        raise InputError("input-changed", text, path=case.path)
     patient = case.patient if case.patient is not None else case.id
     labels = dict(pipeline.settings.labels)
     if record.task == "classification":

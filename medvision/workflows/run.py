@@ -13,7 +13,7 @@ from typing import Any
 
 from medvision import io
 from medvision.batch import Entry, Ledger, State, peak_memory_mb
-from medvision.errors import Finding, InputError, MedvisionError, OutputError, UsageError
+from medvision.errors import Finding, InputError, MedvisionError, OutputError, UsageError, unforeseen
 from medvision.files import write_bytes, write_json, write_text
 from medvision.frameworks import choose_device, versions
 from medvision.pipeline import PipelineFolder
@@ -21,7 +21,7 @@ from medvision.progress import Progress, silent
 from medvision.report import overlay_png
 from medvision.results import Classification, Segmentation
 from medvision.selection import Selection, chosen
-from medvision.study import AS_IT_STANDS, Case, Collection, Reading
+from medvision.study import AS_IT_STANDS, Case, Collection, Reading, by_image
 from medvision.workflows.analyse import Analysis, analyse
 from medvision.workflows.report import PAGE, read_record, write_case_page, write_cohort
 
@@ -111,7 +111,7 @@ def run(
     split
         Only the cases of this split (``"train"``, ``"val"`` or ``"test"``), where the data set names them.
     reading
-        What was decided about how to read images that are named or found, and not listed in a manifest or data set.
+        What was decided about how to read the images.
     device
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     command
@@ -178,19 +178,14 @@ def plan(
 
 def notes_on(found: Collection) -> tuple[Finding, ...]:
     """Return what a person must know of all cases together: that volumes of one image are analysed one by one."""
-    of_several = [case for case in found.cases if _is_one_of_several(case)]
+    of_several = [case for case in found.cases if case.image is not None]
     if not of_several:
         return ()
-    images = {case.series.uid if case.series else case.images[0].files for case in of_several}
     text = (
-        f"{len(of_several)} cases are volumes of images that hold several ({len(images)} of them);"
+        f"{len(of_several)} cases are volumes of images that hold several ({len(by_image(of_several))} of them);"
         " each is analysed on its own"
     )
     return (Finding("several-volumes", "note", text),)
-
-
-def _is_one_of_several(case: Case) -> bool:
-    return case.images[0].part is not None or (case.series is not None and case.series.volumes > 1)
 
 
 def _selected(found: Collection, select: Selection | None) -> Collection:
@@ -316,9 +311,7 @@ def _bug(error: Exception, case: Case, out: Path) -> Finding:
     """Keep where an unforeseen error arose, and its type, but not its words: they may hold values of a header."""
     path = out / "logs" / f"{case.id}.txt"
     write_text(path, "".join(traceback.format_tb(error.__traceback__)) + type(error).__name__ + "\n")
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    message = f"{type(error).__name__} at {Path(place.filename).name}, line {place.lineno}"
-    return Finding("internal", "error", message, case.path, cure=f"Please report it with {path.relative_to(out)}.")
+    return unforeseen(error, case.path, cure=f"Please report it with {path.relative_to(out)}.")
 
 
 def _entry_json(entry: Entry) -> dict[str, Any]:

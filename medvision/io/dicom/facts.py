@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from medvision.archives import opened
 from medvision.errors import InputError
+from medvision.io.dicom.parsed import header_of
 from medvision.io.located import decoding, located, quiet
 
 _SHARED, _PER_FRAME = "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"
@@ -23,15 +23,10 @@ def stated(file: Path, keywords: Sequence[str]) -> dict[str, Any]:
     Raises
     ------
     InputError
-        ``bad-header``: the file cannot be parsed; ``unreadable``.
+        ``bad-header``: the file cannot be parsed; ``unreadable``; ``too-large``: it unpacks to too much.
     """
-    from pydicom import dcmread
-
-    frames_too = [_IN_FRAMES[keyword] for keyword in keywords if keyword in _IN_FRAMES]
-    tags: list[Any] = [*keywords, *frames_too, _SHARED, _PER_FRAME]
-    with located(file), quiet(), opened(file) as content:
-        with decoding("the header"):
-            dataset = dcmread(content, stop_before_pixels=True, specific_tags=tags, force=True)
+    with located(file), quiet():
+        dataset = header_of(file)
         return {keyword: value for keyword in keywords for value in [_fact(dataset, keyword)] if value is not None}
 
 

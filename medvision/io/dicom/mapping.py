@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvision.errors import Finding, InputError
-from medvision.io.dicom.content import opened
 from medvision.io.dicom.frame import Frame
-from medvision.io.dicom.header import read_dataset
 from medvision.io.dicom.objects import image_kind
+from medvision.io.dicom.parsed import header_of
 from medvision.io.dicom.suv import suv_factor
 from medvision.io.dicom.tags import DatasetTags
 from medvision.io.located import decoding, located
@@ -158,16 +157,11 @@ def _common_factor(frames: Sequence[Frame]) -> float:
     for frame in frames:
         if frame.file not in factors:
             with located(frame.file):
-                factors[frame.file] = suv_factor(_dataset_of(frame))
+                factors[frame.file] = suv_factor(header_of(frame.file))
     values = list(factors.values())
     if max(values) > min(values) * _SAME_FACTOR:
         raise InputError("suv-unknown", "slices state different weights, doses or times")
     return values[0]
-
-
-def _dataset_of(frame: Frame) -> Any:
-    with opened(frame.file) as content:
-        return read_dataset(content, with_pixels=False)
 
 
 def _by_table(frames: Sequence[Frame]) -> RealValues:
@@ -176,7 +170,7 @@ def _by_table(frames: Sequence[Frame]) -> RealValues:
         with located(frame.file):
             if not frame.has_modality_lut:
                 raise InputError("bad-rescale", "other slices have a Modality LUT, this one has none")
-            item = DatasetTags(_dataset_of(frame)).item("ModalityLUTSequence")
+            item = DatasetTags(header_of(frame.file)).item("ModalityLUTSequence")
             if item is None:
                 raise InputError("bad-rescale", "the Modality LUT Sequence is empty")
             tables.append(_table(item, is_signed=bool(frame.pixel_representation)))
@@ -204,13 +198,10 @@ def _table(item: DatasetTags, *, is_signed: bool) -> Table:
 
 def _by_real_world_map(frames: Sequence[Frame], path: Path) -> RealValues:
     """Use a Real World Value Mapping where no Rescale Slope says what the values are."""
-    datasets: dict[Path, Any] = {}
     mappings, units = [], set()
     for frame in frames:
         with located(frame.file):
-            if frame.file not in datasets:
-                datasets[frame.file] = _dataset_of(frame)
-            item = _map_of(datasets[frame.file], frame)
+            item = _map_of(header_of(frame.file), frame)
             slope, intercept = item.number("RealWorldValueSlope"), item.number("RealWorldValueIntercept")
             if slope is None or intercept is None or not np.isfinite([slope, intercept]).all() or slope == 0:
                 raise InputError("bad-rescale", "a Real World Value Mapping that is not linear is not read")

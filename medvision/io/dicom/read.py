@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from medvision.errors import Finding, InputError
 from medvision.geometry import Geometry
+from medvision.io.dicom import parsed
 from medvision.io.dicom.admission import MAX_BYTES, is_unknown_volume
 from medvision.io.dicom.frame import Frame
 from medvision.io.dicom.grid import Stack, stacked
@@ -18,11 +19,14 @@ from medvision.io.dicom.header import read_frames
 from medvision.io.dicom.mapping import real_values
 from medvision.io.dicom.pixels import stored_pixels
 from medvision.io.dicom.values import Values
-from medvision.io.dicom.volumes import groups_of
+from medvision.io.dicom.volumes import Frames, groups_of
+from medvision.io.kept import Kept
 from medvision.io.located import located, quiet
 from medvision.study import AS_IT_STANDS, Reading
 from medvision.volume import Volume
 
+_MOST_SORTED = 200_000_000  # bytes
+_SIZE_OF_FRAME = 2_000  # bytes, about, of what a frame states
 _LOSSY = (
     "1.2.840.10008.1.2.4.50",
     "1.2.840.10008.1.2.4.51",
@@ -52,20 +56,37 @@ def read_dicom(files: Sequence[Path], part: int | None = None, reading: Reading 
         As :func:`medvision.io.dicom.grid.stacked`; also ``truncated``, ``bad-rescale``, ``too-large``, ``not-3d``: the
         files hold several volumes, and none is named.
     """
+    place = files[0] if len(files) == 1 else files[0].parent
     with quiet():
-        frames = [frame for file in files for frame in read_frames(file)]
-        place = files[0] if len(files) == 1 else files[0].parent
-        stack = stacked(_volume_of(frames, part, place), reading)
+        volumes = _SORTED.of(tuple(files)) if part is not None else _sorted(files)[0]
+        stack = stacked(_volume_of(volumes, part, place), reading)
         with located(place):
             volume = _read(stack, place, reading)
+            if part is None or part == len(volumes) - 1:
+                _let_go(files)
             return _at_right_angles(volume, place) if reading.orthogonal and volume.geometry.is_sheared else volume
 
 
-def _volume_of(frames: Sequence[Frame], part: int | None, place: Path) -> tuple[Frame, ...]:
-    groups = groups_of(frames)
-    volumes = [volume for group in groups for volume in group.volumes]
+def _sorted(files: Sequence[Path]) -> tuple[list[Frames], int]:
+    """Return the volumes of files, and about how many bytes knowing them takes."""
+    frames = [frame for file in files for frame in read_frames(file)]
+    volumes = [volume for group in groups_of(frames) for volume in group.volumes]
+    return volumes, len(frames) * _SIZE_OF_FRAME
+
+
+_SORTED = Kept(_sorted, most_bytes=_MOST_SORTED)
+
+
+def _let_go(files: Sequence[Path]) -> None:
+    """Keep nothing large of files whose last volume was read."""
+    _SORTED.forget(tuple(files))
+    for file in files:
+        parsed.forget(file)
+
+
+def _volume_of(volumes: Sequence[Frames], part: int | None, place: Path) -> Frames:
     if part is None and len(volumes) != 1:
-        text = f"{len(volumes)} volumes lie in its {len(frames)} frames, one image is meant"
+        text = f"{len(volumes)} volumes lie in its {sum(map(len, volumes))} frames, one image is meant"
         raise InputError("not-3d", text, path=place)
     if part is not None and not 0 <= part < len(volumes):
         raise InputError("not-3d", f"volume {part} of {len(volumes)} is asked for, from 0", path=place)

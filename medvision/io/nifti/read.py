@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medvision.archives import opened, read_bytes
-from medvision.errors import Finding, InputError, UsageError
+from medvision.archives import archive_of, opened, read_bytes
+from medvision.errors import Finding, InputError
 from medvision.geometry import Geometry
+from medvision.io.kept import Kept
 from medvision.io.located import located
 from medvision.io.nifti.content import Content, check_count, content_of, read, require
 from medvision.io.nifti.header import NiftiHeader, check_extensions, fields_of, header_of, sizes_of
@@ -24,6 +26,8 @@ _MOST_EXCESS = 1 << 18
 _FLOAT32_MOST, _FLOAT32_LEAST = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
 _FLOAT32_ROUNDS = 2.0**-24  # of the value, at most
 _ROUNDED = 1e-4  # of the range of values
+_MOST_KEPT = 2_000_000_000  # bytes of the volumes of one file, which are unpacked at once
+_SIZE_OF_NOTE = 1_000  # bytes, about, of knowing why a file's volumes are not kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,22 +109,70 @@ def open_nifti(path: Path, part: int | None = None, reading: Reading = AS_IT_STA
     Raises
     ------
     InputError
-        ``truncated``, ``bad-header`` (sizes, types, bytes too many, a wrong checksum), ``too-large`` (above 8 GB),
-        ``not-3d``, ``unsupported`` (pairs of files, colour, complex numbers), ``bad-rescale``.
+        ``truncated``, ``damaged`` (a wrong checksum), ``bad-header`` (sizes, types, bytes too many), ``too-large``
+        (above 8 GB), ``not-3d``, ``unsupported`` (pairs of files, colour, complex numbers), ``bad-rescale``.
     GeometryError
         ``bad-geometry``: no sform and no qform, a singular affine, voxel sizes of zero or less.
     """
-    with located(path), opened(path) as raw:
+    with located(path):
+        found = None if part is None else _KEPT.of((path,), reading)
+        if found is None:
+            found = _volumes_of(path, part, reading, only=True)
+        if isinstance(found, InputError):
+            raise copy.copy(found)
+        number = _which(found.header, part)
+        if number == found.header.volumes - 1:
+            _KEPT.forget((path,))
+        stored = found.stored[..., number - found.first]
+        if found.stored.shape[3] > 1:
+            stored = stored.copy(order="F")
+    return NiftiImage(stored, found.header.scaling, found.header.geometry, found.findings)
+
+
+@dataclass(frozen=True, eq=False)
+class _Volumes:
+    """Volumes of a file: (I, J, K, V) numbers as stored, the first of them being number `first` of the file."""
+
+    header: NiftiHeader
+    stored: NDArray[Any]
+    first: int
+    findings: tuple[Finding, ...]
+
+
+def _volumes_of(path: Path, part: int | None, reading: Reading, *, only: bool) -> _Volumes:
+    """Return the volume `part` alone, or all of them."""
+    with opened(path) as raw:
         content = content_of(raw)
         fields = fields_of(content)
         header = header_of(fields, path, reading)
-        wanted = _which(header, part)
+        first = _which(header, part) if only else 0
         check_extensions(read(content, header.offset), fields)
-        stored = _stored(content, header, wanted)
+        stored = _stored(content, header, first, 1 if only else header.volumes)
         findings = header.findings + _excess(content, header, path)
-        if path.name.lower().endswith(".gz") != content.is_packed:
-            findings += (Finding("converted", "note", "the name and the compression do not agree", path),)
-    return NiftiImage(stored, header.scaling, header.geometry, findings)
+    if path.name.lower().endswith(".gz") != content.is_packed:
+        findings += (Finding("converted", "note", "the name and the compression do not agree", path),)
+    return _Volumes(header, stored, first, findings)
+
+
+def _all_of_packed(files: tuple[Path], reading: Reading) -> tuple[_Volumes | InputError | None, int]:
+    """Return all volumes of a file that has to be unpacked as a whole for each, or why it is refused; else None."""
+    (path,) = files
+    with opened(path) as raw:
+        content = content_of(raw)
+        header = header_of(fields_of(content), path, reading)
+        is_packed = content.is_packed or archive_of(path) is not None
+    size = header.volume_bytes * header.volumes
+    if not is_packed or size > _MOST_KEPT:
+        return None, _SIZE_OF_NOTE
+    try:
+        return _volumes_of(path, None, reading, only=False), size
+    except InputError as error:
+        return error, _SIZE_OF_NOTE
+    except MemoryError:  # for one of them it may suffice
+        return None, _SIZE_OF_NOTE
+
+
+_KEPT = Kept(_all_of_packed, most_bytes=_MOST_KEPT)
 
 
 def _which(header: NiftiHeader, part: int | None) -> int:
@@ -133,15 +185,15 @@ def _which(header: NiftiHeader, part: int | None) -> int:
     return part or 0
 
 
-def _stored(content: Content, header: NiftiHeader, part: int) -> NDArray[Any]:
-    """Return one volume, read with all others, so that each byte and checksum of the file has been looked at."""
+def _stored(content: Content, header: NiftiHeader, first: int, count: int) -> NDArray[Any]:
+    """Return volumes (I, J, K, V), read with all others: each byte and checksum of the file has been looked at."""
     one, everything = header.volume_bytes, header.volume_bytes * header.volumes
     require(content, everything)
-    before = content.skip(part * one)
-    stored = np.empty(one, np.uint8)
+    before = content.skip(first * one)
+    stored = np.empty(count * one, np.uint8)
     found = before + content.fill(stored.data)
-    check_count(found + content.skip(everything - (part + 1) * one), everything)
-    voxels = stored.view(header.kind).reshape(header.shape, order="F")
+    check_count(found + content.skip(everything - (first + count) * one), everything)
+    voxels = stored.view(header.kind).reshape((*header.shape, count), order="F")
     return voxels if header.kind.isnative else voxels.byteswap(inplace=True).view(header.kind.newbyteorder("="))
 
 
@@ -186,8 +238,6 @@ def _replaced(bad: NDArray[np.bool_], nan_to: float | None, path: Path) -> Findi
     if nan_to is None:
         cure = "Replace them in the source, or read them as another value with --nan-to."
         raise InputError("not-finite", text, cure=cure)
-    if not abs(nan_to) <= _FLOAT32_MOST:
-        raise UsageError("usage", f"{nan_to:g} cannot stand for voxels that are NaN", cure="Give a number of float32.")
     return Finding("not-finite", "warning", f"{text}; they were read as {nan_to:g}", path)
 
 
