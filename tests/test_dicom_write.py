@@ -213,6 +213,16 @@ def test_pet_has_a_slope_a_slice_and_intercept_0(tmp_path: Path) -> None:
     assert pydicom.dcmread(negative.files[0]).PixelRepresentation == 1
 
 
+@pytest.mark.parametrize("keyword", ["SeriesType", "DecayCorrection", "FrameReferenceTime"])
+@pytest.mark.parametrize("k", [0, 2])
+def test_pet_is_not_written_where_one_file_lacks_what_each_slice_states(tmp_path: Path, keyword: str, k: int) -> None:
+    files = pet_files(tmp_path / "in", slices={k: {keyword: None}})
+    volume = volume_of(np.ones(SHAPE), modality="PT", unit="CNTS")
+    with pytest.raises(InputError, match=f"a PET image states {keyword}, which this file") as caught:
+        write_dicom_series(tmp_path / "out", volume, name="case", like=files)
+    assert (caught.value.code, caught.value.path) == ("unsupported", files[k])
+
+
 def test_suv_is_stated_as_such(tmp_path: Path) -> None:
     volume = volume_of(np.ones(SHAPE), modality="PT", unit="SUVbw")
     like = pet_files(tmp_path / "in", SeriesType=["WHOLE BODY", "IMAGE"])

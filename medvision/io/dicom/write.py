@@ -97,7 +97,7 @@ def write_dicom_series(
     values = stored(volume)
     with quiet():
         inherited = Inherited.of(like, str(volume.modality), keep_identity=keep_identity)
-        shared = _shared(volume, name, inherited)
+        shared = _shared(volume, name, inherited, like)
         with replacing_folder(folder) as temporary:
             for k in range(volume.geometry.shape[2]):
                 elements = _of_slice(volume.geometry, values, k, shared, inherited)
@@ -129,7 +129,7 @@ def _check(volume: Volume) -> None:
         raise GeometryError("bad-geometry", text, cure="Write NIfTI, or read with `--orthogonal`.")
 
 
-def _shared(volume: Volume, name: str, inherited: Inherited) -> dict[str, Any]:
+def _shared(volume: Volume, name: str, inherited: Inherited, like: Sequence[Path]) -> dict[str, Any]:
     """Return the elements that all slices share, as they are where `inherited` does not know better."""
     geometry, modality = volume.geometry, str(volume.modality)
     elements = {
@@ -146,18 +146,22 @@ def _shared(volume: Volume, name: str, inherited: Inherited) -> dict[str, Any]:
     if any(finding.code == "lossy-compressed" for finding in volume.findings):
         elements["LossyImageCompression"] = "01"
     if modality == "PT":
-        _check_facts(inherited)
+        _check_facts(inherited, like)
         return {**elements, **UNITS_OF_PET[str(volume.unit)], "NumberOfSlices": geometry.shape[2]}
     if volume.unit is not None:
         elements["RescaleType"] = volume.unit
     return elements
 
 
-def _check_facts(inherited: Inherited) -> None:
-    missing = [keyword for keyword in OF_PET if inherited.first(keyword) is None]
-    if missing:
-        text = f"a PET image states {', '.join(missing)}, which a volume does not hold"
+def _check_facts(inherited: Inherited, like: Sequence[Path]) -> None:
+    """Refuse PET where a slice would lack what it must state; each takes it from the file that lies nearest."""
+    if not like:
+        text = f"a PET image states {', '.join(OF_PET)}, which a volume does not hold"
         raise InputError("unsupported", text, cure="Convert from the DICOM series of the scan.")
+    for file, facts in zip(like, inherited.files, strict=True):
+        if missing := [keyword for keyword in OF_PET if keyword not in facts]:
+            text = f"a PET image states {', '.join(missing)}, which this file of the series does not"
+            raise InputError("unsupported", text, path=file, cure="Write NIfTI.")
 
 
 def _uids(volume: Volume, name: str, inherited: Inherited) -> dict[str, str]:
