@@ -8,6 +8,7 @@ import shutil
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -19,8 +20,9 @@ from test_deid import TRACES, ct, lettered, outputs, smooth, write
 from medvision.deid import DeidOptions, Secret
 from medvision.errors import InputError, OutputError, UsageError
 from medvision.io.located import quiet
+from medvision.workflows import deid
 from medvision.workflows.deid import REPORT, deidentify
-from medvision_cli import app
+from medvision_cli import app, shell
 
 IDENTITIES = (
     "PatientID AccessionNumber InstitutionName InstitutionAddress ReferringPhysicianTelephoneNumbers SOPInstanceUID "
@@ -224,6 +226,61 @@ def test_a_file_that_is_named_is_read_and_another_one_refused(scans: Path, tmp_p
     assert (result.written, [finding.code for finding in result.refused]) == (2, ["no-image"])
 
 
+class Stop(BaseException):
+    """What ends a run from outside."""
+
+
+def stopping_at(count: int) -> Any:
+    def progress(number: int, total: int, words: str) -> None:
+        if number == count:
+            raise Stop
+
+    return progress
+
+
+def test_a_run_that_is_cut_off_has_said_whose_its_copies_are(scans: Path, tmp_path: Path) -> None:
+    out, key = tmp_path / "out", tmp_path / "key"
+    for place, secret in ((out, key), (tmp_path / "lost", None)):
+        with pytest.raises(Stop):
+            deidentify([scans], place, key=secret, progress=stopping_at(1))
+        report = json.loads((place / REPORT).read_text())
+        assert (report["written"], report["finished"]) == (1, False)
+        assert "not finished" in (place / "deid-report.html").read_text()
+    assert json.loads((out / REPORT).read_text())["key"] == Secret.read(key).fingerprint()
+    assert deidentify([scans], out, key=key).written == 4
+    assert json.loads((out / REPORT).read_text())["finished"] is True
+    with pytest.raises(UsageError, match="its secret is gone"):
+        deidentify([scans], tmp_path / "lost")
+
+
+def test_the_first_copy_is_written_after_the_report(scans: Path, tmp_path: Path) -> None:
+    with pytest.raises(Stop):
+        deidentify([scans], tmp_path / "out", progress=stopping_at(0))
+    assert json.loads((tmp_path / "out" / REPORT).read_text())["written"] == 0
+
+
+def test_a_file_that_nobody_foresaw_ends_no_run_and_is_not_quoted(
+    scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = deid.patient_key
+
+    def odd(source: Any) -> str:
+        if source.PatientID == "7":
+            raise AssertionError(source.PatientName)
+        return real(source)
+
+    monkeypatch.setattr(deid, "patient_key", odd)
+    result = deidentify([scans], tmp_path / "out")
+    assert (result.written, [finding.code for finding in result.refused]) == (2, ["internal"] * 2)
+    assert all(re.fullmatch(r"AssertionError at test_deid_workflow.py, line \d+", f.message) for f in result.refused)
+    assert result.refused[0].path == scans / "b" / "1.dcm"
+
+
+def test_an_empty_folder_is_exit_code_3(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    assert deidentify([tmp_path / "in"], tmp_path / "out").exit_code() == 3
+
+
 def test_no_image_at_all_is_exit_code_3(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "notes.txt").write_text("notes")
@@ -295,6 +352,37 @@ def test_the_command_says_that_a_secret_was_thrown_away(
     assert "Pixels were not looked at" in said.out
 
 
+@pytest.mark.parametrize(("more", "words"), [([], "The secret is gone"), (["--key", "key"], "starts over.")])
+def test_an_interrupted_command_says_what_the_next_one_can_do(
+    more: list[str],
+    words: str,
+    scans: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupted(*arguments: Any, **settings: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(deid, "deidentify", interrupted)
+    assert command(monkeypatch, scans, "--out", tmp_path / "out", *more) == 130
+    said = capsys.readouterr().err
+    assert words in said
+    assert "goes on" not in said
+
+
+@pytest.mark.parametrize(
+    ("resumes", "words"), [(True, "goes on where"), (False, "same command starts over."), ("Own words.", "Own words.")]
+)
+def test_an_interruption_is_told_in_the_words_of_the_command(
+    resumes: bool | str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(KeyboardInterrupt), shell.progress("working", resumes=resumes):
+        raise KeyboardInterrupt
+    assert words in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("box", ["1,2,3", "a,b,c,d", "-1,0,5,5", "0,0,0,5"])
 def test_a_box_that_is_none_is_wrong_usage(
     box: str, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -311,9 +399,14 @@ def test_none_of_the_identities_of_real_files_is_left_in_any_tag(shared_data: Pa
     result = deidentify([folder], tmp_path / "out", DeidOptions(blank_detected=True))
     assert (result.written, result.refused) == (2, ())
     written = outputs(tmp_path / "out").lower()
-    for element in (element for file in folder.glob("*.dcm") for element in pydicom.dcmread(file).iterall()):
+    sources = sorted(folder.glob("*.dcm"))
+    assert len(sources) == 2
+    checked = 0
+    for element in (element for file in sources for element in pydicom.dcmread(file).iterall()):
         value = str(element.value).strip().lower()
         if (element.VR in ("PN", "DA", "DT") or element.keyword in IDENTITIES.split()) and len(value) > 3:
+            checked += 1
             assert value.encode() not in written
             words = re.findall(r"\w{4,}", value) if element.VR == "PN" else []
             assert [word for word in words if re.search(rf"\b{word}\b".encode(), written)] == []
+    assert checked > 20

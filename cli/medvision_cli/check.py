@@ -55,7 +55,7 @@ def command(
         orthogonal=orthogonal,
         bqml=bqml,
     )
-    with shell.progress("checking") as progress:
+    with shell.progress("checking", resumes=False) as progress:
         result = check.check(
             inputs, reading=how, headers_only=headers_only, pictures=html is not None, progress=progress
         )

@@ -61,7 +61,9 @@ def command(
         frozenset(option or ()), boxes, blank_detected=blank_detected, accept_burned_in=accept_burned_in
     )
     is_new = key is not None and not key.exists()
-    with shell.progress("de-identifying") as progress:
+    lost = "The secret is gone, so that no copy can follow these: start over in another folder, or name a --key."
+    resumes = False if key is not None or dry_run else lost
+    with shell.progress("de-identifying", resumes=resumes) as progress:
         result = deidentify(inputs, out, options, key=key, mapping=mapping, dry_run=dry_run, progress=progress)
     for finding in result.refused:
         shell.say(f"refused  {printable(finding.path or '')}: {finding.message} [{finding.code}]")

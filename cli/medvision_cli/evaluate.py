@@ -26,7 +26,7 @@ def command(
     from medvision.pipeline import PipelineFolder
     from medvision.workflows.evaluate import evaluate
 
-    with shell.progress("comparing") as progress:
+    with shell.progress("comparing", resumes=False) as progress:
         result = evaluate(results, PipelineFolder.open(pipeline), data, split=split, progress=progress)
     if as_json:
         shell.print_json(result.to_json())

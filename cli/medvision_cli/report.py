@@ -19,7 +19,7 @@ def command(
     from medvision.pipeline import PipelineFolder
     from medvision.workflows.report import report
 
-    with shell.progress("writing pages") as progress:
+    with shell.progress("writing pages", resumes=False) as progress:
         pages = report(results, PipelineFolder.open(pipeline), progress=progress)
     if as_json:
         problems = [problem.to_json() for problem in pages.problems]

@@ -69,13 +69,22 @@ def print_json(content: Any) -> None:
 
 
 @contextlib.contextmanager
-def progress(words: str) -> Iterator[Progress]:
-    """Show how far the work is: a bar on a terminal, else a line every ten seconds; nothing below two seconds."""
+def progress(words: str, *, resumes: bool | str = True) -> Iterator[Progress]:
+    """Show how far the work is: a bar on a terminal, else a line every ten seconds; nothing below two seconds.
+
+    Parameters
+    ----------
+    words
+        What is done.
+    resumes
+        What an interrupted user is told: that the same command goes on, or that it starts over; or own words.
+    """
     try:
         with _shown(words) as tell:
             yield tell
     except KeyboardInterrupt:
-        say("Interrupted. The same command goes on where this one stopped.")
+        does = {True: "The same command goes on where this one stopped.", False: "The same command starts over."}
+        say(f"Interrupted. {does[resumes] if isinstance(resumes, bool) else resumes}")
         raise
 
 

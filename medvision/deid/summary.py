@@ -46,6 +46,8 @@ class Summary:
         How often each action met each element, by (action, keyword).
     dry_run
         Whether nothing was written.
+    is_finished
+        Whether all files were met; False while the run goes on, and where it was cut off.
     """
 
     options: DeidOptions
@@ -54,6 +56,7 @@ class Summary:
     passed_over: int
     actions: Mapping[tuple[str, str], int]
     dry_run: bool
+    is_finished: bool = True
 
     @property
     def written(self) -> int:
@@ -96,6 +99,7 @@ class Summary:
         return {
             "written": self.written,
             "dry_run": self.dry_run,
+            "finished": self.is_finished,
             "refused": dict(sorted(self.refused.items())),
             "passed_over": self.passed_over,
             "profile": edition(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import traceback
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -39,6 +40,7 @@ from medvision.study import safe_id
 REPORT = "deid-report.json"
 """The record of what was done, in the output folder; the page beside it is made from it."""
 
+_NOTHING_THERE = ("empty-folder", "no-image")
 _Names = dict[tuple[str, str], str]  # the user's pseudonyms, by Patient ID and its issuer
 
 
@@ -69,7 +71,9 @@ class DeidResult:
         """Return 0 where all files were de-identified, 4 where some were refused, 5 where all were, 3 for no image."""
         if not self.refused:
             return 0 if self.written else 3
-        return 4 if self.written else 5
+        if self.written:
+            return 4
+        return 3 if all(finding.code in _NOTHING_THERE for finding in self.refused) else 5
 
 
 def deidentify(
@@ -94,7 +98,8 @@ def deidentify(
         What is kept beyond the basic profile, and what happens to lettering in pixels.
     key
         A file with the secret, made where there is none, and kept apart from `out`. With the same key, the same
-        patient, UID and date become the same again. Without, the secret is thrown away, and `out` has to be empty.
+        patient, UID and date become the same again. Without, the secret is thrown away, and `out` has to be empty:
+        a run that is cut off can then only be started over elsewhere.
     mapping
         A CSV with the columns ``patient_id``, as Patient ID (0010,0020) states it, ``pseudonym``, and where hospitals
         share IDs ``issuer``, as Issuer of Patient ID (0010,0021) states it; a row without an issuer stands for one
@@ -119,20 +124,18 @@ def deidentify(
     secret = _secret(key, out, dry_run=dry_run)
     files, refused, passed_over = _found(paths)
     run = _Run(out, options, secret, names, dry_run=dry_run)
-    with quiet():
-        for number, file in enumerate(files):
-            progress(number, len(files), "")
-            try:
-                passed_over += 0 if run.treat(file) else 1
-            except OutputError:
-                raise
-            except MedvisionError as error:
-                refused.append(error.finding)
-    summary = run.summary(refused, passed_over)
-    if not dry_run:
-        write_json(out / REPORT, summary.to_json() | {"key": secret.fingerprint()})
-        write_text(out / "deid-report.html", render(summary))
-    return DeidResult(summary, tuple(refused), out)
+    run.refused, run.passed_over = refused, passed_over
+    run.report(is_finished=False)  # a run that is cut off leaves word of whose the copies are
+    is_finished = False
+    try:
+        with quiet():
+            for number, file in enumerate(files):
+                progress(number, len(files), "")
+                run.take(file)
+        is_finished = True
+    finally:
+        summary = run.report(is_finished=is_finished)
+    return DeidResult(summary, tuple(run.refused), out)
 
 
 def decoder(file: Path, source: Any) -> Decoder:
@@ -179,10 +182,31 @@ class _Run:
 
     def __init__(self, out: Path, options: DeidOptions, secret: Secret, names: _Names | None, *, dry_run: bool) -> None:
         self.out, self.options, self.secret, self.names, self.dry_run = out, options, secret, names, dry_run
+        self.refused: list[Finding] = []
+        self.passed_over = 0
         self.births: dict[str, str] = {}  # by patient
         self.patients: dict[str, str] = {}  # by pseudonym
         self.outcomes: dict[str, Outcome] = {}
         self.actions: Counter[tuple[str, str]] = Counter()
+
+    def take(self, file: Path) -> None:
+        """De-identify one file, or note why it is refused; one file must never end the others' run.
+
+        Raises
+        ------
+        OutputError
+            The output folder cannot be written.
+        """
+        try:
+            self.passed_over += 0 if self.treat(file) else 1
+        except OutputError:
+            raise
+        except MedvisionError as error:
+            self.refused.append(error.finding)
+        except Exception as error:  # noqa: BLE001 - its words may quote the file
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            text = f"{type(error).__name__} at {Path(place.filename).name}, line {place.lineno}"
+            self.refused.append(Finding("internal", "error", text, file))
 
     def treat(self, file: Path) -> bool:
         """De-identify one file; return whether it is an image, and not a directory of a medium.
@@ -216,17 +240,21 @@ class _Run:
             self._keep(result, self._place(source, pseudonym))
         return True
 
-    def summary(self, refused: Sequence[Finding], passed_over: int) -> Summary:
-        """Return what the report says."""
-        codes = Counter(finding.code for finding in refused)
-        return Summary(
+    def report(self, *, is_finished: bool) -> Summary:
+        """Write what was done so far, unless this is a dry run, and return it."""
+        summary = Summary(
             self.options,
             tuple(self.outcomes.values()),
-            dict(codes),
-            passed_over,
+            dict(Counter(finding.code for finding in self.refused)),
+            self.passed_over,
             dict(self.actions),
             dry_run=self.dry_run,
+            is_finished=is_finished,
         )
+        if not self.dry_run:
+            write_json(self.out / REPORT, summary.to_json() | {"key": self.secret.fingerprint()})
+            write_text(self.out / "deid-report.html", render(summary))
+        return summary
 
     def _pseudonym(self, source: Any, patient: str) -> str:
         """Return what the patient is called; no two patients become one, and none is two persons."""
@@ -285,7 +313,7 @@ def _secret(key: Path | None, out: Path, *, dry_run: bool) -> Secret:
     report = out / REPORT
     is_used = report.exists() or (is_new and out.is_dir() and any(out.iterdir()))
     if is_used and _key_of(report) != secret.fingerprint():
-        cure = "Name the key of the first run (--key), or another output folder."
+        cure = "Name the key of the first run (--key); without one, its secret is gone: name another output folder."
         raise UsageError("usage", "the output folder holds what was made without this key", path=out, cure=cure)
     if key is not None and is_new and not dry_run:
         secret.write(key)
