@@ -118,6 +118,11 @@ PLACES: Mapping[str, Reason] = {
         "The gap would be closed: every volume and length across it would be too small.",
         "Fetch the whole series again; --allow-gaps interpolates a gap between slices, and says so.",
     ),
+    "technique-differs": Reason(
+        "Slices were taken or reconstructed in more than one way.",
+        "Values change from slice to slice for another reason than the body.",
+        "Look whether the slices belong to one series; export each on its own.",
+    ),
     "slices-uneven": Reason(
         "The distances between slices differ.",
         "One spacing for all would place slices wrongly, by centimetres in the worst case.",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 Numbers = tuple[float, ...]
+_MEASURES = ("echo time", "inversion time", "b-value", "trigger time")
 _PARAMETRIC_MAP = "1.2.840.10008.5.1.4.1.1.30"
 
 
@@ -34,6 +35,14 @@ class Frame:
         What tells volumes at one place from each other, by its name: echo, time, b-value, ...
     pixels
         Tag, offset and length of the pixel data where these can be read as they stand.
+    person
+        Name, birth date and sex of the patient.
+    technique
+        What changes values and not places: tube voltage, kernel, flip angle.
+    images_stated, slices_stated
+        How many images the acquisition, and how many slices the volume has, where that is stated.
+    concatenation
+        The concatenation that the file is a part of: its UID, the number of the part (from 1), how many there are.
     """
 
     file: Path
@@ -79,6 +88,11 @@ class Frame:
     order: tuple[tuple[str, float | str | Numbers], ...]
     pixels: tuple[int, int, int | None] | None
     tile: tuple[int, int, int, int] | None = None
+    person: tuple[str | None, ...] = ()
+    technique: tuple[str, ...] = ()
+    images_stated: int | None = None
+    slices_stated: int | None = None
+    concatenation: tuple[str, int, int] | None = None
 
     @property
     def has_float_pixels(self) -> bool:
@@ -88,3 +102,9 @@ class Frame:
     def ordered_by(self, name: str) -> float | str | Numbers | None:
         """Return the value by which volumes at one place are told apart, e.g. ``"echo time"``."""
         return next((value for key, value in self.order if key == name), None)
+
+
+def rounded(frame: Frame, name: str) -> float | str | Numbers | None:
+    """Return a value by which volumes are told apart; measures to three digits, for writers state them differently."""
+    value = frame.ordered_by(name)
+    return float(f"{value:.3g}") if name in _MEASURES and isinstance(value, float) else value

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 from medvision.errors import Finding, GeometryError, InputError
 from medvision.geometry import FloatArray, Geometry
 from medvision.io.dicom.admission import check_kind
-from medvision.io.dicom.frame import Frame
+from medvision.io.dicom.frame import Frame, rounded
 from medvision.io.dicom.objects import image_kind
 from medvision.io.dicom.projection import picture_grid, projection_grid
 from medvision.io.located import located
@@ -26,6 +26,7 @@ _EXACT = {  # what all frames of a volume share, and its name in DICOM
     "study": "Study Instance UID",
     "series": "Series Instance UID",
     "patient": "Patient ID",
+    "person": "Patient's Name, Birth Date or Sex",
     "frame_of_reference": "Frame of Reference UID",
     "sop_class": "SOP Class UID",
     "modality": "Modality",
@@ -38,6 +39,8 @@ _EXACT = {  # what all frames of a volume share, and its name in DICOM
     "rescale_type": "Rescale Type",
     "units": "Units",
 }
+_OF_ONE_KIND = ("echo number", "echo time", "component", "b-value")
+"""What the images of a volume share where they state it: others would be other images in other places."""
 _CLOSE = {"orientation": "Image Orientation", "pixel_spacing": "Pixel Spacing"}
 _CLOSE_WITHIN = 1e-4  # of a direction cosine, or mm
 _ORTHONORMAL_WITHIN = 1e-3
@@ -95,7 +98,9 @@ def stacked(frames: Sequence[Frame], reading: Reading = AS_IT_STANDS) -> Stack:
         if form in ("projection", "frames"):
             grid, findings = (projection_grid if form == "projection" else picture_grid)(frames[0])
             return Stack((frames[0],), grid, findings)
-        return _volume(frames, reading)
+        lacking = (*_lacking(frames), *_techniques(frames))
+        stack = _volume(frames, reading)
+        return replace(stack, findings=(*stack.findings, *lacking))
 
 
 def check_together(
@@ -113,6 +118,8 @@ def check_together(
     keys = [tuple(getattr(frame, name) for name in names) for frame in frames]
     usual = Counter(keys).most_common(1)[0][0]
     reference = frames[keys.index(usual)]
+    if close:
+        _check_kinds(frames)
     for frame, key in zip(frames, keys, strict=True):
         differing = [name for name, one, other in zip(names, key, usual, strict=True) if one != other]
         differing += [name for name in close if not _are_close(getattr(frame, name), getattr(reference, name))]
@@ -121,6 +128,53 @@ def check_together(
             raise InputError(
                 "series-mixed", f"this slice differs from the others of its series in {words}", path=frame.file
             )
+
+
+def _check_kinds(frames: Sequence[Frame]) -> None:
+    """Refuse a frame of another echo, b-value or component than most, or of another type of MR image."""
+    for name in (*_OF_ONE_KIND, "image type"):
+        if name == "image type" and frames[0].modality != "MR":
+            continue  # CT marks single slices in it, e.g. ADD
+        stated = [(rounded(frame, name), frame) for frame in frames if frame.ordered_by(name) is not None]
+        counts = Counter(value for value, _ in stated)
+        if len(counts) > 1:
+            usual = counts.most_common(1)[0][0]
+            other = next(frame for value, frame in stated if value != usual)
+            text = f"this slice differs from the others of its series in {name}"
+            raise InputError("series-mixed", text, path=other.file)
+
+
+def _techniques(frames: Sequence[Frame]) -> tuple[Finding, ...]:
+    """Return a warning where slices were taken or reconstructed in several ways: their values differ by that."""
+    ways = len({frame.technique for frame in frames})
+    if ways == 1:
+        return ()
+    text = f"slices were taken in {ways} ways: tube voltage, kernel or flip angle differ"
+    return (Finding("technique-differs", "warning", text, _place(frames)),)
+
+
+def _lacking(frames: Sequence[Frame]) -> tuple[Finding, ...]:
+    """Return a warning, or refuse, where the header states more slices than are there.
+
+    Raises
+    ------
+    InputError
+        ``slices-missing``: parts of a concatenation, or slices of a PET volume, are not there.
+    """
+    first, count = frames[0], len(frames)
+    parts = {frame.concatenation for frame in frames if frame.concatenation is not None}
+    for uid, _, total in parts:
+        there = len({part for other, part, _ in parts if other == uid})
+        if there < total:
+            raise InputError("slices-missing", f"{there} of {total} files of a concatenation are there")
+    if first.modality == "PT" and first.slices_stated is not None and count < first.slices_stated:
+        raise InputError("slices-missing", f"{count} of {first.slices_stated} slices are there, by Number of Slices")
+    if first.images_stated is not None and count < first.images_stated and len(frames) > 1:
+        acquired = {frame.ordered_by("acquisition number") for frame in frames}
+        if len(acquired) == 1:
+            text = f"{count} slices are there, Images in Acquisition states {first.images_stated}"
+            return (Finding("slices-missing", "warning", text, _place(frames)),)
+    return ()
 
 
 def _place(frames: Sequence[Frame]) -> Path:

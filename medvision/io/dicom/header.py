@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -160,7 +161,28 @@ def _frame(
         scaling=tags.number("DoseGridScaling"),
         order=_order(tags),
         pixels=pixels,
+        person=tuple(_plain(tags.text(name)) for name in ("PatientName", "PatientBirthDate", "PatientSex")),
+        technique=tuple(tags.text(name) or "" for name in ("KVP", "ConvolutionKernel", "FlipAngle")),
+        images_stated=_count(tags, "ImagesInAcquisition"),
+        slices_stated=_count(tags, "NumberOfSlices"),
+        concatenation=_concatenation(tags),
     )
+
+
+def _plain(text: str | None) -> str | None:
+    """Return a name without what writers differ in: empty components, capitals, spaces."""
+    return " ".join(re.sub(r"[\^=\s]+", " ", text).casefold().split()) or None if text is not None else None
+
+
+def _count(tags: Tags, name: str) -> int | None:
+    number = tags.hint(name)
+    return int(number) if number is not None and number > 0 else None
+
+
+def _concatenation(tags: Tags) -> tuple[str, int, int] | None:
+    uid = tags.text("ConcatenationUID")
+    part, total = tags.hint("InConcatenationNumber"), tags.hint("InConcatenationTotalNumber")
+    return (uid, int(part), int(total)) if uid and part is not None and total is not None else None
 
 
 def _order(tags: Tags) -> tuple[tuple[str, float | str | Numbers], ...]:

@@ -8,7 +8,7 @@ import math
 import re
 import struct
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableSequence
 from typing import Any, final
 
 from medvision.errors import GeometryError, InputError
@@ -24,14 +24,20 @@ TAGS = {
     "AcquisitionTime": 0x00080032,
     "Modality": 0x00080060,
     "SeriesDescription": 0x0008103E,
+    "PatientName": 0x00100010,
     "PatientID": 0x00100020,
+    "PatientBirthDate": 0x00100030,
+    "PatientSex": 0x00100040,
     "SliceThickness": 0x00180050,
+    "KVP": 0x00180060,
     "EchoTime": 0x00180081,
     "InversionTime": 0x00180082,
     "EchoNumbers": 0x00180086,
     "SpacingBetweenSlices": 0x00180088,
     "TriggerTime": 0x00181060,
     "ImagerPixelSpacing": 0x00181164,
+    "ConvolutionKernel": 0x00181210,
+    "FlipAngle": 0x00181314,
     "DiffusionBValue": 0x00189087,
     "DiffusionGradientOrientation": 0x00189089,
     "StudyInstanceUID": 0x0020000D,
@@ -43,7 +49,11 @@ TAGS = {
     "ImageOrientationPatient": 0x00200037,
     "FrameOfReferenceUID": 0x00200052,
     "TemporalPositionIdentifier": 0x00200100,
+    "ImagesInAcquisition": 0x00201002,
     "TemporalPositionIndex": 0x00209128,
+    "ConcatenationUID": 0x00209161,
+    "InConcatenationNumber": 0x00209162,
+    "InConcatenationTotalNumber": 0x00209163,
     "SamplesPerPixel": 0x00280002,
     "PhotometricInterpretation": 0x00280004,
     "NumberOfFrames": 0x00280008,
@@ -62,6 +72,7 @@ TAGS = {
     "LossyImageCompression": 0x00282110,
     "ModalityLUTSequence": 0x00283000,
     "RealWorldValueMappingSequence": 0x00409096,
+    "NumberOfSlices": 0x00540081,
     "Units": 0x00541001,
     "GridFrameOffsetVector": 0x3004000C,
     "DoseGridScaling": 0x3004000E,
@@ -81,11 +92,14 @@ _BINARY = frozenset(  # VR US or SS
         "PixelRepresentation",
         "PixelPaddingValue",
         "PixelPaddingRangeLimit",
+        "InConcatenationNumber",
+        "InConcatenationTotalNumber",
+        "NumberOfSlices",
     )
 )
 _UINT32 = "TemporalPositionIndex"  # VR UL
 _DOUBLES = frozenset(("DiffusionBValue", "DiffusionGradientOrientation"))  # VR FD
-_TEXT_VRS = frozenset((b"CS", b"DA", b"DS", b"DT", b"IS", b"LO", b"SH", b"TM", b"UI"))
+_TEXT_VRS = frozenset((b"CS", b"DA", b"DS", b"DT", b"IS", b"LO", b"PN", b"SH", b"TM", b"UI"))
 
 
 def _vrs(name: str) -> frozenset[bytes]:
@@ -208,6 +222,8 @@ class DatasetTags(Tags):
             if isinstance(value, bytes):  # an element of unknown VR
                 text = value.decode("latin-1").strip(" \0")
                 return [part.strip() for part in text.split("\\")] if text else []
+            if element.VR == "PN" and not isinstance(value, MutableSequence):
+                value = str(value)  # else it would be taken apart into its letters
             if isinstance(value, str) or not hasattr(value, "__iter__"):
                 return [value.strip() if isinstance(value, str) else value]
             return [part.strip() if isinstance(part, str) else part for part in value]

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvision.errors import Finding, InputError
-from medvision.io.dicom.frame import Frame, Numbers
+from medvision.io.dicom.frame import Frame, Numbers, rounded
 from medvision.io.dicom.objects import image_kind
 from medvision.io.dicom.pixels import same_pixels
 
@@ -37,8 +37,17 @@ _ORDER = (  # by what volumes at one place can be told apart, in this order
     "acquisition number",
     "acquisition time",
 )
-_ALWAYS_APART = ("echo number", "component", "time index", "time", "b-value")
-_ROUNDED = ("echo time", "inversion time", "b-value", "trigger time")  # the same value is stated in other digits
+_ALWAYS_APART = (
+    "echo number",
+    "echo time",
+    "inversion time",
+    "component",
+    "image type",
+    "time index",
+    "time",
+    "b-value",
+    "gradient direction",
+)
 _PICTURES = ("projection", "frames")
 _APART_DEGREES = 5.0
 _ONE_PLACE_MM = 0.01
@@ -131,9 +140,11 @@ def _by_kind(frames: list[Frame]) -> list[list[Frame]]:
     if places is None or _repeats(frames, places) > 1:
         return [frames]
     for name in _ALWAYS_APART:
+        if name == "image type" and frames[0].modality != "MR":
+            continue  # CT marks single slices in it, e.g. ADD
         values: dict[Any, list[Frame]] = defaultdict(list)
         for frame in frames:
-            values[frame.ordered_by(name)].append(frame)
+            values[rounded(frame, name)].append(frame)
         if len(values) > 1 and None not in values and min(map(len, values.values())) > 1:
             return [values[value] for value in sorted(values)]
     return [frames]
@@ -189,6 +200,7 @@ def _group(frames: list[Frame]) -> Group:
         cells = [part for cell in cells for part in _told_apart(cell, name, places)]
     cells = [part for cell in cells for part in _by_time(cell, places)]
     names = tuple(name for name in _ORDER if any(name in cell.names for cell in cells))
+    _check_times(cells, names, places)
     kept, dropped = [], []
     for cell in cells:
         without, copies = _without_copies(cell.frames, places)
@@ -227,15 +239,28 @@ def _told_apart(cell: _Cell, name: str, places: dict[tuple[str, int], int]) -> l
     """Return the cell split by a value, where that has as many as volumes can be there, and all state it."""
     values: dict[Any, list[Frame]] = defaultdict(list)
     for frame in cell.frames:
-        values[_rounded(frame, name)].append(frame)
+        values[rounded(frame, name)].append(frame)
     if None in values or not 1 < len(values) <= _repeats(cell.frames, places):
         return [cell]
     return [_Cell(tuple(values[value]), (*cell.names, name)) for value in sorted(values)]
 
 
-def _rounded(frame: Frame, name: str) -> Any:
-    value = frame.ordered_by(name)
-    return float(f"{value:.3g}") if name in _ROUNDED and isinstance(value, float) else value
+def _check_times(cells: list[_Cell], names: tuple[str, ...], places: dict[tuple[str, int], int]) -> None:
+    """Refuse volumes told apart by Acquisition Number alone where the times sort the slices in another way.
+
+    Raises
+    ------
+    InputError
+        ``series-mixed``.
+    """
+    if names != ("acquisition number",):
+        return
+    by_time = _by_time(_Cell(tuple(frame for cell in cells for frame in cell.frames), ()), places)
+    if len(by_time) > 1 and {frozenset(map(_name, cell.frames)) for cell in by_time} != {
+        frozenset(map(_name, cell.frames)) for cell in cells
+    }:
+        text = "Acquisition Number and Acquisition Time sort its slices into different volumes"
+        raise InputError("series-mixed", text, path=cells[0].frames[0].file)
 
 
 def _by_time(cell: _Cell, places: dict[tuple[str, int], int]) -> list[_Cell]:
