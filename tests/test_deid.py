@@ -34,9 +34,11 @@ from pydicom.uid import (
 
 from medvision.deid import OPTIONS, DeidOptions, Secret, deidentified, edition, patient_key
 from medvision.deid.identity import identity_words
+from medvision.deid.objects import check_object
 from medvision.deid.profile import _content
 from medvision.deid.values import cleaned_words, is_proper, shifted
 from medvision.errors import InputError, OutputError, UsageError
+from medvision.io.dicom.objects import IMAGES
 from medvision.io.located import quiet
 from medvision.workflows.deid import decoder
 from medvision_cli import app
@@ -471,6 +473,35 @@ def test_elements_that_cannot_be_decoded_are_left_out() -> None:
 )
 def test_what_is_no_image_is_refused(tags: dict[str, str], code: str) -> None:
     assert refusal(ct(**tags)) == code
+
+
+STORAGE = "1.2.840.10008.5.1.4.1.1."
+
+
+def test_every_kind_of_image_that_is_read_is_deidentified_too() -> None:
+    assert len(IMAGES) > 40
+    for sop_class in IMAGES:
+        check_object(ct(SOPClassUID=sop_class))
+
+
+@pytest.mark.parametrize("kind", ["3", "5", "6", "12.3", "30", "481.2"])
+def test_retired_images_maps_and_doses_become_copies(kind: str) -> None:
+    dataset = ct(SOPClassUID=STORAGE + kind, DoseComment="Qzxvname", DoseGridScaling="0.001", BurnedInAnnotation="NO")
+    copy = clean(dataset)
+    assert (copy.SOPClassUID, "DoseComment" in copy) == (STORAGE + kind, False)
+    assert np.array_equal(copy.pixel_array, dataset.pixel_array)
+    del dataset.BurnedInAnnotation
+    if kind in ("3", "6", "12.3"):
+        assert refusal(dataset) == "burned-in-suspected"
+
+
+def test_a_kind_that_is_not_deidentified_is_named_truly() -> None:
+    with pytest.raises(InputError, match="not de-identified here: Segmentation Storage"):
+        clean(ct(SOPClassUID=STORAGE + "66.4"))
+    floats = ct(SOPClassUID=STORAGE + "30")
+    del floats.PixelData
+    floats.FloatPixelData = bytes(64 * 48 * 4)
+    assert refusal(floats) == "not-deidentifiable"
 
 
 def test_an_image_without_pixels_or_a_known_syntax_is_refused() -> None:

@@ -1,4 +1,4 @@
-"""Which DICOM objects can be de-identified here: images whose pixels can be looked at."""
+"""Which DICOM objects can be de-identified here: those whose pixels can be looked at."""
 
 from __future__ import annotations
 
@@ -23,17 +23,23 @@ _IMAGES = {
     "4.1",  # enhanced MR
     "4.3",  # enhanced MR in colour
     "4.4",  # enhanced MR, converted
+    "5",  # nuclear medicine, retired
     "13.1.3",  # breast tomosynthesis
     "13.1.4",  # breast projection, for presentation
     "13.1.5",  # for processing
     "20",  # nuclear medicine
+    "30",  # parametric map
     "128",  # PET
     "128.1",  # enhanced PET, converted
     "130",  # enhanced PET
+    "481.2",  # RT dose
 }
 _OFTEN_LETTERED = {
+    "3",  # ultrasound, multi-frame, retired
     "3.1",  # ultrasound, multi-frame
+    "6",  # ultrasound, retired
     "6.1",  # ultrasound
+    "6.2",  # enhanced ultrasound volume
     "7",  # secondary capture
     "7.1",  # of one bit
     "7.2",  # of grey bytes
@@ -43,6 +49,7 @@ _OFTEN_LETTERED = {
     "12.1.1",  # enhanced angiography
     "12.2",  # fluoroscopy
     "12.2.1",  # enhanced fluoroscopy
+    "12.3",  # biplane angiography, retired
     "13.1.1",  # 3D angiography
     "13.1.2",  # 3D craniofacial
     "77.1.1",  # endoscopy
@@ -57,7 +64,7 @@ _LETTERED_MODALITIES = {"US", "IVUS", "XA", "RF", "ES", "GM", "XC", "OP", "OT", 
 
 
 def check_object(dataset: Any) -> None:
-    """Refuse what is no image, or holds no pixels.
+    """Refuse what is of another kind, or holds no pixels of whole numbers.
 
     Raises
     ------
@@ -71,7 +78,10 @@ def check_object(dataset: Any) -> None:
         from pydicom.uid import UID_dictionary
 
         known = UID_dictionary.get(sop_class)
-        raise InputError("not-deidentifiable", f"it is no image but: {known[0] if known else 'an unknown object'}")
+        kind = known[0] if known else "an unknown object"
+        raise InputError("not-deidentifiable", f"objects of its kind are not de-identified here: {kind}")
+    if "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset:
+        raise InputError("not-deidentifiable", "pixels that are floating-point numbers are not looked through here")
     if "PixelData" not in dataset:
         raise InputError("no-image", "the object holds no pixel data")
     for keyword in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
