@@ -109,6 +109,8 @@ NONE = {"slope": None, "intercept": None}
         ({}, {"intercept": float("inf")}),
         ({"sop_class": MR, "modality": "MR"}, {"sop_class": MR, "modality": "MR", **NONE}),
         ({"sop_class": "1.2.3"}, {"sop_class": "1.2.3", **NONE}),
+        ({"sop_class": PET, "modality": "PT", **NONE}, {"sop_class": PET, "modality": "PT", **NONE}),
+        ({}, {"has_one_rescale": False}),
     ],
 )
 def test_a_rescale_that_is_missing_or_impossible_is_refused(first: dict[str, Any], second: dict[str, Any]) -> None:
@@ -117,7 +119,13 @@ def test_a_rescale_that_is_missing_or_impossible_is_refused(first: dict[str, Any
     assert error.path is not None
 
 
-def test_values_without_a_rescale_are_as_stored_but_for_ct() -> None:
+@pytest.mark.parametrize("name", ["RescaleSlope", "RescaleIntercept"])
+def test_a_rescale_of_several_values_is_refused(tmp_path: Path, name: str) -> None:
+    error = refusal_of(frames_in(saved(tmp_path, "CT", {}, {name: ["1", "2"]})))
+    assert (error.code, error.path) == ("bad-rescale", tmp_path / "1.dcm")
+
+
+def test_values_without_a_rescale_are_as_stored_but_for_ct_and_pet() -> None:
     for sop_class, modality in ((MR, "MR"), (DX, "DX")):
         found = values_of([frame(k, sop_class=sop_class, modality=modality, **NONE) for k in range(2)])
         assert (found.mappings, found.unit) == ((Linear(1.0, 0.0),) * 2, None)
@@ -132,8 +140,6 @@ def test_values_without_a_rescale_are_as_stored_but_for_ct() -> None:
         ({"sop_class": MR, "modality": "MR"}, None),
         ({"sop_class": "1.2.3", "modality": "CT"}, "HU"),
         ({"sop_class": PET, "modality": "PT", "units": "CNTS"}, "CNTS"),
-        ({"sop_class": DOSE, "modality": "RTDOSE", "scaling": 0.5}, "GY"),
-        ({"sop_class": DOSE, "modality": "RTDOSE", "scaling": 0.5, "units": "RELATIVE"}, "RELATIVE"),
     ],
 )
 def test_the_unit_is_what_header_or_modality_say(stated: dict[str, Any], unit: str | None) -> None:
@@ -145,6 +151,36 @@ def test_a_dose_needs_its_scaling(scaling: float | None) -> None:
     stated = {"sop_class": DOSE, "modality": "RTDOSE"}
     assert values_of([frame(scaling=0.25, **stated)]).mappings == (Linear(0.25, 0.0),)
     assert refusal_of([frame(scaling=scaling, **stated)]).code == "bad-rescale"
+
+
+@pytest.mark.parametrize(
+    ("dose", "unit", "told"),
+    [
+        (("GY", "PHYSICAL"), "GY", None),
+        (("GY", "EFFECTIVE"), "GY", None),
+        (("GY", None), "GY", "Dose Type is missing"),
+        (("RELATIVE", "PHYSICAL"), None, "Dose Units is RELATIVE"),
+        ((None, "PHYSICAL"), None, "Dose Units is missing"),
+        (("CGY", "PHYSICAL"), None, "Dose Units is neither"),
+    ],
+)
+def test_a_dose_is_in_gray_where_it_says_so(
+    dose: tuple[str | None, str | None], unit: str | None, told: str | None
+) -> None:
+    found = values_of([frame(sop_class=DOSE, modality="RTDOSE", scaling=0.5, dose=dose)])
+    assert found.unit == unit
+    assert [finding.grade for finding in found.findings] == ["warning"] * (told is not None)
+    assert all(str(told) in finding.message for finding in found.findings)
+
+
+def test_errors_of_a_dose_are_no_dose() -> None:
+    of_errors = frame(sop_class=DOSE, modality="RTDOSE", scaling=0.5, dose=("GY", "ERROR"))
+    assert refusal_of([of_errors]).code == "unsupported"
+
+
+def test_unit_and_type_of_a_dose_are_those_of_its_file(tmp_path: Path) -> None:
+    (found,) = frames_in(saved(tmp_path, "MR", DoseUnits="RELATIVE", DoseType="ERROR"))
+    assert found.dose == ("RELATIVE", "ERROR")
 
 
 def test_a_modality_lut_is_read_for_each_slice(tmp_path: Path) -> None:
@@ -221,7 +257,7 @@ def test_a_slice_without_the_table_of_the_others_is_refused(tmp_path: Path) -> N
 def test_a_real_world_map_says_what_the_values_are_where_no_slope_does(tmp_path: Path) -> None:
     each = [{"RealWorldValueMappingSequence": [world(0.5 + k)]} for k in range(2)]
     found = values_of(frames_in(saved(tmp_path, "MR", *each)))
-    assert found.mappings == (Linear(0.5, -3.0), Linear(1.5, -3.0))
+    assert found.mappings == (Linear(0.5, -3.0, (0, 4095)), Linear(1.5, -3.0, (0, 4095)))
     assert found.unit == "mm2/s"
     assert [finding.code for finding in found.findings] == ["converted"]
 
@@ -234,6 +270,30 @@ def test_the_unit_of_real_world_maps_is_one_or_none(tmp_path: Path, units: tuple
     assert values_of(frames_in(saved(tmp_path, "MR", *each))).unit == unit
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "wanted"),
+    [(0, 9, (0, 9)), (65526, 9, (-10, 9)), (32768, 32767, (-32768, 32767)), (0, 65535, (0, 65535))],
+)
+def test_the_range_of_a_map_may_be_written_unsigned_for_signed_pixels(
+    tmp_path: Path, first: int, last: int, wanted: tuple[int, int]
+) -> None:
+    maps = [world(first=first, last=last)]
+    files = saved(tmp_path, "MR", RealWorldValueMappingSequence=maps, PixelRepresentation=1)
+    (found,) = values_of(frames_in(files)).mappings
+    assert isinstance(found, Linear)
+    assert found.stated_for == wanted
+
+
+def test_the_range_of_a_map_may_be_floating_point_or_missing(tmp_path: Path) -> None:
+    bare = world()
+    del bare[0x00409216], bare[0x00409211]
+    files = saved(tmp_path, "MR", {"RealWorldValueMappingSequence": [bare]})
+    assert values_of(frames_in(files)).mappings == (Linear(0.5, -3.0, None),)
+    bare.DoubleFloatRealWorldValueFirstValueMapped, bare.DoubleFloatRealWorldValueLastValueMapped = -0.5, 1e6
+    files = saved(tmp_path, "MR", {"RealWorldValueMappingSequence": [bare]})
+    assert values_of(frames_in(files)).mappings == (Linear(0.5, -3.0, (-0.5, 1e6)),)
+
+
 def test_a_slope_goes_before_a_real_world_map_and_ct_stays_in_hu(tmp_path: Path) -> None:
     tags = {"RealWorldValueMappingSequence": [world()], "RescaleSlope": "2", "RescaleIntercept": "1"}
     assert values_of(frames_in(saved(tmp_path, "MR", tags))).mappings == (Linear(2.0, 1.0),)
@@ -244,13 +304,14 @@ def test_a_slope_goes_before_a_real_world_map_and_ct_stays_in_hu(tmp_path: Path)
     "maps",
     [
         [],
+        [world(slope=[0.5, 1.0])],
         [world(slope=None)],
         [world(intercept=None)],
         [world(slope=0.0)],
         [world(slope=float("nan"))],
         [world(last=99), world(2.0, first=100)],
     ],
-    ids=["none", "no slope", "no intercept", "slope 0", "slope NaN", "two ranges"],
+    ids=["none", "two slopes", "no slope", "no intercept", "slope 0", "slope NaN", "two ranges"],
 )
 def test_a_real_world_map_that_is_not_one_line_is_refused(tmp_path: Path, maps: list[Dataset]) -> None:
     error = refusal_of(frames_in(saved(tmp_path, "MR", {"RealWorldValueMappingSequence": maps})))
@@ -260,7 +321,7 @@ def test_a_real_world_map_that_is_not_one_line_is_refused(tmp_path: Path, maps: 
 def test_of_maps_to_several_units_over_one_range_the_first_is_used(tmp_path: Path) -> None:
     maps = [world(2.0, unit="a"), world(3.0, unit="b")]
     found = values_of(frames_in(saved(tmp_path, "MR", {"RealWorldValueMappingSequence": maps})))
-    assert (found.mappings, found.unit) == ((Linear(2.0, -3.0),), "a")
+    assert (found.mappings, found.unit) == ((Linear(2.0, -3.0, (0, 4095)),), "a")
 
 
 def test_a_slice_without_the_real_world_map_of_the_others_is_refused(tmp_path: Path) -> None:

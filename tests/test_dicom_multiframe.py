@@ -54,7 +54,7 @@ def test_a_number_of_frames_that_cannot_be_is_refused(frames: int, code: str) ->
 
 def test_each_frame_has_its_own_groups_or_those_that_all_share(tmp_path: Path) -> None:
     frames = [Frame(AXIAL, k, slope=0.5 + k, intercept=-k) for k in (2, 0, 1)]
-    dataset = enhanced(frames, shared=("PlaneOrientationSequence", "PixelMeasuresSequence"))
+    dataset = enhanced(frames, shared=("PlaneOrientationSequence",))
     dataset.PerFrameFunctionalGroupsSequence[1].PixelMeasuresSequence = [
         header(PixelSpacing=["9", "8"], SpacingBetweenSlices="4")
     ]
@@ -65,6 +65,35 @@ def test_each_frame_has_its_own_groups_or_those_that_all_share(tmp_path: Path) -
     assert [(one.slice_thickness, one.spacing_between) for one in found] == [(3.0, None), (None, 4.0), (3.0, None)]
     assert {one.orientation for one in found} == {(1.0, 0.0, 0.0, 0.0, 1.0, 0.0)}
     assert {one.rescale_type for one in found} == {"US"}
+
+
+@pytest.mark.parametrize("name", multiframe._IN_ONE_PLACE)
+def test_a_group_that_all_frames_share_and_one_has_too_is_refused(tmp_path: Path, name: str) -> None:
+    dataset = enhanced([Frame(AXIAL, k) for k in range(3)], shared=(name,))
+    shared = dataset.SharedFunctionalGroupsSequence[0]
+    setattr(dataset.PerFrameFunctionalGroupsSequence[1], name, [*shared[name]])
+    with pytest.raises(MedvisionError, match=name) as caught:
+        read_frames(save(tmp_path / "e.dcm", dataset))
+    assert caught.value.code == "bad-header"
+
+
+def test_a_slope_of_several_values_is_noticed(tmp_path: Path) -> None:
+    twice = {"PixelValueTransformationSequence": {"RescaleSlope": ["1", "2"], "RescaleIntercept": "0"}}
+    assert [one.has_one_rescale for one in frames_in(tmp_path, {}, twice)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("tags", "wanted"),
+    [
+        ({}, None),
+        ({"FloatPixelPaddingValue": -9.5}, (-9.5, -9.5)),
+        ({"FloatPixelPaddingValue": -9.5, "FloatPixelPaddingRangeLimit": -1.0}, (-9.5, -1.0)),
+        ({"DoubleFloatPixelPaddingValue": 0.1, "DoubleFloatPixelPaddingRangeLimit": 0.0}, (0.1, 0.0)),
+    ],
+)
+def test_padding_of_floating_point_pixels_is_read(tmp_path: Path, tags: dict[str, Any], wanted: object) -> None:
+    (found,) = frames_in(tmp_path, {}, **tags)
+    assert found.float_padding == wanted
 
 
 @pytest.mark.parametrize(

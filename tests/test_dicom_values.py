@@ -186,6 +186,48 @@ def test_floating_point_pixels_stay_as_they_are() -> None:
     assert (found.tolist(), found.dtype) == ([[[0.5, 3, 1e9]]], np.float32)
 
 
+@pytest.mark.parametrize(
+    ("ends", "stored", "wanted"),
+    [
+        ((-9.0, -9.0), [-9.0, 0.5, 2.0], [0.5, 0.5, 2.0]),
+        ((-5.0, -9.0), [-7.0, 0.5, -9.5], [-9.5, 0.5, -9.5]),
+        ((np.nan, np.nan), [np.nan, 0.5, 2.0], [0.5, 0.5, 2.0]),
+    ],
+)
+def test_floating_point_padding_becomes_the_least_other_value(
+    ends: tuple[float, float], stored: list[float], wanted: list[float]
+) -> None:
+    stated = {"sop_class": "1.2.840.10008.5.1.4.1.1.30", "bits_stored": None, "high_bit": None, "bits_allocated": 32}
+    found, codes = gathered(slices(1, float_padding=ends, **stated), [Linear(1.0, 0.0)], [[stored]], "f4")
+    assert (found[0, 0].tolist(), codes) == (wanted, ["padding-replaced"])
+
+
+def test_voxels_outside_the_range_of_a_map_are_told_of_but_for_padding() -> None:
+    line = Linear(2.0, 0.0, (1.0, 5.0))
+    assert gathered(slices(1), [line], [[[1, 3, 5]]])[1] == []
+    assert gathered(slices(1), [line], [[[0, 3, 5]]])[1] == ["bad-rescale"]
+    assert gathered(slices(1), [line], [[[1, 3, 6]]])[1] == ["bad-rescale"]
+    assert gathered(slices(1, padding=9), [line], [[[1, 3, 9]]])[1] == ["padding-replaced"]
+
+
+@pytest.mark.parametrize(
+    ("photometric", "shape", "codes"),
+    [
+        ("MONOCHROME2", "INVERSE", ["bad-header"]),
+        ("MONOCHROME2", "IDENTITY", []),
+        ("MONOCHROME2", None, []),
+        ("MONOCHROME1", "INVERSE", ["inverted"]),
+    ],
+)
+def test_a_picture_whose_two_orders_contradict_each_other_is_told_of(
+    photometric: str, shape: str | None, codes: list[str]
+) -> None:
+    film = picture(photometric=photometric, presentation=shape, rows=1, columns=3)
+    assert gathered([film], [Linear(1.0, 0.0)], [[[0, 5, 9]]])[1] == codes
+    slab = frame(photometric="MONOCHROME2", presentation="INVERSE")
+    assert gathered([slab], [Linear(1.0, 0.0)], [[[0, 5, 9]]])[1] == []
+
+
 def test_a_volume_without_pixels_is_refused() -> None:
     with pytest.raises(InputError) as caught:
         Values(slices(1), [Linear(1.0, 0.0)]).finished(PATH)

@@ -43,6 +43,14 @@ class Frame:
         How many images the acquisition, and how many slices the volume has, where that is stated.
     concatenation
         The concatenation that the file is a part of: its UID, the number of the part (from 1), how many there are.
+    has_one_rescale
+        Whether no slope, intercept or scaling has several values.
+    dose
+        Dose Units and Dose Type.
+    presentation
+        Presentation LUT Shape.
+    float_padding
+        The ends of what is padding among floating-point pixels.
     """
 
     file: Path
@@ -93,6 +101,10 @@ class Frame:
     images_stated: int | None = None
     slices_stated: int | None = None
     concatenation: tuple[str, int, int] | None = None
+    has_one_rescale: bool = True
+    dose: tuple[str | None, str | None] = (None, None)
+    presentation: str | None = None
+    float_padding: tuple[float, float] | None = None
 
     @property
     def has_float_pixels(self) -> bool:

@@ -166,6 +166,9 @@ def _frame(
         images_stated=_count(tags, "ImagesInAcquisition"),
         slices_stated=_count(tags, "NumberOfSlices"),
         concatenation=_concatenation(tags),
+        has_one_rescale=all(len(tags.values(n)) < 2 for n in ("RescaleSlope", "RescaleIntercept", "DoseGridScaling")),
+        dose=(tags.text("DoseUnits"), tags.text("DoseType")),
+        presentation=tags.text("PresentationLUTShape"),
     )
 
 

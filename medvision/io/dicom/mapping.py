@@ -21,14 +21,25 @@ from medvision.io.located import decoding, located
 _SAME_FACTOR = 1.0001
 _MAPPED = ("RealWorldValue", "DoubleFloatRealWorldValue")
 _RESCALE_UNITS = {"US": None, "": None}  # unspecified
+_UNKNOWN_WITHOUT = {"CT": "HU are not known", "PT": "the stored values are counts of no unit"}
+_CURE_OF_DOSE = "Look up in the planning system what the values are."
 
 
 @dataclass(frozen=True)
 class Linear:
-    """Real value = stored value x slope + intercept."""
+    """Real value = stored value x slope + intercept.
+
+    Parameters
+    ----------
+    slope, intercept
+        The line.
+    stated_for
+        The least and the greatest stored value for which it is stated; None for all.
+    """
 
     slope: float
     intercept: float
+    stated_for: tuple[float, float] | None = None
 
     @property
     def keeps_integers(self) -> bool:
@@ -81,7 +92,8 @@ def real_values(frames: Sequence[Frame], path: Path, *, suv: bool) -> RealValues
     Raises
     ------
     InputError
-        ``bad-rescale``: a slope of zero, NaN, or missing where others or the modality need one; a table that is none.
+        ``bad-rescale``: a slope of zero, NaN, several values, or missing where others or the modality need one; a table
+        that is none; ``unsupported``: a dose that is neither physical nor effective.
     """
     first = frames[0]
     if any(frame.has_modality_lut for frame in frames):
@@ -90,6 +102,9 @@ def real_values(frames: Sequence[Frame], path: Path, *, suv: bool) -> RealValues
         return _by_real_world_map(frames, path)
     _check_maps(frames)
     mappings = tuple(_rescale(frame, frames) for frame in frames)
+    kind = image_kind(first.sop_class)
+    if kind is not None and kind.form == "dose":
+        return _of_dose(mappings, first, path)
     if suv and first.modality == "PT" and first.position is not None:
         return _in_suv(mappings, frames, path)
     return RealValues(mappings, _unit(first))
@@ -105,18 +120,35 @@ def _check_maps(frames: Sequence[Frame]) -> None:
         raise InputError("bad-rescale", text, path=bare.file)
 
 
+def _of_dose(mappings: tuple[Linear, ...], frame: Frame, path: Path) -> RealValues:
+    """Return a dose in Gy where it is stated to be that (PS3.3, C.8.8.3.1)."""
+    units, kind = frame.dose
+    if kind not in ("PHYSICAL", "EFFECTIVE", None):
+        raise InputError("unsupported", "Dose Type is neither PHYSICAL nor EFFECTIVE: it is no dose", path=frame.file)
+    if units == "GY" and kind is not None:
+        return RealValues(mappings, "GY")
+    if units == "GY":
+        text, unit = "Dose Type is missing: it is not known whether the values are doses or differences", "GY"
+    else:
+        how = "RELATIVE" if units == "RELATIVE" else "missing" if units is None else "neither GY nor RELATIVE"
+        text, unit = f"Dose Units is {how}: the values have no known unit", None
+    return RealValues(mappings, unit, (Finding("bad-header", "warning", text, path, _CURE_OF_DOSE),))
+
+
 def _rescale(frame: Frame, frames: Sequence[Frame]) -> Linear:
     kind = image_kind(frame.sop_class)
+    if not frame.has_one_rescale:
+        text = "Rescale Slope, Rescale Intercept or Dose Grid Scaling has several values"
+        raise InputError("bad-rescale", text, path=frame.file)
     if kind is not None and kind.form == "dose":
         if frame.scaling is None or not np.isfinite(frame.scaling) or frame.scaling <= 0:
             raise InputError("bad-rescale", "Dose Grid Scaling is missing or not above zero", path=frame.file)
         return Linear(frame.scaling, 0.0)
     slope, intercept = frame.slope, frame.intercept
     if slope is None and intercept is None:
-        if frame.modality == "CT" and (kind is None or kind.form == "slices"):
-            raise InputError(
-                "bad-rescale", "Rescale Slope and Intercept are missing: HU are not known", path=frame.file
-            )
+        if frame.modality in _UNKNOWN_WITHOUT and (kind is None or kind.form == "slices"):
+            text = f"Rescale Slope and Intercept are missing: {_UNKNOWN_WITHOUT[frame.modality]}"
+            raise InputError("bad-rescale", text, path=frame.file)
         if any(other.slope is not None for other in frames):
             raise InputError("bad-rescale", "other slices have a Rescale Slope, this one has none", path=frame.file)
         return Linear(1.0, 0.0)
@@ -128,11 +160,9 @@ def _rescale(frame: Frame, frames: Sequence[Frame]) -> Linear:
 def _unit(frame: Frame) -> str | None:
     if frame.modality == "PT":
         return frame.units
-    kind = image_kind(frame.sop_class)
-    if kind is not None and kind.form == "dose":
-        return "GY" if frame.units in (None, "GY") else frame.units
     if frame.rescale_type is not None:
         return _RESCALE_UNITS.get(frame.rescale_type, frame.rescale_type)
+    kind = image_kind(frame.sop_class)
     is_ct = frame.modality == "CT" and (kind is None or kind.form == "slices")
     return "HU" if is_ct else None
 
@@ -202,11 +232,12 @@ def _by_real_world_map(frames: Sequence[Frame], path: Path) -> RealValues:
     for frame in frames:
         with located(frame.file):
             item = _map_of(header_of(frame.file), frame)
-            slope, intercept = item.number("RealWorldValueSlope"), item.number("RealWorldValueIntercept")
+            names = ("RealWorldValueSlope", "RealWorldValueIntercept")
+            slope, intercept = (item.number(name) if len(item.values(name)) == 1 else None for name in names)
             if slope is None or intercept is None or not np.isfinite([slope, intercept]).all() or slope == 0:
                 raise InputError("bad-rescale", "a Real World Value Mapping that is not linear is not read")
             code = item.item("MeasurementUnitsCodeSequence")
-            mappings.append(Linear(slope, intercept))
+            mappings.append(Linear(slope, intercept, _stated_for(item, frame)))
             units.add(code.text("CodeValue") if code is not None else None)
     unit = units.pop() if len(units) == 1 else None
     note = Finding("converted", "note", "values are those of the Real World Value Mapping", path)
@@ -224,6 +255,19 @@ def _map_of(dataset: Any, frame: Frame) -> DatasetTags:
             _check_ranges(items)
             return items[0]
     raise InputError("bad-rescale", "the Real World Value Mapping Sequence is empty")
+
+
+def _stated_for(item: DatasetTags, frame: Frame) -> tuple[float, float] | None:
+    """Return for which stored values a mapping is stated; of signed pixels they may be written as unsigned numbers."""
+    for kind in _MAPPED:
+        first, last = item.hint(f"{kind}FirstValueMapped"), item.hint(f"{kind}LastValueMapped")
+        if first is None or last is None:
+            continue
+        if frame.pixel_representation and kind == _MAPPED[0]:
+            signed = [end - (1 << 16) if end >= 1 << 15 else end for end in (first, last)]
+            first, last = signed if signed[0] <= signed[1] else (first, last)
+        return first, last
+    return None
 
 
 def _check_ranges(items: Sequence[DatasetTags]) -> None:

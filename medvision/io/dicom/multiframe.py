@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,16 @@ from medvision.io.located import decoding
 
 _SHARED, _PER_FRAME = "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"
 _MOST_FRAMES = 1_000_000
+_IN_ONE_PLACE = (
+    "PlanePositionSequence",
+    "PlaneOrientationSequence",
+    "PixelMeasuresSequence",
+    "PixelValueTransformationSequence",
+)
+_FLOAT_PADDING = (
+    ("FloatPixelPaddingValue", "FloatPixelPaddingRangeLimit"),
+    ("DoubleFloatPixelPaddingValue", "DoubleFloatPixelPaddingRangeLimit"),
+)
 _Order = tuple[tuple[str, float | str | Numbers], ...]
 
 
@@ -34,8 +44,9 @@ def frames_of(first: Frame, dataset: Any) -> tuple[Frame, ...]:
     Raises
     ------
     InputError
-        ``bad-header``: functional groups or offsets that do not fit the Number of Frames; ``too-large``: above a
-        million frames; what :func:`medvision.io.dicom.mosaic.tiles_of` refuses.
+        ``bad-header``: functional groups or offsets that do not fit the Number of Frames, or groups that stand both
+        with all frames and with one; ``too-large``: above a million frames; what
+        :func:`medvision.io.dicom.mosaic.tiles_of` refuses.
     GeometryError
         ``bad-geometry``: a position, an orientation or a spacing that is none.
     """
@@ -99,8 +110,28 @@ def _of_groups(first: Frame, dataset: Any) -> Iterator[Frame]:
         count = len(groups)
     if count != first.frames:
         raise InputError("bad-header", f"{count} functional groups for {first.frames} frames")
-    for number, group in enumerate(groups):
-        yield _of_group(first, number, _Groups(DatasetTags(group), shared))
+    own = [DatasetTags(group) for group in groups]
+    _check_places(shared, own)
+    first = dataclasses.replace(first, float_padding=_float_padding(DatasetTags(dataset)))
+    for number, group in enumerate(own):
+        yield _of_group(first, number, _Groups(group, shared))
+
+
+def _check_places(shared: DatasetTags | None, own: Sequence[DatasetTags]) -> None:
+    """Refuse groups that all frames share beside some frames' own: which goes for the others is not certain."""
+    for name in _IN_ONE_PLACE:
+        if shared is not None and shared.has(name) and any(group.has(name) for group in own):
+            text = f"{name} stands both in the shared functional groups and in those of a frame"
+            raise InputError("bad-header", text)
+
+
+def _float_padding(tags: DatasetTags) -> tuple[float, float] | None:
+    """Return the ends of what is padding among floating-point pixels (PS3.3, C.7.6.26)."""
+    for name, limit in _FLOAT_PADDING:
+        if (value := tags.number(name)) is not None:
+            end = tags.number(limit)
+            return value, value if end is None else end
+    return None
 
 
 class _Groups:
@@ -128,6 +159,7 @@ def _of_group(first: Frame, number: int, groups: _Groups) -> Frame:
         changed["slice_thickness"] = measures.hint("SliceThickness")
         changed["spacing_between"] = measures.hint("SpacingBetweenSlices")
     if (values := groups.find("PixelValueTransformationSequence")) is not None:
+        changed["has_one_rescale"] = all(len(values.values(n)) < 2 for n in ("RescaleSlope", "RescaleIntercept"))
         changed["slope"] = values.number("RescaleSlope")
         changed["intercept"] = values.number("RescaleIntercept")
         changed["rescale_type"] = values.text("RescaleType")

@@ -75,7 +75,10 @@ TAGS = {
     "NumberOfSlices": 0x00540081,
     "Units": 0x00541001,
     "GridFrameOffsetVector": 0x3004000C,
+    "DoseUnits": 0x30040002,
+    "DoseType": 0x30040004,
     "DoseGridScaling": 0x3004000E,
+    "PresentationLUTShape": 0x20500020,
     "SharedFunctionalGroupsSequence": 0x52009229,
     "PerFrameFunctionalGroupsSequence": 0x52009230,
 }

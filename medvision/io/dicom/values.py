@@ -36,18 +36,21 @@ class Values:
         self._values: NDArray[Any] | None = None
         self._padding: dict[int, NDArray[np.bool_]] = {}
         self._inverted = 0
+        self._unmapped = 0
 
     def put(self, number: int, pixels: NDArray[Any]) -> None:
         """Take the stored pixels, (rows, columns) or (rows, columns, 3), of a frame."""
         frame = self._frames[number]
-        if frame.padding is not None and pixels.ndim == 2 and not frame.has_float_pixels:
-            padding = _is_padding(pixels, frame, frame.padding)
-            if padding.any():
-                self._padding[number] = padding
+        padding = _is_padding(pixels, frame) if pixels.ndim == 2 else None
+        if padding is not None and padding.any():
+            self._padding[number] = padding
+        mapping = self._mappings[number]
+        if isinstance(mapping, Linear) and mapping.stated_for is not None:
+            outside = (pixels < mapping.stated_for[0]) | (pixels > mapping.stated_for[1])
+            self._unmapped += int((outside if padding is None else outside & ~padding).sum())
         if _is_negative(frame):
             pixels = _inverted(pixels, frame)
             self._inverted += 1
-        mapping = self._mappings[number]
         if isinstance(mapping, Table):
             index = np.clip(pixels.astype(np.int64) - mapping.first, 0, len(mapping.entries) - 1)
             pixels = mapping.entries[index]
@@ -69,6 +72,13 @@ class Values:
         if self._inverted:
             text = "stored bright to dark (MONOCHROME1): grey values were inverted"
             findings += (Finding("inverted", "note", text, path),)
+        if self._unmapped:
+            text = f"{self._unmapped} voxels lie outside the range for which the Real World Value Mapping is stated"
+            cure = "Do not trust these voxels: what they mean is not stated."
+            findings += (Finding("bad-rescale", "warning", text, path, cure),)
+        if any(_is_doubtful(frame) for frame in self._frames):
+            text = "Presentation LUT Shape is INVERSE beside MONOCHROME2: whether dark is air is not certain"
+            findings += (Finding("bad-header", "warning", text, path, "Look whether bone is bright."),)
         return values, findings
 
     def _shifted(self, values: NDArray[Any]) -> NDArray[Any]:
@@ -126,8 +136,17 @@ def _limits(frame: Frame, kind: np.dtype[Any]) -> tuple[int, int]:
 
 def _is_negative(frame: Frame) -> bool:
     """Whether a picture is stored bright to dark; slices hold measurements, which MONOCHROME1 does not change."""
+    return frame.photometric == "MONOCHROME1" and _is_picture(frame)
+
+
+def _is_doubtful(frame: Frame) -> bool:
+    """Whether a picture states both orders: MONOCHROME2 goes with IDENTITY (PS3.3, C.8.11.3.1.2)."""
+    return frame.photometric == "MONOCHROME2" and frame.presentation == "INVERSE" and _is_picture(frame)
+
+
+def _is_picture(frame: Frame) -> bool:
     kind = image_kind(frame.sop_class)
-    return frame.photometric == "MONOCHROME1" and kind is not None and kind.form in ("projection", "frames")
+    return kind is not None and kind.form in ("projection", "frames")
 
 
 def _inverted(pixels: NDArray[Any], frame: Frame) -> NDArray[Any]:
@@ -135,8 +154,18 @@ def _inverted(pixels: NDArray[Any], frame: Frame) -> NDArray[Any]:
     return (np.int64(low + high) - pixels).astype(pixels.dtype)
 
 
-def _is_padding(stored: NDArray[Any], frame: Frame, value: int) -> NDArray[np.bool_]:
-    """Return where pixels are padding (PS3.3, C.7.5.1.1.2); the tag may hold a signed value as an unsigned one."""
+def _is_padding(stored: NDArray[Any], frame: Frame) -> NDArray[np.bool_] | None:
+    """Return where pixels are padding (PS3.3, C.7.5.1.1.2, C.7.6.26); None where nothing says so."""
+    if not frame.has_float_pixels:
+        return None if frame.padding is None else _is_whole_padding(stored, frame, frame.padding)
+    if frame.float_padding is None:
+        return None
+    low, high = sorted(frame.float_padding)
+    return np.asarray(np.isnan(stored) if np.isnan(low + high) else (stored >= low) & (stored <= high))
+
+
+def _is_whole_padding(stored: NDArray[Any], frame: Frame, value: int) -> NDArray[np.bool_]:
+    """Return where whole numbers are padding; the tag may hold a signed value as an unsigned one."""
     ends = [value, value if frame.padding_limit is None else frame.padding_limit]
     allocated = frame.bits_allocated or 0
     low, high = _limits(frame, stored.dtype)
