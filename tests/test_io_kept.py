@@ -218,6 +218,17 @@ def test_a_damaged_packed_file_is_read_once_and_each_volume_is_refused(
     assert len(calls) == 1
 
 
+@pytest.mark.parametrize("write", [enhanced, packed])
+def test_a_file_that_is_gone_is_refused(tmp_path: Path, write: Callable[..., Path]) -> None:
+    path = write(tmp_path)
+    cases = io.scan([path]).cases
+    io.read_volume(cases[0])
+    path.unlink()
+    with pytest.raises(InputError) as caught:
+        io.read_volume(cases[1])
+    assert (caught.value.code, caught.value.path) == ("unreadable", path)
+
+
 def test_a_volume_can_be_changed_and_the_next_reader_does_not_see_it(tmp_path: Path) -> None:
     path = packed(tmp_path)
     first = read_nifti(path, 0)

@@ -58,7 +58,8 @@ def read_dicom(files: Sequence[Path], part: int | None = None, reading: Reading 
     """
     place = files[0] if len(files) == 1 else files[0].parent
     with quiet():
-        volumes = _SORTED.of(tuple(files)) if part is not None else _sorted(files)[0]
+        with located(place):
+            volumes = _SORTED.of(tuple(files)) if part is not None else _sorted(files)[0]
         stack = stacked(_volume_of(volumes, part, place), reading)
         with located(place):
             volume = _read(stack, place, reading)
