@@ -11,6 +11,7 @@ from phantoms import slice_of
 from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
+from torture_dicom import transcoded
 
 from medvision.errors import InputError
 from medvision.geometry import Geometry
@@ -49,6 +50,29 @@ def code_of(file: Path) -> str:
         read(file)
     assert caught.value.path == file
     return caught.value.code
+
+
+@pytest.mark.parametrize(
+    ("signed", "stored", "clean", "count"),
+    [
+        (False, [0, 4095, 7], [0, 4095, 7], 0),
+        (False, [4096 + 5, 4095, 0x8007], [5, 4095, 7], 2),
+        (True, [-1, 2047, -2048], [-1, 2047, -2048], 0),
+        (True, [0x0FFF, 0x0800, 7], [-1, -2048, 7], 0),
+        (True, [0x1FFF, 0x7007, -1], [-1, 7, -1], 2),
+    ],
+    ids=["unsigned", "unsigned and junk", "signed", "signs not extended", "signed and junk"],
+)
+def test_bits_above_bits_stored_are_cleared_and_counted(
+    tmp_path: Path, signed: bool, stored: list[int], clean: list[int], count: int
+) -> None:
+    content = np.resize(np.array([*stored, 0, 0], "i2" if signed else "u4").astype("<i2" if signed else "<u2"), 20)
+    tags = {"BitsStored": 12, "HighBit": 11, "PixelRepresentation": int(signed), "PixelData": content.tobytes()}
+    cleared: dict[int, int] = {}
+    with quiet():
+        ((_, found),) = stored_pixels(read_frames(saved(tmp_path / "a.dcm", dataset_of(**tags))), cleared)
+    assert found.ravel()[:3].tolist() == clean
+    assert cleared == ({0: 4 * count} if count else {})
 
 
 def clip(**tags: Any) -> Dataset:
@@ -242,3 +266,39 @@ def test_big_endian_and_floating_point_pixels_come_in_the_order_of_this_machine(
     (found,) = read(saved(tmp_path / "b", big))
     assert np.array_equal(found, VALUES.T)
     assert found.dtype.isnative
+
+
+@pytest.mark.parametrize("syntax", ["JPEG2000Lossless", "JPEGLSLossless", "JPEGLosslessProcess14_1"])
+@pytest.mark.parametrize(
+    ("signed", "stored", "wanted"),
+    [
+        (False, [0, 4095], [0, 4095]),
+        (False, [0, 4096], None),
+        (True, [-2048, 2047], [-2048, 2047]),
+        (True, [0, 2048], [0, -2048]),  # zero above Bits Stored: the sign is the highest bit of those stored
+        (True, [-1, 2048], None),
+        (True, [-2049, 0], None),
+    ],
+)
+def test_pictures_of_more_bits_than_stored_must_fit_into_those(
+    tmp_path: Path, syntax: str, stored: list[int], wanted: list[int] | None, *, signed: bool
+) -> None:
+    values = np.array(stored * 160, "<i2" if signed else "<u2")
+    tags = {"Rows": 16, "Columns": 20, "PixelRepresentation": int(signed), "PixelData": values.tobytes()}
+    dataset = transcoded(dataset_of(**tags), syntax)
+    dataset.BitsStored, dataset.HighBit = 12, 11
+    path = saved(tmp_path / "a", dataset)
+    if wanted is None:
+        assert code_of(path) == "bad-header"
+    else:
+        assert np.array_equal(read(path)[0].ravel(), wanted * 160)
+
+
+def test_runs_that_take_as_many_bytes_as_plain_pixels_are_read(tmp_path: Path) -> None:
+    header = (1).to_bytes(4, "little") + (64).to_bytes(4, "little") + bytes(56)
+    dataset = clip(NumberOfFrames=1, Rows=10, Columns=20)
+    dataset.PixelData = encapsulate([header + b"\x81\x07\xb9\x07" + b"\x80" * 112])
+    dataset["PixelData"].is_undefined_length = True
+    dataset.file_meta.TransferSyntaxUID = RLE
+    assert len(dataset.PixelData) == 200
+    assert (read(saved(tmp_path / "a", dataset))[0] == 7).all()

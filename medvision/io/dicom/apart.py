@@ -166,6 +166,7 @@ def serve() -> None:
 def _decoded(file: str, numbers: Sequence[int] | None, syntax: str | None) -> list[NDArray[Any]]:
     from pydicom.pixels import iter_pixels
 
+    from medvision.io.dicom.codestream import keep_all_bits
     from medvision.io.dicom.content import opened
     from medvision.io.dicom.header import read_dataset
     from medvision.io.located import decoding, located, quiet
@@ -176,4 +177,5 @@ def _decoded(file: str, numbers: Sequence[int] | None, syntax: str | None) -> li
         if syntax is not None:
             dataset.file_meta.TransferSyntaxUID = syntax
         with decoding("Pixel Data"):
+            keep_all_bits(dataset)
             return list(iter_pixels(dataset, indices=numbers, decoding_plugin="gdcm"))

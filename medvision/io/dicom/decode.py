@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from medvision.errors import InputError
 from medvision.io.dicom.apart import decoded_apart
-from medvision.io.dicom.codestream import check_codestreams
+from medvision.io.dicom.codestream import check_codestreams, keep_all_bits
 from medvision.io.dicom.content import opened
 from medvision.io.dicom.frame import Frame
 from medvision.io.dicom.header import read_dataset
@@ -25,6 +25,9 @@ INSTALL = "pip install 'medvision-toolkit[codecs]' (python-gdcm and pyjpegls)"
 """How to get the decoders that are not installed by default."""
 
 _RLE, _EXTENDED = "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.51"
+_AS_LONG_AS_PLAIN = "The number of bytes of compressed pixel data matches"
+_RUNS_TOO_LONG = "The decoded RLE segment"
+_CODED = "1.2.840.10008.1.2.4."  # JPEG and its kin, whose pictures state how many bits a sample has
 _IN_PROCESS = ("pyjpegls", "pylibjpeg", "pillow", "pydicom")  # in this order, what may run here
 _APART = "gdcm"  # what can end the process on damage
 
@@ -44,14 +47,15 @@ def decoded(frames: Sequence[Frame]) -> Iterator[NDArray[Any]]:
         dataset.file_meta.TransferSyntaxUID = first.transfer_syntax
     with decoding("Pixel Data"):
         _check_length(first, dataset)
+        keep_all_bits(dataset)
     numbers = [frame.number for frame in frames] if first.frames > 1 else None
     if first.tile is not None:
         (picture,) = _by_any_decoder(first, dataset, None)
-        tiles = _tiles(picture, dataset)
+        tiles = _tiles(_within_bits(picture, first), dataset)
         yield from (tiles[frame.number] for frame in frames)
         return
     for pixels in _by_any_decoder(first, dataset, numbers):
-        yield _in_colour(pixels, dataset)
+        yield _in_colour(_within_bits(pixels, first), dataset)
 
 
 def check_surplus(frame: Frame, behind: bytes) -> None:
@@ -107,9 +111,29 @@ def _in_process(frame: Frame, dataset: Any, numbers: Sequence[int] | None, name:
     from pydicom.pixels import iter_pixels
 
     with decoding("Pixel Data"), warnings.catch_warnings():
-        if frame.transfer_syntax == _RLE:  # of runs that are too long or too short, pydicom only warns
-            warnings.simplefilter("error")
+        if frame.transfer_syntax == _RLE:  # of runs that are too long, pydicom only warns
+            warnings.filterwarnings("ignore", _AS_LONG_AS_PLAIN)
+            warnings.filterwarnings("error", _RUNS_TOO_LONG)
         yield from iter_pixels(dataset, indices=numbers, decoding_plugin=name)
+
+
+def _within_bits(pixels: NDArray[Any], frame: Frame) -> NDArray[Any]:
+    """Refuse a picture whose values do not fit into Bits Stored; writers may code all bits that are allocated.
+
+    The bits above those stored have to be all zero, or all the sign; zeros become the sign.
+    """
+    stored = frame.bits_stored or 0
+    unused = pixels.dtype.itemsize * 8 - stored
+    is_coded = frame.transfer_syntax.startswith(_CODED)
+    if not is_coded or pixels.ndim != 2 or pixels.dtype.kind not in "iu" or not 0 < unused < unused + stored:
+        return pixels
+    least, greatest, half = int(pixels.min()), int(pixels.max()), 1 << (stored - 1)
+    if pixels.dtype.kind == "i" and -half <= least and greatest < half:
+        return pixels
+    if least < 0 or greatest >= 2 * half:
+        text = f"the compressed picture holds values that do not fit into Bits Stored ({stored})"
+        raise InputError("bad-header", text)
+    return (pixels << unused) >> unused
 
 
 def _not_decoded(frame: Frame) -> InputError:
