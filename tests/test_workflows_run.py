@@ -443,3 +443,13 @@ def _with_other_weights(pipeline: PipelineFolder, folder: Path) -> PipelineFolde
     card["sha256"] = save_weights(folder / "weights.safetensors", network)
     (folder / "weights.json").write_text(json.dumps(card))
     return PipelineFolder.open(folder)
+
+
+def test_a_report_by_another_pipeline_leaves_all_pages_as_they_are(
+    pipeline: PipelineFolder, sphere_inputs: Path, tmp_path: Path
+) -> None:
+    run(pipeline, [sphere_inputs], tmp_path / "out")
+    before = tree(tmp_path / "out")
+    with pytest.raises(PipelineError, match="weights-mismatch"):
+        report(tmp_path / "out", PipelineFolder.open("mr-hippocampus"))
+    assert tree(tmp_path / "out") == before

@@ -26,7 +26,7 @@ def command(
     """Analyse scans with a pipeline: masks or probabilities, measurements, saliency, and a page a case.
 
     The same command again does what is missing, and nothing else. A case that cannot be analysed never stops the
-    others. Of each DICOM study, the series is taken that the [select] table of the pipeline chooses, where it has one.
+    others. Of each DICOM study, the series is taken that the table `select` of the pipeline chooses.
     Exit codes: 0 all good, 3 no image found, 4 some cases refused or failed, 5 all of them.
     """
     from medvision.pipeline import PipelineFolder

@@ -12,7 +12,7 @@ import numpy as np
 
 from medvision import io
 from medvision.batch import Entry, Ledger
-from medvision.errors import Finding, InputError, MedvisionError, OutputError
+from medvision.errors import Finding, InputError, MedvisionError, OutputError, PipelineError
 from medvision.files import write_text
 from medvision.frameworks import versions
 from medvision.pipeline import PipelineFolder
@@ -52,6 +52,8 @@ def report(out: Path, pipeline: PipelineFolder, *, progress: Progress = silent) 
     ------
     InputError
         No run has been there.
+    PipelineError
+        Every result was made by another pipeline; nothing is written.
     """
     require_results(out)
     problems = []
@@ -65,6 +67,9 @@ def report(out: Path, pipeline: PipelineFolder, *, progress: Progress = silent) 
                 raise
             except MedvisionError as error:
                 problems.append(error.finding)
+        if problems and len(problems) == len(done) and {one.code for one in problems} == {"weights-mismatch"}:
+            cure = "Name the pipeline that made them."
+            raise PipelineError("weights-mismatch", "all results were made by another pipeline", path=out, cure=cure)
         write_cohort(ledger, pipeline)
         progress(len(done), len(done), "pages")
     return Pages(len(done) - len(problems), tuple(problems))

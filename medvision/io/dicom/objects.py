@@ -142,6 +142,7 @@ _OTHERS = {  # beginnings of SOP class UIDs below _STORAGE; the longest that fit
     "481.8": "radiotherapy ion plan",
 }
 
+
 def image_kind(sop_class: str) -> Kind | None:
     """Return the kind of image that a SOP class is; None where it is not read."""
     return IMAGES.get(sop_class)
