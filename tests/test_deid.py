@@ -33,6 +33,7 @@ from pydicom.uid import (
 )
 
 from medvision.deid import OPTIONS, DeidOptions, Secret, deidentified, edition, patient_key
+from medvision.deid.codes import meaning_of
 from medvision.deid.identity import identity_words
 from medvision.deid.objects import check_object
 from medvision.deid.profile import _content
@@ -306,7 +307,59 @@ def test_the_tables_rows_are_complete_and_their_codes_known() -> None:
     options = {key: value for row in rows for key, value in row.items() if key in OPTIONS}
     assert options.keys() == OPTIONS.keys() - {"retain-safe-private"}
     assert {value for row in rows for key, value in row.items() if key in OPTIONS} == {"K", "C"}
-    assert edition().startswith("DICOM PS3.15, Annex E, table E.1-1, edition ")
+
+
+@pytest.mark.parametrize(
+    ("keyword", "basic", "option", "under_it"),
+    [
+        ("PatientName", "Z", None, None),
+        ("PatientID", "Z/D", None, None),
+        ("PatientBirthDate", "Z", None, None),
+        ("PatientSex", "Z", "retain-patient-characteristics", "K"),
+        ("PatientAge", "X", "retain-patient-characteristics", "K"),
+        ("StudyDate", "Z", "retain-dates-full", "K"),
+        ("StudyTime", "Z", "retain-dates-modified", "C"),
+        ("ContentDate", "Z/D", "retain-dates-modified", "C"),
+        ("AccessionNumber", "Z", None, None),
+        ("ReferringPhysicianName", "Z", None, None),
+        ("InstitutionName", "X/Z/D", "retain-institution-identity", "K"),
+        ("InstitutionAddress", "X", "retain-institution-identity", "K"),
+        ("StationName", "X/Z/D", "retain-device-identity", "K"),
+        ("DeviceSerialNumber", "X/Z/D", "retain-device-identity", "K"),
+        ("StudyDescription", "X", "clean-descriptors", "C"),
+        ("SeriesDescription", "X", "clean-descriptors", "C"),
+        ("ProtocolName", "X/D", "clean-descriptors", "C"),
+        ("StudyInstanceUID", "U", "retain-uids", "K"),
+        ("SOPInstanceUID", "U", "retain-uids", "K"),
+        ("AcquisitionContextSequence", "X/Z", "clean-structured-content", "C"),
+        ("OperatorsName", "X/Z/D", None, None),
+        ("ReferencedPatientSequence", "X", "retain-uids", "X"),
+    ],
+)
+def test_rows_of_the_table_are_those_of_the_standard(
+    keyword: str, basic: str, option: str | None, under_it: str | None
+) -> None:
+    tag = tag_for_keyword(keyword)
+    assert tag is not None
+    assert DeidOptions().treatment(tag) == basic
+    if option is not None:
+        assert DeidOptions(frozenset({option})).treatment(tag) == under_it
+
+
+def test_report_and_copies_state_both_editions_of_the_table_in_full() -> None:
+    assert "basic profile 2026c, options 2024c" in edition()
+    said = clean(ct()).DeidentificationMethod[2]
+    assert said == "DICOM PS3.15 table E.1-1, basic profile 2026c, options 2024c"
+    assert len(said) <= 64
+
+
+@pytest.mark.parametrize(
+    ("scheme", "code", "meaning"),
+    [("SCT", "69536005", "Head"), ("SRT", "T-D1100", "Head"), ("DCM", "113076", "Segmentation"), ("SRT", "T-0", None)],
+)
+def test_codes_have_the_meaning_of_their_scheme(scheme: str, code: str, meaning: str | None) -> None:
+    found = meaning_of(scheme, code)
+    assert found is None if meaning is None else (found or "").startswith(meaning)
 
 
 # what is kept, and how
@@ -370,9 +423,10 @@ def test_characteristics_devices_institutions_uids_are_kept_on_request() -> None
     assert clean(dataset, "retain-device-identity").get("StationAETitle") is None  # nothing would be left
     reference = Dataset()
     reference.ReferencedSOPInstanceUID = "1.2.3.8"
-    dataset.ReferencedPatientSequence = [reference]
+    dataset.ReferencedImageSequence = dataset.ReferencedPatientSequence = [reference]
     kept = clean(dataset, "retain-uids")
-    assert (kept.StudyInstanceUID, kept.ReferencedPatientSequence[0].ReferencedSOPInstanceUID) == ("1.2.3.5", "1.2.3.8")
+    assert (kept.StudyInstanceUID, kept.ReferencedImageSequence[0].ReferencedSOPInstanceUID) == ("1.2.3.5", "1.2.3.8")
+    assert "ReferencedPatientSequence" not in kept
 
 
 def test_a_person_who_is_named_elsewhere_in_the_file_is_not_kept_by_an_option() -> None:

@@ -12,7 +12,7 @@ from medvision.deid.elements import Cleaner
 from medvision.deid.identity import drop_echoes, identity_words
 from medvision.deid.lettering import Box
 from medvision.deid.objects import check_object, suspicions
-from medvision.deid.profile import BASIC, PIXELS_CLEANED, DeidOptions, edition
+from medvision.deid.profile import BASIC, PIXELS_CLEANED, DeidOptions, method
 from medvision.deid.secret import Secret
 from medvision.errors import InputError
 
@@ -148,11 +148,7 @@ def _sign(target: Any, options: DeidOptions, pseudonym: str, treated: _Treated) 
     target.SpecificCharacterSet = "ISO_IR 192"
     target.PatientName = target.PatientID = pseudonym
     target.PatientIdentityRemoved = "YES"
-    target.DeidentificationMethod = [
-        f"medvision {version('medvision-toolkit')}",
-        BASIC[1],
-        edition().partition(";")[0][:64],
-    ]
+    target.DeidentificationMethod = [f"medvision {version('medvision-toolkit')}", BASIC[1], method()]
     target.DeidentificationMethodCodeSequence = []
     for code, meaning in codes:
         item = Dataset()

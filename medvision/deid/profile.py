@@ -85,8 +85,18 @@ class DeidOptions:
 
 
 def edition() -> str:
-    """Return where the table comes from."""
-    return f"{_content()['source']}, edition {_content()['edition']}"
+    """Return where the table comes from: its two halves are of two editions of the standard."""
+    table = _content()
+    return f"{table['source']}, {_editions()}; {table['note']}"
+
+
+def method() -> str:
+    """Return where the table comes from in at most 64 characters, for the files to state."""
+    return f"DICOM PS3.15 table E.1-1, {_editions()}"
+
+
+def _editions() -> str:
+    return f"basic profile {_content()['basic_edition']}, options {_content()['options_edition']}"
 
 
 def _row(tag: int) -> dict[str, str] | None:
