@@ -182,7 +182,8 @@ def test_identity_is_kept_only_where_asked_for(tmp_path: Path) -> None:
     for name, form in (("new", DICOM), ("kept", Form(to="dicom", keep_identity=True))):
         convert([tmp_path / "in"], tmp_path / name, form=form)
     new, kept = (pydicom.dcmread(tmp_path / name / "ct" / "0001.dcm") for name in ("new", "kept"))
-    assert (new.PatientID, kept.PatientID) == ("ct", "PHANTOM-7")
+    assert (new.PatientID[:5], len(new.PatientID), kept.PatientID) == ("case-", 17, "PHANTOM-7")
+    assert str(new.PatientName) == "Converted^"
     phantoms.write_nifti(tmp_path / "n" / "a.nii.gz", VOXELS, GRID)
     form = Form(to="dicom", modality="MR", keep_identity=True)
     assert convert([tmp_path / "n"], tmp_path / "from-nifti", form=form).exit_code() == 0
@@ -353,3 +354,30 @@ def test_an_error_that_names_a_file_keeps_it(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(io, "read_volume", refuse)
     (finding,) = convert([file], tmp_path / "out").rejected
     assert finding.path == tmp_path / "elsewhere"
+
+
+def test_a_folder_with_the_name_of_a_person_does_not_name_the_patient(tmp_path: Path) -> None:
+    phantoms.write_dicom_series(tmp_path / "Zzquxly^Jane_19170203", VOXELS, GRID)
+    result = convert([tmp_path / "Zzquxly^Jane_19170203"], tmp_path / "out", form=Form(to="dicom"))
+    (one,) = result.converted
+    for file in one.files:
+        assert b"Zzquxly" not in file.read_bytes()
+
+
+def test_volumes_of_one_file_say_what_orders_them_and_what_each_is(tmp_path: Path) -> None:
+    for n, value in enumerate((0.0, 1000.0)):
+        tags = {"DiffusionBValue": value, "SOPInstanceUID": f"1.2.{n}"}
+        phantoms.write_dicom_series(tmp_path / "in" / str(n), VOXELS + n, GRID, modality="MR", **tags)
+    (one,) = convert([tmp_path / "in"], tmp_path / "out").converted
+    stated = json.loads(one.files[1].read_text())
+    assert stated["MedvisionVolumeOrder"] == "b-value"
+    assert nib.load(one.files[0]).shape == (*GRID.shape, 2)
+
+
+def test_volumes_of_other_types_or_units_are_files_of_their_own(tmp_path: Path) -> None:
+    for n, kind in enumerate(("DIFFUSION", "ADC")):
+        tags = {"ImageType": ["DERIVED", "PRIMARY", kind], "SOPInstanceUID": f"1.2.{n}"}
+        phantoms.write_dicom_series(tmp_path / "in" / str(n), VOXELS + n, GRID, modality="MR", **tags)
+    (one,) = convert([tmp_path / "in"], tmp_path / "out").converted
+    images = [file for file in one.files if file.suffix == ".gz"]
+    assert [nib.load(file).shape for file in images] == [GRID.shape] * 2

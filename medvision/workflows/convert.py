@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -254,9 +254,9 @@ def _converted(job: Job, form: Form, *, force: bool) -> Converted:
     if form.to == "dicom":
         return _as_dicom(job, volumes[0], form, force=force)
     out = job.outputs[0].parent
-    if all(volume.geometry.matches(volumes[0].geometry) for volume in volumes):
+    if _are_alike(job, volumes):
         return Converted(job.id, _write_nifti(job, volumes, form), _distinct(volumes))
-    # A 4D file has one grid: where a series moves, each of its volumes is a file.
+    # A 4D file has one grid and one kind of values: where these change, each volume is a file.
     files: list[Path] = []
     for case, volume in zip(job.cases, volumes, strict=True):
         alone = Job(case.id, (case,), _nifti_files(out, case.id))
@@ -264,6 +264,23 @@ def _converted(job: Job, form: Form, *, force: bool) -> Converted:
             _require_new([alone])
         files += _write_nifti(alone, [volume], form)
     return Converted(job.id, tuple(files), _distinct(volumes))
+
+
+def _are_alike(job: Job, volumes: Sequence[Volume]) -> bool:
+    """Whether volumes can be one file: on one grid, in one unit, of one type of image."""
+    first = volumes[0]
+    types = {str(facts.get("ImageType")) for facts in _stated(job)}
+    return len(types) < 2 and all(
+        volume.geometry.matches(first.geometry) and volume.unit == first.unit for volume in volumes
+    )
+
+
+def _stated(job: Job, *, descriptions: bool = False) -> list[dict[str, Any]]:
+    """Return what the headers of each volume's files state, once for volumes of the same files."""
+    return [
+        sidecar(files, descriptions=descriptions)
+        for files in dict.fromkeys(case.images[0].files for case in job.cases if case.images[0].kind == "dicom")
+    ]
 
 
 def _with_modality(volume: Volume, modality: str | None) -> Volume:
@@ -306,10 +323,7 @@ def _write_nifti(job: Job, volumes: Sequence[Volume], form: Form) -> tuple[Path,
 
 def _facts(job: Job, volumes: Sequence[Volume], form: Form) -> dict[str, Any]:
     """Return the content of the side file: what all volumes agree on, and the findings."""
-    stated = [
-        sidecar(files, descriptions=form.descriptions)
-        for files in dict.fromkeys(case.images[0].files for case in job.cases if case.images[0].kind == "dicom")
-    ]
+    stated = _stated(job, descriptions=form.descriptions)
     facts = {
         name: value
         for name, value in (stated[0] if stated else {}).items()
@@ -322,10 +336,23 @@ def _facts(job: Job, volumes: Sequence[Volume], form: Form) -> dict[str, Any]:
         facts["Units"] = "SUVbw"  # the header's unit is that before the conversion
     return {
         **facts,
+        **_of_volumes(job, stated, facts),
         "ConversionSoftware": "medvision",
         "ConversionSoftwareVersion": __version__,
         "MedvisionFindings": _findings_json(_distinct(volumes)),
     }
+
+
+def _of_volumes(job: Job, stated: Sequence[dict[str, Any]], shared: Mapping[str, Any]) -> dict[str, Any]:
+    """Return by what the volumes of a 4D file are ordered, and what each states beside what all share."""
+    series = job.cases[0].series
+    if len(job.cases) < 2:
+        return {}
+    order = {"MedvisionVolumeOrder": series.order} if series is not None and series.order else {}
+    if len(stated) < len(job.cases):
+        return order
+    own = [{name: value for name, value in facts.items() if name not in shared} for facts in stated]
+    return {**order, "MedvisionVolumes": own}
 
 
 def _step_s(job: Job, facts: dict[str, Any]) -> float | None:

@@ -25,7 +25,6 @@ from medvision.volume import Volume
 
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
 _RIGHT_ANGLE_WITHIN = 1e-4  # the cosine of the angle of rows and columns
-_LONGEST_NAME = 63  # of LO, and of PN with its delimiter (PS3.5, 6.2)
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ def write_dicom_series(
     volume
         One channel, modality ``"CT"``, ``"MR"`` or ``"PT"``.
     name
-        Stands for the patient: an id without identity.
+        What tells the patient from others: only a hash of it is written.
     like
         Files that the volume was read from: a slice takes the facts of its acquisition from the one that lies nearest.
         Study and frame of reference become new UIDs that depend on theirs alone, so that series stay together.
@@ -138,8 +137,9 @@ def _shared(volume: Volume, name: str, inherited: Inherited, like: Sequence[Path
         "SpecificCharacterSet": "ISO_IR 192",
         "SOPClassUID": SOP_CLASSES[modality],
         "Modality": modality,
-        "PatientName": f"{_short(name)}^",  # a family name alone
-        "PatientID": _short(name),
+        # The name of a case is often that of a folder, and that of a folder often a person's.
+        "PatientName": "Converted^",
+        "PatientID": f"case-{sha256_of_text([name])[:12]}",
         "SliceThickness": decimal(_distance(geometry)),
         "DerivationDescription": "written by medvision",
     }
@@ -177,11 +177,6 @@ def _uids(volume: Volume, name: str, inherited: Inherited) -> dict[str, str]:
 
 def _uid(*parts: str) -> str:
     return f"2.25.{int(sha256_of_text(parts)[:32], 16)}"
-
-
-def _short(name: str) -> str:
-    """Return a name that DICOM holds: a longer one is cut, and told from others by a hash."""
-    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 9]}-{sha256_of_text([name])[:8]}"
 
 
 def _distance(geometry: Geometry) -> float:
