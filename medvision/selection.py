@@ -87,8 +87,8 @@ class Selection:
 def chosen(collection: Collection, selection: Selection) -> Collection:
     """Return the collection with one series a study: the one that meets all rules.
 
-    The volumes of a series stay together. A series that is not chosen is passed over with a note; one that was refused
-    stays refused where it meets the rules. Cases that are no DICOM series stay as they are.
+    The volumes of a series stay together. A series that is not chosen is passed over with a note. One that was refused
+    counts where it meets the rules, and stays refused: another is never taken in its place. Cases that are no DICOM series stay as they are.
 
     Parameters
     ----------
@@ -108,10 +108,10 @@ def chosen(collection: Collection, selection: Selection) -> Collection:
     for study in _studies(collection):
         matching = [image for image in study if not selection.unmet(image.series)]
         usable = [image for image in matching if image.cases]
-        if len(usable) == 1:
-            kept.update(case.id for case in usable[0].cases)
-        elif usable:
-            undecided.append(_ambiguous(usable))
+        if len(matching) == 1:
+            kept.update(case.id for case in matching[0].cases)
+        elif usable:  # one that was refused may be the one that is meant
+            undecided.append(_ambiguous(matching))
         elif not matching:
             undecided.append(_none(study))
         passed += [image for image in study if image not in matching]
@@ -154,12 +154,12 @@ class _Image:
 
 
 def _studies(collection: Collection) -> list[list[_Image]]:
-    """Return the series study by study; one that states no study stands alone."""
+    """Return the series study by study; those that state neither study nor patient may be of one."""
     images = [_Image(cases[0].series, cases) for cases in by_image(collection.cases) if cases[0].series]
     images += [_Image(series, refusal=finding) for finding, series in collection.refused_series.items()]
-    studies: dict[str, list[_Image]] = defaultdict(list)
-    for number, image in enumerate(images):
-        studies[image.series.study or f"#{number}"].append(image)
+    studies: dict[str | None, list[_Image]] = defaultdict(list)
+    for image in images:
+        studies[image.series.study].append(image)
     return list(studies.values())
 
 

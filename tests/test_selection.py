@@ -188,9 +188,9 @@ def test_every_study_is_decided_by_itself() -> None:
     assert found.rejected == ()
 
 
-def test_series_that_state_no_study_are_not_taken_for_one() -> None:
+def test_series_that_state_no_study_are_taken_for_one() -> None:
     found = chosen(collection(replace(T1, study=None), replace(T1, study=None, uid="x")), Selection(modality="MR"))
-    assert ids(found) == ["s1", "s2"]
+    assert (ids(found), codes(found.rejected)) == ([], ["series-ambiguous"])
 
 
 def test_the_volumes_of_a_series_are_one_series_and_stay_together() -> None:
@@ -223,7 +223,9 @@ def test_a_refused_series_stays_refused_where_it_meets_the_rules_and_is_told_whe
     assert codes(found.skipped) == ["not-selected"]
     assert "a refused one (MR, axial, 320x320x30, slices-uneven)" in found.skipped[0].message
     beside = replace(everything, cases=(case("s1", replace(T1, uid="x")),))
-    assert ids(chosen(beside, Selection(orientation="sagittal"))) == ["s1"]
+    undecided = chosen(beside, Selection(orientation="sagittal"))  # the refused one may be the one that is meant
+    assert (ids(undecided), codes(undecided.rejected)) == ([], ["truncated", "slices-missing", "series-ambiguous"])
+    assert "a refused one (MR, sagittal, 256x256x176, slices-missing)" in undecided.rejected[-1].message
     assert codes(chosen(everything, Selection(modality="CT")).rejected) == ["truncated", "series-none"]
 
 

@@ -354,7 +354,7 @@ def _described(group: Group) -> Series:
         size=(first.columns or 0, first.rows or 0, count),
         volumes=len(group.volumes),
         order=", ".join(group.order) or None,
-        study=sha256_of_text([first.study, str(first.patient)])[:16] if first.study else None,
+        study=sha256_of_text([first.study or "", str(first.patient)])[:16] if first.study or first.patient else None,
         uid=sha256_of_text([str(first.file), str(first.number)])[:16],
     )
 
