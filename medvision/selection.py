@@ -88,7 +88,8 @@ def chosen(collection: Collection, selection: Selection) -> Collection:
     """Return the collection with one series a study: the one that meets all rules.
 
     The volumes of a series stay together. A series that is not chosen is passed over with a note. One that was refused
-    counts where it meets the rules, and stays refused: another is never taken in its place. Cases that are no DICOM series stay as they are.
+    counts where it meets the rules, and stays refused: another is never taken in its place.
+    Cases that are no DICOM series stay as they are.
 
     Parameters
     ----------
