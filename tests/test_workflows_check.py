@@ -72,11 +72,22 @@ def test_a_bug_of_one_image_stops_no_other(tmp_path: Path, monkeypatch: pytest.M
     assert found["times.nii"].verdict == "accept"
 
 
-def test_of_a_series_of_many_volumes_three_are_read_and_that_is_said(tmp_path: Path) -> None:
-    times = by_name(check([mess(tmp_path)]))["times.nii"]
-    assert times.series is not None
-    assert times.series.volumes == 5
-    assert [finding.code for finding in times.findings] == ["checked-in-part"]
+def test_every_volume_of_a_series_is_read(tmp_path: Path) -> None:
+    voxels = np.stack([positional(GRID)] * 6, axis=-1).astype(np.float32)
+    voxels[2, 2, 2, 2] = np.nan
+    write_nifti(tmp_path / "times.nii", voxels)
+    (times,) = check([tmp_path]).images
+    assert (times.verdict, [finding.code for finding in times.findings]) == ("refused", ["not-finite"])
+
+
+def test_of_a_series_of_very_many_volumes_three_are_read_and_that_is_warned_of(tmp_path: Path) -> None:
+    write_nifti(tmp_path / "64.nii", np.stack([positional(GRID)] * 64, axis=-1))
+    write_nifti(tmp_path / "65.nii", np.stack([positional(GRID)] * 65, axis=-1))
+    found = by_name(check([tmp_path]))
+    assert (found["64.nii"].verdict, found["64.nii"].findings) == ("accept", ())
+    assert found["65.nii"].series is not None
+    assert found["65.nii"].series.volumes == 65
+    assert [(one.code, one.grade) for one in found["65.nii"].findings] == [("checked-in-part", "warning")]
 
 
 def test_headers_alone_leave_voxels_unread(tmp_path: Path) -> None:
@@ -169,7 +180,7 @@ def test_the_page_shows_every_image_and_escapes_what_headers_say(tmp_path: Path)
     assert page.count("data:image/png;base64,") == 2
     assert "t1 &lt;b&gt;" in page
     assert str(tmp_path) not in page
-    for code in ("slices-missing", "truncated", "checked-in-part"):
+    for code in ("slices-missing", "truncated"):
         assert code in page
 
 

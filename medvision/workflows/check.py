@@ -18,7 +18,7 @@ from medvision.report.inventory import Verdict
 from medvision.study import AS_IT_STANDS, Case, Collection, Reading, Series, Source, by_image
 from medvision.volume import Labels, Volume
 
-_READ_OF_MANY = 3  # of a series of more volumes, so many are read: the first, the middle one and the last
+_READ_WHOLE = 64  # volumes; of a series of more, the first, the middle one and the last are read
 _UNNAMED = {number: f"label {number}" for number in range(1, 1 << 16)}
 _CLEAN_A_FOLDER = 12  # images without anything wrong that a page shows of each folder
 _OF_ANY_SET = ("duplicate", "near-duplicate")  # what is worth telling of images that only lie in one folder
@@ -140,9 +140,9 @@ def check(
 ) -> CheckResult:
     """Sort what lies in `inputs` into images and say of each what it is and what is wrong with it.
 
-    Every image is read as an analysis would read it; of a series of many volumes the first, the middle one and the
-    last. Images that a data set or a manifest lists are also compared with each other: copies, outliers, labels,
-    patients on both sides of a split.
+    Every image is read as an analysis would read it; of a series of more than 64 volumes the first, the middle one and
+    the last, with a warning. Images that a data set or a manifest lists are also compared with each other: copies,
+    outliers, labels, patients on both sides of a split.
 
     Parameters
     ----------
@@ -235,7 +235,7 @@ def _looked_at(cases: Sequence[Case], figures: dict[str, quality.Measured], *, p
 
 def _checked(cases: Sequence[Case], figures: dict[str, quality.Measured], *, pictures: bool) -> Checked:
     """Return what reading the volumes of one image shows."""
-    chosen = cases if len(cases) <= _READ_OF_MANY else (cases[0], cases[len(cases) // 2], cases[-1])
+    chosen = cases if len(cases) <= _READ_WHOLE else (cases[0], cases[len(cases) // 2], cases[-1])
     findings: list[Finding] = []
     first: Volume | None = None
     for case in chosen:
@@ -251,7 +251,7 @@ def _checked(cases: Sequence[Case], figures: dict[str, quality.Measured], *, pic
         first = first or volume
     if len(cases) > len(chosen):
         text = f"{len(chosen)} of {len(cases)} volumes were read: the first, the middle one and the last"
-        findings.append(Finding("checked-in-part", "note", text, cases[0].path))
+        findings.append(Finding("checked-in-part", "warning", text, cases[0].path))
     return Checked(
         cases[0].id,
         cases[0].path,
