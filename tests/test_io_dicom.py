@@ -138,11 +138,14 @@ def test_an_intercept_beyond_integers_is_read_as_float(tmp_path: Path) -> None:
     assert read_dicom(written(tmp_path, RescaleIntercept="1e20")).voxels.dtype == np.float32
 
 
-def test_junk_in_unused_bits_is_ignored_and_signs_are_extended(tmp_path: Path) -> None:
+def test_junk_in_unused_bits_is_cleared_with_a_note_and_signs_are_extended(tmp_path: Path) -> None:
     values = np.random.default_rng(0).integers(-2048, 2048, AXIAL.shape, np.int16)
     junk = ((values & 0x0FFF) | 0x5000).astype(np.int16)
     volume = read_dicom(write_dicom_series(tmp_path, junk, AXIAL, BitsStored=12, HighBit=11))
     assert np.array_equal(volume.voxels[0], values)
+    (note,) = volume.findings
+    assert (note.code, note.grade) == ("converted", "note")
+    assert f" {values.size} voxels" in note.message
 
 
 @pytest.mark.parametrize("tag", [-2000, 63536])

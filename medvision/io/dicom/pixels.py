@@ -24,10 +24,17 @@ _PLAIN = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99")
 _PIXEL_DATA = 0x7FE00010
 
 
-def stored_pixels(frames: Sequence[Frame]) -> Iterator[tuple[int, NDArray[Any]]]:
+def stored_pixels(frames: Sequence[Frame], cleared: dict[int, int] | None = None) -> Iterator[tuple[int, NDArray[Any]]]:
     """Give the place of each frame in `frames`, and its (rows, columns) or (rows, columns, 3) stored values.
 
     Each file is opened once. Colours are RGB, whatever they are stored as; a palette is expanded.
+
+    Parameters
+    ----------
+    frames
+        Of any files.
+    cleared
+        Is filled: by its place, in how many pixels of a frame bits above Bits Stored were set, other than signs.
 
     Raises
     ------
@@ -40,10 +47,10 @@ def stored_pixels(frames: Sequence[Frame]) -> Iterator[tuple[int, NDArray[Any]]]
     for file, places in of_file.items():
         members = [frames[place] for place in places]
         with located(file):
-            if _is_plain(members[0]):
-                yield places[0], _clean(_read_plain(members[0]), members[0])
-                continue
-            for place, pixels in zip(places, decoded(members), strict=True):
+            found = iter([_read_plain(members[0])]) if _is_plain(members[0]) else decoded(members)
+            for place, pixels in zip(places, found, strict=True):
+                if cleared is not None and (count := _count_set_above(pixels, frames[place])):
+                    cleared[place] = count
                 yield place, _clean(pixels, frames[place])
 
 
@@ -89,14 +96,34 @@ def _clean(pixels: NDArray[Any], frame: Frame) -> NDArray[Any]:
     pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
     if pixels.shape[:2] != (frame.rows, frame.columns):
         raise InputError("bad-header", f"Pixel Data is {pixels.shape[:2]}, the header says {frame.rows, frame.columns}")
-    unused = pixels.dtype.itemsize * 8 - (frame.bits_stored or 0)
-    if pixels.ndim != 2 or unused <= 0 or frame.bits_stored in (None, 1) or pixels.dtype.kind not in "iu":
+    unused = _unused_bits(pixels, frame)
+    if not unused:
         return pixels
     if not pixels.flags.writeable:
         pixels = pixels.copy()
     pixels <<= unused
     pixels >>= unused
     return pixels
+
+
+def _unused_bits(pixels: NDArray[Any], frame: Frame) -> int:
+    """Return how many bits of a pixel lie above Bits Stored, where these hold whole grey values."""
+    if pixels.ndim != 2 or frame.bits_stored in (None, 1) or pixels.dtype.kind not in "iu":
+        return 0
+    return max(pixels.dtype.itemsize * 8 - (frame.bits_stored or 0), 0)
+
+
+def _count_set_above(pixels: NDArray[Any], frame: Frame) -> int:
+    """Return in how many pixels bits above Bits Stored are set that are no signs; they may hold an overlay, or junk."""
+    stored = frame.bits_stored or 0
+    if not _unused_bits(pixels, frame):
+        return 0
+    low = -(1 << (stored - 1)) if pixels.dtype.kind == "i" else 0
+    high = low + (1 << stored) - 1
+    if low <= pixels.min() and pixels.max() <= high:
+        return 0
+    outside = (pixels < low) | (pixels > high)
+    return int((outside & (pixels >> stored != 0)).sum())
 
 
 def _fingerprint(frame: Frame) -> str:

@@ -101,9 +101,13 @@ def _read(stack: Stack, place: Path, reading: Reading) -> Volume:
         raise InputError("too-large", f"the headers claim {size:,} bytes, {MAX_BYTES:,} are accepted")
     real = real_values(stack.frames, place, suv=reading.suv)
     values = Values(stack.frames, real.mappings)
-    for number, pixels in stored_pixels(stack.frames):
+    cleared: dict[int, int] = {}
+    for number, pixels in stored_pixels(stack.frames, cleared):
         values.put(number, pixels)
     voxels, findings = values.finished(place)
+    if cleared:
+        text = f"bits above Bits Stored were set in {sum(cleared.values())} voxels, and cleared: they are no image"
+        findings += (Finding("converted", "note", text, place),)
     voxels = _between(voxels, stack.taken_at)
     found = (*stack.findings, *real.findings, *_remarks(stack, place), *findings)
     channels = voxels.transpose(3, 2, 1, 0) if voxels.ndim == 4 else voxels.transpose(2, 1, 0)[None]
