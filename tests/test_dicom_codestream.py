@@ -168,6 +168,13 @@ def test_a_picture_states_whether_its_coding_loses_something(picture: bytes, *, 
     assert found.is_lossy is is_lossy
 
 
+def test_loss_is_refused_where_the_syntax_excludes_it() -> None:
+    assert refusal_of(compressed("J2K", irreversible=True), JPEG_2000) == "bad-header"
+    assert refusal_of(jpeg_ls(lossy_error=3), JPEG_LS) == "bad-header"
+    check_codestreams(encapsulate([compressed("J2K", irreversible=True)]), frame(transfer_syntax=JPEG_2000[:-1] + "1"))
+    check_codestreams(encapsulate([jpeg_ls(lossy_error=3)]), frame(transfer_syntax=JPEG_LS[:-1] + "1"))
+
+
 def test_jpeg_2000_without_components_states_nothing() -> None:
     assert stated(sized(8, components=0)) is None
     assert stated(b"\xff\x4f\xff\x51" + bytes(8)) is None

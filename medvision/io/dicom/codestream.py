@@ -16,6 +16,7 @@ _JPEG, _JPEG_2000, _JP2 = b"\xff\xd8", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP
 _FRAMES = frozenset((*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0), 0xF7))
 _LOSSLESS, _JPEG_LS_FRAME = (0xC3, 0xC7, 0xCB, 0xCF), 0xF7
 _LOSSLESS_JPEG = ("1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70")
+_WITHOUT_LOSS = (*_LOSSLESS_JPEG, "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.90")
 _JPEG_LS = ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81")
 _JPEG_2000_SYNTAXES = tuple(f"1.2.840.10008.1.2.4.{number}" for number in (90, 91, 92, 93, 201, 202, 203))
 _SCAN, _END = 0xDA, b"\xff\xd9"
@@ -60,7 +61,8 @@ def check_codestreams(content: bytes, frame: Frame) -> None:
     Raises
     ------
     InputError
-        ``bad-header``: another size, number of samples, depth or sign, or fragments that cannot be understood;
+        ``bad-header``: another size, number of samples, depth or sign, loss where there may be none, or fragments that
+        cannot be understood;
         ``truncated``: JPEG-LS without its end, JPEG 2000 without all its tiles.
     """
     from pydicom.encaps import generate_frames
@@ -167,6 +169,8 @@ def _check_picture(picture: Picture, frame: Frame) -> None:
     if frame.bits_allocated is not None and picture.bits > frame.bits_allocated:
         text = f"the compressed picture has samples of {picture.bits} bits, Bits Allocated is {frame.bits_allocated}"
         raise InputError("bad-header", text)
+    if picture.is_lossy and frame.transfer_syntax in _WITHOUT_LOSS:
+        raise InputError("bad-header", "the compressed picture lost something, its Transfer Syntax is one without loss")
     if picture.is_signed and frame.pixel_representation == 0:
         raise InputError("bad-header", "the compressed picture has signed values, the header unsigned ones")
     if frame.pixel_representation == 1 and _is_sign_unclear(picture, frame):
