@@ -20,6 +20,7 @@ from medvision.io.dicom.decode import has_decoder
 from medvision.io.dicom.frame import Frame
 from medvision.io.dicom.header import read_frames
 from medvision.io.dicom.pixels import same_pixels, stored_pixels
+from medvision.io.dicom.read import read_dicom
 from medvision.io.located import quiet
 
 GRID = Geometry.from_spacing((1, 1, 1), (4, 5, 1))
@@ -302,3 +303,21 @@ def test_runs_that_take_as_many_bytes_as_plain_pixels_are_read(tmp_path: Path) -
     dataset.file_meta.TransferSyntaxUID = RLE
     assert len(dataset.PixelData) == 200
     assert (read(saved(tmp_path / "a", dataset))[0] == 7).all()
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+@pytest.mark.parametrize(("syntax", "irreversible"), [("91", True), ("91", False), ("90", False)])
+def test_jpeg_2000_tells_whether_it_was_coded_with_loss(
+    tmp_path: Path, syntax: str, frames: int, *, irreversible: bool
+) -> None:
+    out = io.BytesIO()
+    picture = Image.fromarray(VALUES.T.astype(np.uint8))
+    picture.save(out, "JPEG2000", no_jp2=True, irreversible=irreversible)
+    dataset = packed("1.2.840.10008.1.2.4." + syntax, out.getvalue())
+    dataset.NumberOfFrames = frames
+    dataset.PixelData = encapsulate([out.getvalue()] * frames)
+    found = read_frames(saved(tmp_path / "a", dataset))
+    assert [decode.is_coded_with_loss(frame) for frame in found] == [irreversible] * frames
+    with quiet():
+        codes = [finding.code for finding in read_dicom([tmp_path / "a"], 0).findings]
+    assert ("lossy-compressed" in codes) is irreversible

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from medvision.errors import InputError
 from medvision.io.dicom.apart import decoded_apart
-from medvision.io.dicom.codestream import check_codestreams, keep_all_bits
+from medvision.io.dicom.codestream import check_codestreams, keep_all_bits, stated
 from medvision.io.dicom.content import opened
 from medvision.io.dicom.frame import Frame
 from medvision.io.dicom.header import read_dataset
@@ -25,6 +25,8 @@ INSTALL = "pip install 'medvision-toolkit[codecs]' (python-gdcm and pyjpegls)"
 """How to get the decoders that are not installed by default."""
 
 _RLE, _EXTENDED = "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.51"
+_JPEG_2000, _START_OF_JPEG_2000 = "1.2.840.10008.1.2.4.91", b"\xff\x4f\xff\x51"
+_HEAD = 1 << 16  # bytes that hold the table of offsets and the header of the first picture
 _AS_LONG_AS_PLAIN = "The number of bytes of compressed pixel data matches"
 _RUNS_TOO_LONG = "The decoded RLE segment"
 _CODED = "1.2.840.10008.1.2.4."  # JPEG and its kin, whose pictures state how many bits a sample has
@@ -56,6 +58,26 @@ def decoded(frames: Sequence[Frame]) -> Iterator[NDArray[Any]]:
         return
     for pixels in _by_any_decoder(first, dataset, numbers):
         yield _in_colour(_within_bits(pixels, first), dataset)
+
+
+def is_coded_with_loss(frame: Frame) -> bool:
+    """Whether the first picture of JPEG 2000 that may lose something states a wavelet that does (T.800, A.6.1).
+
+    Raises
+    ------
+    InputError
+        ``not-found``, ``bad-header``: the file cannot be opened or parsed again.
+    """
+    if frame.transfer_syntax != _JPEG_2000:
+        return False
+    with opened(frame.file) as content:
+        if frame.pixels is not None:
+            content.seek(frame.pixels[1])
+        else:
+            read_dataset(content, with_pixels=False)  # it stops where the pixels begin
+        head = content.read(_HEAD)
+    picture = stated(head[max(head.find(_START_OF_JPEG_2000), 0) :])
+    return picture is not None and picture.is_lossy
 
 
 def check_surplus(frame: Frame, behind: bytes) -> None:

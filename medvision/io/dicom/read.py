@@ -13,6 +13,7 @@ from medvision.errors import Finding, InputError
 from medvision.geometry import Geometry
 from medvision.io.dicom import parsed
 from medvision.io.dicom.admission import MAX_BYTES, is_unknown_volume
+from medvision.io.dicom.decode import is_coded_with_loss
 from medvision.io.dicom.frame import Frame
 from medvision.io.dicom.grid import Stack, stacked
 from medvision.io.dicom.header import read_frames
@@ -158,7 +159,9 @@ def _remarks(stack: Stack, path: Path) -> tuple[Finding, ...]:
     if series > 1:
         text = f"slices of {series} series were taken for one volume, as allowed"
         found.append(Finding("series-mixed", "warning", text, path, "Look whether they belong together."))
-    lossy = sum(frame.is_lossy or frame.transfer_syntax in _LOSSY for frame in frames)
+    one_of_each = {frame.file: frame for frame in frames}
+    coded = {file for file, frame in one_of_each.items() if is_coded_with_loss(frame)}
+    lossy = sum(frame.is_lossy or frame.transfer_syntax in _LOSSY or frame.file in coded for frame in frames)
     if lossy:
         text = f"{lossy} of {len(frames)} slices were compressed with loss"
         found.append(Finding("lossy-compressed", "warning", text, path))
