@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from medvision.errors import InputError
 from medvision.geometry import Geometry
 from medvision.io.dicom.elements import Elements, quick_elements
 from medvision.io.dicom.tags import TAGS, WANTED, DatasetTags, RawTags, Tags
@@ -277,7 +278,6 @@ def test_a_long_value_before_the_pixels_is_skipped_without_being_read() -> None:
         b"",
         header(),
         header(ROWS, CLASS),
-        header(CLASS, CLASS),
         header(CLASS, short(TAGS["Rows"], b"ZZ", b"\x05\x00")),
         header(CLASS, short(0x00280009, b"??", b"")),
         header(CLASS, ROWS[:-1]),
@@ -296,7 +296,6 @@ def test_a_long_value_before_the_pixels_is_skipped_without_being_read() -> None:
         "empty",
         "no element",
         "tags out of order",
-        "a tag twice",
         "an unknown VR",
         "an unknown VR of a tag that is not wanted",
         "a wanted value that is cut",
@@ -345,3 +344,12 @@ def test_a_tag_with_another_vr_than_its_own_is_left_to_pydicom(
     dataset.save_as(tmp_path / "a.dcm", enforce_file_format=True)
     with (tmp_path / "a.dcm").open("rb") as content:
         assert quick_elements(content, WANTED) is None
+
+
+def test_an_element_that_stands_there_twice_is_refused() -> None:
+    grid = Geometry.from_spacing((1, 1, 1), (4, 4, 1))
+    content = written(slice_of(np.zeros((4, 4), np.int16), grid, 0))
+    start = content.index(b"\x28\x00\x52\x10DS")
+    element = content[start : start + 8 + content[start + 6]]
+    with pytest.raises(InputError, match=r"0028,1052"):
+        found(content[:start] + element + content[start:])

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from medvision.errors import InputError
+
 PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 """Float, Double Float and (integer) Pixel Data."""
 
@@ -73,6 +75,11 @@ def quick_elements(content: BinaryIO, wanted: Mapping[int, Set[bytes]]) -> Eleme
         The file, at its start.
     wanted
         Tags as group << 16 | element, each with the VRs that it can have; pydicom has to look where it has another.
+
+    Raises
+    ------
+    InputError
+        ``bad-header``: a wanted element stands there twice, so that it has two values.
     """
     try:
         return _elements(_Window(content), wanted)
@@ -159,6 +166,8 @@ def _walk(
         except _EndError:
             return raw, None  # the file ends between two elements, or its last bytes are none
         if tag <= last:
+            if tag == last and tag in wanted:
+                raise InputError("bad-header", f"the element ({tag >> 16:04X},{tag & 0xFFFF:04X}) stands there twice")
             raise _OddError
         last = tag
         if tag >= _FIRST_PIXELS and tag in PIXELS:
