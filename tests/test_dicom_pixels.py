@@ -15,7 +15,7 @@ from torture_dicom import transcoded
 
 from medvision.errors import InputError
 from medvision.geometry import Geometry
-from medvision.io.dicom import decode, pixels
+from medvision.io.dicom import decode, parsed, pixels
 from medvision.io.dicom.decode import has_decoder
 from medvision.io.dicom.frame import Frame
 from medvision.io.dicom.header import read_frames
@@ -111,7 +111,7 @@ def test_frames_are_given_in_the_order_that_is_asked_for_and_files_once(
         frames += read_frames(saved(tmp_path / name, dataset))
     opened: list[Path] = []
     real = decode.opened
-    for module in (decode, pixels):
+    for module in (decode, parsed, pixels):
         monkeypatch.setattr(module, "opened", lambda path: opened.append(path) or real(path))
     asked = [frames[n] for n in (5, 2, 3, 0, 4)]
     found = {place: int(one.max()) for place, one in stored_pixels(asked)}

@@ -9,6 +9,7 @@ from phantoms import positional, write_nifti
 
 from medvision.errors import Finding, MedvisionError
 from medvision.geometry import Geometry
+from medvision.io import read_volume, scan
 from medvision.io.nifti import UNSIZED, read_nifti, volumes_in
 from medvision.study import AS_IT_STANDS, Reading
 
@@ -335,3 +336,15 @@ def test_the_tests_of_nibabel_are_read_as_nibabel_reads_them() -> None:
             volume = read_nifti(file, part, Reading(nan_to=0))
             assert np.allclose(volume.voxels[0], wanted if wanted.ndim == 3 else wanted[..., part], rtol=1e-6)
             assert np.allclose(volume.geometry.affine, image.affine, atol=1e-6)  # type: ignore[attr-defined]
+
+
+def test_more_volumes_than_a_file_has_room_for_are_one_refusal(tmp_path: Path) -> None:
+    path = tmp_path / "a.nii"
+    content = bytearray(write_nifti(path, np.zeros((2, 2, 2, 3), np.uint8)).read_bytes())
+    content[48:50] = (32_000).to_bytes(2, "little")
+    path.write_bytes(content)
+    (case,) = scan([path]).cases
+    with pytest.raises(MedvisionError):
+        read_volume(case)
+    with pytest.raises(MedvisionError, match="256,000 bytes of 32,000 volumes"):
+        volumes_in(path)

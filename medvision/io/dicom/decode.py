@@ -17,6 +17,7 @@ from medvision.io.dicom.content import opened
 from medvision.io.dicom.frame import Frame
 from medvision.io.dicom.header import read_dataset
 from medvision.io.dicom.mosaic import tiles_of, unpacked
+from medvision.io.dicom.parsed import dataset_of, forget
 from medvision.io.located import decoding, known_uid
 
 PADDING = 1024
@@ -43,8 +44,7 @@ def decoded(frames: Sequence[Frame]) -> Iterator[NDArray[Any]]:
         ``truncated``, ``bad-header``: the pixels are not whole or cannot be decoded; ``codec-missing``.
     """
     first = frames[0]
-    with opened(first.file) as content:
-        dataset = read_dataset(content, with_pixels=True)
+    dataset = _dataset(frames)
     if first.is_assumed:
         dataset.file_meta.TransferSyntaxUID = first.transfer_syntax
     with decoding("Pixel Data"):
@@ -88,6 +88,18 @@ def check_surplus(frame: Frame, behind: bytes) -> None:
     if len(behind) > 1 and (frame.is_assumed or len(behind) > PADDING or any(behind)):
         text = f"{len(behind):,} bytes of Pixel Data are more than Rows {frame.rows} and Columns {frame.columns} make"
         raise InputError("bad-header", text)
+
+
+def _dataset(frames: Sequence[Frame]) -> Any:
+    """Return the data set of a file; of one with frames of several volumes, it is kept until the last is read."""
+    first = frames[0]
+    if first.frames == 1:
+        with opened(first.file) as content:
+            return read_dataset(content, with_pixels=True)
+    dataset = dataset_of(first.file)
+    if any(frame.number == first.frames - 1 for frame in frames):
+        forget(first.file)
+    return dataset
 
 
 @functools.cache

@@ -233,7 +233,8 @@ class DatasetTags(Tags):
 
     def has(self, name: str) -> bool:
         """Whether the tag is there."""
-        return _tag(name) in self._dataset
+        with decoding(name):
+            return _tag(name) in self._dataset
 
     def content(self, name: str) -> bytes | None:
         """Return the bytes of an element that is stored as such, as tables can be; None where its values are others."""

@@ -12,7 +12,8 @@ from typing import BinaryIO, Protocol
 from medvision.errors import InputError
 
 _GZIP = b"\x1f\x8b"
-_MOST_INFLATED = 1032  # times the size: the most that the deflate format (RFC 1951) can express
+MOST_INFLATED = 1032
+"""Times the size: the most that the deflate format (RFC 1951) can express."""
 _PACKED_CHUNK = 1 << 17
 _CHUNK = 1 << 18
 
@@ -106,7 +107,7 @@ class _Inflated:
 
     def __init__(self, raw: BinaryIO, size: int) -> None:
         self._raw = raw
-        self._most = size * _MOST_INFLATED
+        self._most = size * MOST_INFLATED
         self._packed = b""
         self._garbage = b""
         self._start()

@@ -11,16 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medvision.archives import archive_of, opened, read_bytes
+from medvision.archives import archive_of, opened, read_bytes, size_of
 from medvision.errors import Finding, InputError
 from medvision.geometry import Geometry
 from medvision.io.kept import Kept
 from medvision.io.located import located
-from medvision.io.nifti.content import Content, check_count, content_of, read, require
+from medvision.io.nifti.content import MOST_INFLATED, Content, check_count, content_of, read, require
 from medvision.io.nifti.header import NiftiHeader, check_extensions, fields_of, header_of, sizes_of
 from medvision.study import AS_IT_STANDS, Reading
 from medvision.volume import Volume
 
+_GZIP = b"\x1f\x8b"
 _HEAD = 1 << 16
 _MOST_EXCESS = 1 << 18
 _FLOAT32_MOST, _FLOAT32_LEAST = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
@@ -59,10 +60,18 @@ def volumes_in(path: Path) -> int:
     ------
     InputError
         ``truncated``, ``not-an-image``, ``unsupported``, ``bad-header``; ``not-3d`` for more than four axes.
+        ``truncated`` also where the file is too small for its volumes: they are not refused one by one.
     """
     with located(path):
-        content = content_of(io.BytesIO(read_bytes(path, _HEAD)))
-        return sizes_of(fields_of(content))[1]
+        head = read_bytes(path, _HEAD)
+        fields = fields_of(content_of(io.BytesIO(head)))
+        shape, count = sizes_of(fields)
+        claimed = count * int(np.prod(shape, dtype=object)) * int(fields["bitpix"]) // 8
+        there = size_of(path)
+        if claimed > there * (MOST_INFLATED if head.startswith(_GZIP) else 1):
+            text = f"the header claims {claimed:,} bytes of {count:,} volumes, the file has {there:,} bytes"
+            raise InputError("truncated", text)
+        return count
 
 
 def read_nifti(path: Path, part: int | None = None, reading: Reading = AS_IT_STANDS) -> Volume:
