@@ -139,3 +139,12 @@ def test_times_alone_count_from_midnight_and_fractions_count() -> None:
 @pytest.mark.parametrize("text", [None, "", "soon", "1015", "20260102", "20260231101500", "00000000101500", "10:15:00"])
 def test_what_is_no_time_is_none(text: str | None) -> None:
     assert seconds_of(text) is None
+
+
+def test_a_sequence_where_a_value_belongs_is_refused_and_not_quoted() -> None:
+    dataset, item = Dataset(), Dataset()
+    item.PatientName = "Doe^Jane"
+    dataset.add_new(0x30040002, "SQ", [item])
+    with pytest.raises(InputError, match="DoseUnits is a sequence") as caught:
+        DatasetTags(dataset).text("DoseUnits")
+    assert "Doe" not in str(caught.value)

@@ -222,6 +222,8 @@ class DatasetTags(Tags):
             value = element.value if element is not None else None
             if value is None or (isinstance(value, str) and not value.strip()):
                 return []
+            if element.VR == "SQ":
+                raise InputError("bad-header", f"{name} is a sequence, and no value")
             if isinstance(value, bytes):  # an element of unknown VR
                 text = value.decode("latin-1").strip(" \0")
                 return [part.strip() for part in text.split("\\")] if text else []
