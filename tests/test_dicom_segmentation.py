@@ -438,6 +438,16 @@ def test_a_file_that_states_no_encoding_is_refused(tmp_path: Path) -> None:
         read_segmentation(path)
 
 
+def test_a_transfer_syntax_that_is_none_is_refused_and_not_quoted(tmp_path: Path) -> None:
+    path = saved(segmentation([(1, 0.0, frame())]), tmp_path)
+    raw = path.read_bytes()
+    assert raw.count(b"1.2.840.10008.1.2.1\0") == 1
+    path.write_bytes(raw.replace(b"1.2.840.10008.1.2.1\0", b"DOE JANE 1970-01-01 "))
+    with pytest.raises(InputError) as caught:
+        read_segmentation(path)
+    assert "DOE" not in str(caught.value)
+
+
 def test_a_compressed_label_map_is_read(tmp_path: Path) -> None:
     seg = segmentation([(0, 0.0, frame((0, 1)) * 2), (0, 2.5, frame((2, 2)))], kind="LABELMAP")
     plain = labels_from(saved(seg, tmp_path)).voxels

@@ -23,7 +23,7 @@ from medvision.io.dicom.objects import SEGMENTATIONS
 from medvision.io.dicom.placing import Planes, placed_on, placed_together
 from medvision.io.dicom.segments import Kind, Segments
 from medvision.io.dicom.tags import DatasetTags
-from medvision.io.located import decoding, located, quiet
+from medvision.io.located import decoding, known_uid, located, quiet
 from medvision.volume import Labels
 
 _BITS: Mapping[str, tuple[int, ...]] = {"BINARY": (1,), "FRACTIONAL": (8,), "LABELMAP": (8, 16)}
@@ -305,10 +305,10 @@ def _plugin(syntax: Any) -> str:
     try:
         found = [name for name in get_decoder(syntax).available_plugins if name != "gdcm"]
     except NotImplementedError:
-        raise InputError("unsupported", f"Transfer Syntax {syntax} is not read") from None
+        raise InputError("unsupported", f"Transfer Syntax {known_uid(syntax)} is not read") from None
     if not found:
         cure = "Store the segmentation uncompressed, or pip install pyjpegls for JPEG-LS."
-        raise InputError("codec-missing", f"its Transfer Syntax {syntax} has no decoder here", cure=cure)
+        raise InputError("codec-missing", f"its Transfer Syntax {known_uid(syntax)} has no decoder here", cure=cure)
     return str(found[0])
 
 
