@@ -17,7 +17,7 @@ from medvision.deid.codestreams import scrubbed
 from medvision.deid.lettering import Box, find_lettering
 from medvision.errors import InputError
 
-_DAMAGE = (ValueError, TypeError, AttributeError, LookupError, RuntimeError, NotImplementedError, OverflowError)
+_DAMAGE = (ValueError, TypeError, AttributeError, LookupError, RuntimeError, OverflowError)
 _LIMIT = 8_000_000_000  # bytes of all frames, decoded
 _SMALL, _MOST_RATIO = 256 << 20, 1000  # bytes; more than that no compression reaches
 _RLE_RATIO = 64  # two bytes stand for 128 at most (PS3.5, G.3.1)
