@@ -50,10 +50,11 @@ def command(
     dry_run: shell.DryRunOption = False,
     as_json: shell.JsonOption = False,
 ) -> None:
-    """Write every image as NIfTI with a BIDS side file, or as a DICOM series; nothing identifies a patient.
+    """Write every image as NIfTI with a BIDS side file, or as a DICOM series, without names, IDs and dates.
 
-    An image that cannot be read right is refused with a reason, and the others are written. Exit codes: 0 all good, 3
-    no image found, 4 some images refused, 5 all of them, 6 the output cannot be written.
+    Outputs are called after the folders and files that they come from: what these names tell stays. An image that
+    cannot be read right is refused with a reason, and the others are written. Exit codes: 0 all good, 3 no image found,
+    4 some images refused, 5 all of them, 6 the output cannot be written.
     """
     from medvision.workflows.convert import Form, convert, plan
 
