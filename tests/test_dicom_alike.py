@@ -88,6 +88,8 @@ def test_slices_that_the_header_counts_and_that_are_not_there_are_missed(tmp_pat
     assert [(finding.code, finding.grade) for finding in volume.findings] == [("slices-missing", "warning")]
     (whole,) = loaded(tmp_path / "whole", {}, "CT", ImagesInAcquisition=12).volumes.values()
     assert whole.findings == ()
+    (mr,) = loaded(tmp_path / "mr", {}, "MR", ImagesInAcquisition=48).volumes.values()
+    assert mr.findings == ()  # it counts echoes and times too
 
 
 def test_parts_of_a_concatenation_that_are_not_there_are_missed(tmp_path: Path) -> None:

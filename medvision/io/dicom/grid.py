@@ -169,7 +169,8 @@ def _lacking(frames: Sequence[Frame]) -> tuple[Finding, ...]:
             raise InputError("slices-missing", f"{there} of {total} files of a concatenation are there")
     if first.modality == "PT" and first.slices_stated is not None and count < first.slices_stated:
         raise InputError("slices-missing", f"{count} of {first.slices_stated} slices are there, by Number of Slices")
-    if first.images_stated is not None and count < first.images_stated and len(frames) > 1:
+    # MR counts the images of all planes, echoes and times of an acquisition, and not those of one volume.
+    if first.modality == "CT" and first.images_stated is not None and 1 < count < first.images_stated:
         acquired = {frame.ordered_by("acquisition number") for frame in frames}
         if len(acquired) == 1:
             text = f"{count} slices are there, Images in Acquisition states {first.images_stated}"
