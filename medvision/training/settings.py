@@ -66,16 +66,31 @@ class Training:
         Share of patches whose middle half holds a voxel drawn from all labelled ones (segmentation).
     balanced
         Whether every class is drawn equally often (classification).
+    class_weights
+        Whether each class counts in the loss by the inverse of its frequency in the training data.
     optimiser
-        ``"sgd"`` with Nesterov momentum 0.99, or ``"adamw"``.
+        ``"sgd"`` with Nesterov momentum, or ``"adamw"``.
     learning_rate
-        At the start; it falls to 0 by a polynomial of power 0.9 (sgd) or a cosine (adamw).
+        The greatest; how it changes over the training says `schedule`.
+    momentum
+        Of the optimiser sgd.
+    schedule
+        ``"poly"`` falls to 0 by a polynomial of power 0.9, ``"cosine"`` by half a cosine, ``"one-cycle"`` rises from a
+        25th over the first three tenths and falls to 0 by a cosine. None takes poly for sgd and cosine for adamw.
+    warmup
+        Share of all steps over which the learning rate rises linearly from 0, before a poly or a cosine.
     weight_decay
         L2 penalty.
+    clip
+        Gradients of a greater norm are scaled down to it; 0 leaves them as they are.
     average
         Decay of the running average of the weights that is validated and kept; 0 keeps the weights themselves.
+    early_stopping
+        Epochs without a better score after which the training ends; 0 never ends it early.
     label_smoothing
         Share of the target spread over all classes (classification).
+    deep_supervision
+        Whether coarser outputs of the network's decoder are trained too (segmentation); they are not kept.
     precision
         ``"auto"``: bf16 where the processor computes in it, else fp32; on a GPU automatic mixed precision.
     validation
@@ -94,11 +109,18 @@ class Training:
     patch: tuple[PositiveInt, ...] | None = None
     foreground: float = Field(default=0.5, ge=0.0, le=1.0)
     balanced: bool = False
+    class_weights: bool = False
     optimiser: Literal["sgd", "adamw"] = "sgd"
     learning_rate: float = Field(default=0.01, gt=0.0)
+    momentum: float = Field(default=0.99, ge=0.0, lt=1.0)
+    schedule: Literal["poly", "cosine", "one-cycle"] | None = None
+    warmup: float = Field(default=0.0, ge=0.0, le=0.5)
     weight_decay: float = Field(default=3e-5, ge=0.0)
+    clip: float = Field(default=12.0, ge=0.0)
     average: float = Field(default=0.0, ge=0.0, lt=1.0)
+    early_stopping: int = Field(default=0, ge=0)
     label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0)
+    deep_supervision: bool = False
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     validation: float = Field(default=0.2, gt=0.0, lt=1.0)
     validate_every: int = Field(default=5, ge=1)
