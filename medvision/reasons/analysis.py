@@ -118,6 +118,11 @@ PIPELINES: Mapping[str, Reason] = {
         "A setting with a wrong name would be ignored, and another one be used.",
         "Mend the place that `medvision pipelines check` names.",
     ),
+    "fingerprint-invalid": Reason(
+        "The fingerprint of the training data cannot be read.",
+        "New cases could not be compared with those that the pipeline was trained on.",
+        "Copy the pipeline's folder again, or train again.",
+    ),
     "weights-missing": Reason(
         "The pipeline has no weights.",
         "A network without them answers at random.",
