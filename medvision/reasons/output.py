@@ -70,6 +70,11 @@ RUNNING: Mapping[str, Reason] = {
         "The result would belong to no file that exists.",
         "Run again when the copy is complete.",
     ),
+    "logger-failed": Reason(
+        "A server or a file that keeps the figures of a training could not be written.",
+        "The training goes on, and its own folder keeps all figures; that record of them is not whole.",
+        "See whether the server runs and can be reached; `curves.csv` holds every row.",
+    ),
     "values-rounded": Reason(
         "Values were rounded to fit the numbers of the file that was written.",
         "Small differences are lost.",

@@ -14,13 +14,22 @@ Row = Mapping[str, float]
 
 def write_curves(rows: Sequence[Row], folder: Path) -> None:
     """Write ``curves.csv`` and ``curves.png`` into `folder`; figures that an epoch lacks stay empty."""
-    names = list(dict.fromkeys(name for row in rows for name in row))
+    write_table(rows, folder)
+    names = _names(rows)
+    _write_picture(rows, [name for name in names if name not in ("epoch", "learning_rate", "loss")], folder)
+
+
+def write_table(rows: Sequence[Row], folder: Path) -> None:
+    """Write ``curves.csv`` alone."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer = csv.DictWriter(text, _names(rows), lineterminator="\n")
     writer.writeheader()
     writer.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in rows)
     write_text(folder / "curves.csv", text.getvalue())
-    _write_picture(rows, [name for name in names if name not in ("epoch", "learning_rate", "loss")], folder)
+
+
+def _names(rows: Sequence[Row]) -> list[str]:
+    return list(dict.fromkeys(name for row in rows for name in row))
 
 
 def _write_picture(rows: Sequence[Row], figures: Sequence[str], folder: Path) -> None:
