@@ -2,40 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from medvision.errors import PipelineError
-
-
-@dataclass(frozen=True, eq=False)
-class Group:
-    """Parameters that are trained equally fast.
-
-    Parameters
-    ----------
-    name
-        What they are, for tables and logs; each of a training has another name.
-    parameters
-        The network's own ``torch.nn.Parameter``, each in one group alone.
-    rate
-        The factor on the learning rate, 0 or more.
-
-    Raises
-    ------
-    PipelineError
-        The rate is below 0, or not finite.
-    """
-
-    name: str
-    parameters: tuple[Any, ...]
-    rate: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.rate) and self.rate >= 0):
-            raise PipelineError("pipeline-invalid", f"the rate of {self.name!r} must be 0 or more, got {self.rate}")
+from medvision.parameters import Group as Group
 
 
 class Tuned(Protocol):
