@@ -1,0 +1,126 @@
+"""Losses by how much of the true and of the predicted voxels agree."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from medvision.training.losses.sums import (
+    SMOOTH,
+    Gather,
+    Task,
+    first,
+    gathered,
+    log_softmax,
+    one_hot,
+    overlaps,
+    smoothed,
+)
+
+_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+@dataclass(frozen=True, config=_STRICT)
+class DiceCE:
+    """Soft Dice plus cross-entropy, as in nnU-Net (Isensee et al., Nature Methods 2021).
+
+    For each class, Dice is 2 Σ p y / (Σ p + Σ y), its sums taken over the whole batch (Milletari et al., 3DV 2016); the
+    loss is 1 minus its mean over the classes. Class weights are for the cross-entropy: Dice counts classes alike as it
+    is.
+
+    Parameters
+    ----------
+    use
+        ``"dice-ce"``.
+    dice, cross_entropy
+        Weights of the two.
+    background
+        Whether background, class 0, is one of the classes of the Dice.
+    """
+
+    tasks: ClassVar[tuple[Task, ...]] = ("segmentation",)
+    uses_class_weights: ClassVar[bool] = True
+    uses_label_smoothing: ClassVar[bool] = True
+
+    use: Literal["dice-ce"] = "dice-ce"
+    dice: float = Field(default=1.0, ge=0.0)
+    cross_entropy: float = Field(default=1.0, ge=0.0)
+    background: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.dice + self.cross_entropy:
+            raise ValueError("dice and cross_entropy are both 0")
+
+    def __call__(
+        self,
+        outputs: Any,
+        targets: Any,
+        *,
+        class_weights: Any = None,
+        label_smoothing: float = 0.0,
+        gather: Gather | None = None,
+    ) -> Any:
+        """Return the loss of logits (B, K, *spatial), given the classes (B, *spatial) int64."""
+        logs, truth = log_softmax(outputs), one_hot(outputs, targets)
+        weighted = smoothed(logs, truth, class_weights, label_smoothing)
+        (both, predicted, true), entropy = gathered(overlaps(logs.exp(), truth), weighted, gather)
+        dice = (2 * both + SMOOTH) / (predicted + true + SMOOTH)
+        return self.dice * (1 - dice[first(background=self.background) :]).mean() + self.cross_entropy * entropy
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Tversky:
+    """1 minus the Tversky index, which weighs false alarms and misses apart (Salehi et al., MLMI 2017).
+
+    For each class, the index is TP / (TP + alpha FP + beta FN), its sums taken over the whole batch. Greater beta finds
+    more of small structures, at the price of false alarms.
+
+    Parameters
+    ----------
+    use
+        ``"tversky"``.
+    alpha, beta
+        Weights of false alarms and of misses; 0.5 and 0.5 are Dice.
+    exponent
+        Of each class's loss; 0.75 is the focal Tversky loss with its gamma of 4/3 (Abraham & Khan, ISBI 2019).
+    cross_entropy
+        Weight of a cross-entropy to be added; class weights and label smoothing are for it.
+    background
+        Whether background, class 0, is one of the classes.
+    """
+
+    tasks: ClassVar[tuple[Task, ...]] = ("segmentation",)
+    uses_class_weights: ClassVar[bool] = True
+    uses_label_smoothing: ClassVar[bool] = True
+
+    use: Literal["tversky"] = "tversky"
+    alpha: float = Field(default=0.3, ge=0.0)
+    beta: float = Field(default=0.7, ge=0.0)
+    exponent: float = Field(default=1.0, gt=0.0)
+    cross_entropy: float = Field(default=0.0, ge=0.0)
+    background: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.alpha + self.beta:
+            raise ValueError("alpha and beta are both 0")
+
+    def __call__(
+        self,
+        outputs: Any,
+        targets: Any,
+        *,
+        class_weights: Any = None,
+        label_smoothing: float = 0.0,
+        gather: Gather | None = None,
+    ) -> Any:
+        """Return the loss of logits (B, K, *spatial), given the classes (B, *spatial) int64."""
+        logs, truth = log_softmax(outputs), one_hot(outputs, targets)
+        weighted = smoothed(logs, truth, class_weights, label_smoothing)
+        (both, predicted, true), entropy = gathered(overlaps(logs.exp(), truth), weighted, gather)
+        wrong = self.alpha * (predicted - both) + self.beta * (true - both)
+        missing = 1 - (both + SMOOTH) / (both + wrong + SMOOTH)
+        # an exponent below 1 has an endless slope at 0, where nothing is left to learn
+        losses = missing if self.exponent == 1 else missing.clamp_min(1e-6) ** self.exponent
+        return losses[first(background=self.background) :].mean() + self.cross_entropy * entropy
