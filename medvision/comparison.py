@@ -1,0 +1,195 @@
+"""Whether one way of training is better than another: their difference on the same patients, and how sure it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvision.errors import InputError, UsageError
+
+Verdict = Literal["helped", "hurt", "made no difference", "cannot be told"]
+Columns = tuple[NDArray[Any], ...]
+"""What one run says of every case: (N, ...) arrays with a row a case, e.g. scores and truth."""
+
+_DEFINED = 0.9  # of the resamples: with fewer, the interval would be that of the lucky ones
+_DRAWS = 20  # of the spread of runs for each resample of patients: the tails of t are long
+
+
+@dataclass(frozen=True)
+class Difference:
+    """By how much a second way is better than a first one.
+
+    Parameters
+    ----------
+    value
+        The second's figure less the first's, the mean over runs; None where it is not defined.
+    low, high
+        The interval; None where it cannot be told.
+    runs
+        The difference of each run.
+    patients
+        How many patients were compared.
+    level
+        What part of such intervals holds the true difference, 0 to 1.
+
+    Examples
+    --------
+    >>> print(Difference(0.012, 0.003, 0.021, (0.01, 0.014), 40))
+    helped by 0.012 (0.003 to 0.021)
+    >>> print(Difference(-0.012, -0.021, -0.003, (-0.012,), 40))
+    hurt by 0.012 (0.003 to 0.021)
+    >>> print(Difference(0.004, -0.003, 0.011, (0.004,), 40))
+    made no difference: 0.004 (-0.003 to 0.011)
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    runs: tuple[float, ...]
+    patients: int
+    level: float = 0.95
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the interval says; where it holds 0, no difference is shown, which is not to say that there is none."""
+        if self.low is None or self.high is None:
+            return "made no difference" if self.runs and not any(self.runs) else "cannot be told"
+        if self.low > 0:
+            return "helped"
+        return "hurt" if self.high < 0 else "made no difference"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the difference as JSON values."""
+        figures = {"value": self.value, "low": self.low, "high": self.high, "level": self.level}
+        return {"verdict": self.verdict, **figures, "runs": list(self.runs), "patients": self.patients}
+
+    def __str__(self) -> str:
+        if self.value is None:
+            return f"{self.verdict}: not defined"
+        if self.low is None or self.high is None:
+            return f"{self.verdict}: {self.value:.3f} (no interval)"
+        if self.verdict == "helped":
+            return f"helped by {self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+        if self.verdict == "hurt":
+            return f"hurt by {-self.value:.3f} ({-self.high:.3f} to {-self.low:.3f})"
+        return f"made no difference: {self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+
+
+def paired_difference(
+    first: Sequence[Columns],
+    second: Sequence[Columns],
+    patients: Sequence[Hashable],
+    statistic: Callable[..., float | None],
+    *,
+    seed: int,
+    resamples: int = 2000,
+    level: float = 0.95,
+) -> Difference:
+    """Return the statistic of `second` less that of `first`, with an interval over patients and runs.
+
+    Both ways, and all runs, are drawn the same patients, each with all cases: what is hard for both cancels out
+    (Davison & Hinkley: Bootstrap methods and their application, 1997). To each resample is added a draw of how far the
+    mean of so few runs may lie from that of many, by Student's t of their spread. Resampling the runs themselves would
+    not do: of three, no resample reaches beyond the best and the worst, and an interval between these holds the truth
+    in 3 of 4 cases, not in 19 of 20. The spread of runs holds some of that of patients, too, so that the interval is
+    a little too wide rather than too narrow. One run says nothing about others: its interval is for that run alone.
+
+    Parameters
+    ----------
+    first, second
+        What each run says of the cases; run by run they belong together (same seed), and all have the same cases.
+    patients
+        (N,) the patient of each case.
+    statistic
+        Of the columns of one run; None (or NaN) where it is not defined. More is better.
+    seed, resamples
+        Of the bootstrap.
+    level
+        Part of such intervals that hold the true difference in the long run, 0 to 1.
+
+    Raises
+    ------
+    UsageError
+        `level` or `resamples` makes no sense, or there are not as many runs of one as of the other.
+    InputError
+        Runs differ in the number of cases, or there is none.
+
+    Examples
+    --------
+    >>> scratch, transfer = np.array([0.70, 0.80, 0.75, 0.85]), np.array([0.74, 0.83, 0.77, 0.90])
+    >>> print(paired_difference([(scratch,)], [(transfer,)], ["a", "b", "c", "d"], np.mean, seed=0))
+    helped by 0.035 (0.025 to 0.045)
+    """
+    _check(first, second, patients, resamples, level)
+    rows = _rows_of(patients)
+    runs = _differences(first, second, statistic, slice(None))
+    if None in runs:
+        return Difference(None, None, None, (), len(rows), level)
+    found = tuple(float(run) for run in runs if run is not None)
+    value = float(np.mean(found))
+    generator = np.random.default_rng(seed)
+    drawn = _resampled(first, second, statistic, rows, resamples, generator)
+    if len(rows) < 2 or len(drawn) < _DEFINED * resamples:
+        return Difference(value, None, None, found, len(rows), level)
+    if len(found) > 1:
+        error = np.std(found, ddof=1) / np.sqrt(len(found))
+        many = np.repeat(drawn, _DRAWS)
+        drawn = many + error * generator.standard_t(len(found) - 1, len(many))
+    if np.ptp(drawn) == 0:
+        return Difference(value, None, None, found, len(rows), level)
+    low, high = (float(edge) for edge in np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2]))
+    return Difference(value, low, high, found, len(rows), level)
+
+
+def _check(
+    first: Sequence[Columns], second: Sequence[Columns], patients: Sequence[Hashable], resamples: int, level: float
+) -> None:
+    if not 0 < level < 1 or resamples < 1:
+        raise UsageError("usage", f"a level between 0 and 1 and resamples above 0 are needed: {level}, {resamples}")
+    if len(first) != len(second) or not first:
+        raise UsageError("usage", f"runs are compared in pairs, got {len(first)} and {len(second)}")
+    lengths = {len(column) for run in (*first, *second) for column in run} | {len(patients)}
+    if len(lengths) != 1 or lengths == {0}:
+        raise InputError("bad-labels", f"all runs have the same cases, and one at least; got {sorted(lengths)}")
+
+
+def _rows_of(patients: Sequence[Hashable]) -> list[NDArray[np.intp]]:
+    """Return the rows of each patient, patients in the order in which they come up."""
+    rows: dict[Hashable, list[int]] = {}
+    for row, patient in enumerate(patients):
+        rows.setdefault(patient, []).append(row)
+    return [np.array(places) for places in rows.values()]
+
+
+def _differences(
+    first: Sequence[Columns], second: Sequence[Columns], statistic: Callable[..., float | None], draw: Any
+) -> list[float | None]:
+    """Return the difference of each run on some rows."""
+    found: list[float | None] = []
+    for one, other in zip(first, second, strict=True):
+        was, became = (statistic(*(column[draw] for column in run)) for run in (one, other))
+        known = was is not None and became is not None and np.isfinite(was) and np.isfinite(became)
+        found.append(became - was if was is not None and became is not None and known else None)
+    return found
+
+
+def _resampled(
+    first: Sequence[Columns],
+    second: Sequence[Columns],
+    statistic: Callable[..., float | None],
+    rows: Sequence[NDArray[np.intp]],
+    resamples: int,
+    generator: np.random.Generator,
+) -> NDArray[np.float64]:
+    """Return the mean difference over runs of resampled patients, without those where it is not defined."""
+    known = []
+    for _ in range(resamples):
+        draw = np.concatenate([rows[patient] for patient in generator.integers(0, len(rows), len(rows))])
+        runs = [run for run in _differences(first, second, statistic, draw) if run is not None]
+        if len(runs) == len(first):
+            known.append(float(np.mean(runs)))
+    return np.array(known)
