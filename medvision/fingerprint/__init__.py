@@ -1,8 +1,17 @@
 """What training data are like, and whether a new case is like them.
 
-:class:`Fingerprint` is the value that travels with a pipeline as ``fingerprint.json``.
+:func:`measure_case` keeps a few kilobytes of each case, :func:`summarise` puts them together as a :class:`Fingerprint`,
+which travels with a pipeline as ``fingerprint.json``; :func:`check` holds a new case against it.
 """
 
+from medvision.fingerprint.case import CaseFigures as CaseFigures
+from medvision.fingerprint.case import measure_case as measure_case
+from medvision.fingerprint.check import Comparison as Comparison
+from medvision.fingerprint.check import check as check
+from medvision.fingerprint.check import compare as compare
+from medvision.fingerprint.summary import doubts as doubts
+from medvision.fingerprint.summary import sided_pairs as sided_pairs
+from medvision.fingerprint.summary import summarise as summarise
 from medvision.fingerprint.value import Channel as Channel
 from medvision.fingerprint.value import ClassFigures as ClassFigures
 from medvision.fingerprint.value import Fingerprint as Fingerprint

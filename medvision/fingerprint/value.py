@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -53,8 +52,13 @@ class Spread:
     greatest: float
 
     def __post_init__(self) -> None:
-        if any(low > high for low, high in pairwise(asdict(self).values())):
+        if any(low > high for low, high in pairwise(self.percentiles)):
             raise ValueError("percentiles must rise")
+
+    @property
+    def percentiles(self) -> tuple[float, ...]:
+        """The seven, from the least to the greatest."""
+        return (self.least, self.p2, self.p10, self.p50, self.p90, self.p98, self.greatest)
 
     @classmethod
     def of(cls, values: ArrayLike) -> Spread:
@@ -105,6 +109,9 @@ class PerCase:
     low_z, median_z, high_z
         How far low, median and high lie from the case's mean, in its standard deviations: the same for values times
         any factor, and so fit for relative values. 0 for a constant image.
+    edge_z
+        Mean of the voxels at the steeper half of the edges, less the mean of the others, in standard deviations of
+        the case: it changes its sign with an inverted image, whose other figures can be as usual.
     share_zero
         Share of voxels that are exactly 0.
     share_least
@@ -121,6 +128,7 @@ class PerCase:
     low_z: Spread
     median_z: Spread
     high_z: Spread
+    edge_z: Spread
     share_zero: Spread
     share_least: Spread
 
@@ -231,6 +239,8 @@ class Fingerprint:
         Number of voxels along each axis; see `Axes`.
     spacing_mm, extent_mm
         Distance of voxels and side of the field of view along each axis; None where not physical.
+    aspect
+        Side of the field of view along the first axis over that along the second.
     anisotropy
         Greatest spacing over the least, at least 1; None where not physical.
     channels
@@ -269,6 +279,7 @@ class Fingerprint:
     shape: Axes
     spacing_mm: Axes | None
     extent_mm: Axes | None
+    aspect: Spread
     anisotropy: Spread | None
     channels: Annotated[tuple[Channel, ...], Field(min_length=1)]
     slabs: _Count = 0

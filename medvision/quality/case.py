@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from medvision.errors import Finding
-from medvision.quality.limits import ABRUPT, FILLED
-from medvision.quality.measured import Measured, Slab
+from medvision.quality.measured import Measured
 from medvision.study import Case, Source
 
 
@@ -28,17 +27,9 @@ def _image(case: Case, figures: Measured) -> Iterator[Finding]:
             text = f"case {case.id}: all voxels of {what} have the value {channel.least:g}"
             yield Finding("constant-image", "warning", text, case.path)
     for slab in figures.slabs:
-        if slab.beside >= ABRUPT and slab.typical >= FILLED:
+        if slab.looks_cut:
             of = f" of channel {slab.channel + 1}" if several else ""
-            yield Finding("slab-constant", "warning", f"case {case.id}: {_slab(slab)}{of}", case.path)
-
-
-def _slab(slab: Slab) -> str:
-    """Return a slab in words; slices count from 1."""
-    where = {"start": "the first of the image", "inside": "between others", "end": "the last of the image"}[slab.place]
-    if slab.first == slab.last:
-        return f"slice {slab.first + 1}, {where}, holds one value only, unlike those beside it"
-    return f"slices {slab.first + 1} to {slab.last + 1}, {where}, hold one value each, unlike those beside them"
+            yield Finding("slab-constant", "warning", f"case {case.id}: {slab}{of}", case.path)
 
 
 def _labels(case: Case, figures: Measured) -> Iterator[Finding]:

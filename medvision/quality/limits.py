@@ -24,16 +24,6 @@ LEAST_SHIFT = 0.5
 LEAST_SHARE = 0.25
 """The same for shares of an image."""
 
-ABRUPT = 0.5
-"""Content beside a constant slab, as a share of a typical slice's, above which the slab looks cut out.
-
-A zero-filled rest stands beside a full slice; a structure that ends (a brain without its skull) thins out.
-"""
-
-FILLED = 0.2
-"""Share of a typical slice that is not of the slab's value, below which no slab looks cut out: small structures on
-nothing end abruptly. Half of the shapes would be reported, which fill some 4 % of a slice; none is."""
-
 RARELY_ABSENT = 0.05
 """Share of cases without a label up to which its absence is called unusual."""
 

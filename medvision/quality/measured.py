@@ -5,66 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medvision.files import sha256_of_bytes
 from medvision.geometry import Geometry
+from medvision.intensities import Intensity, Slab, intensity, slabs
 from medvision.quality.thumbnail import thumbnail
 from medvision.volume import Labels, Volume
-
-Place = Literal["start", "inside", "end"]
-
-
-@dataclass(frozen=True)
-class Intensity:
-    """The values of one channel, in the unit of the image.
-
-    Parameters
-    ----------
-    least, low, median, high, greatest
-        The minimum, the percentiles 0.5, 50 and 99.5, and the maximum.
-    mean, sd
-        Mean and standard deviation over all voxels.
-    share_least
-        Share of the voxels that have the least value, 0 to 1.
-    """
-
-    least: float
-    low: float
-    median: float
-    high: float
-    greatest: float
-    mean: float
-    sd: float
-    share_least: float
-
-
-@dataclass(frozen=True)
-class Slab:
-    """Neighbouring slices (along k) of one channel that are each of a single value.
-
-    Parameters
-    ----------
-    channel, first, last
-        Indices, from 0; `last` belongs to it.
-    place
-        Whether it holds the first slice of the image, the last, or lies between others.
-    beside
-        Share of voxels that differ from the slab's value in the slices next to it (the fuller of two; the emptier side
-        of an inner slab), divided by `typical`: near 0 where a structure ends, near 1 where one is cut.
-    typical
-        Median share of voxels that differ from the slab's value, over the slices that are not constant.
-    """
-
-    channel: int
-    first: int
-    last: int
-    place: Place
-    beside: float
-    typical: float
 
 
 @dataclass(frozen=True)
@@ -132,12 +82,12 @@ def measured(volume: Volume, labels: Labels | None = None) -> Measured:
     >>> figures.intensities[0].median, figures.slabs, figures.labels
     (31.5, (), None)
     """
-    intensities = tuple(_intensity(channel) for channel in volume.voxels)
+    intensities = tuple(intensity(channel) for channel in volume.voxels)
     return Measured(
         geometry=volume.geometry,
         modality=volume.modality,
         intensities=intensities,
-        slabs=tuple(slab for number, channel in enumerate(volume.voxels) for slab in _slabs(channel, number)),
+        slabs=tuple(slab for number, channel in enumerate(volume.voxels) for slab in slabs(channel, number)),
         labels=None if labels is None else MappingProxyType(_label_sizes(labels)),
         digest=volume.digest(),
         labels_digest=None if labels is None else _digest(labels),
@@ -145,47 +95,9 @@ def measured(volume: Volume, labels: Labels | None = None) -> Measured:
     )
 
 
-def _intensity(voxels: NDArray[Any]) -> Intensity:
-    least, greatest = voxels.min(), voxels.max()
-    low, median, high = np.percentile(voxels, (0.5, 50, 99.5)).tolist()
-    mean = float(voxels.mean(dtype=np.float64))
-    # Plane by plane: a large volume is not copied as floats.
-    squares = sum(float(np.square(plane.astype(np.float64) - mean).sum()) for plane in voxels)
-    return Intensity(
-        float(least),
-        low,
-        median,
-        high,
-        float(greatest),
-        mean,
-        (squares / voxels.size) ** 0.5,
-        np.count_nonzero(voxels == least) / voxels.size,
-    )
-
-
 def _range(channel: Intensity) -> tuple[float, float]:
     """Return what a thumbnail shows: without the rarest values, unless nothing else differs."""
     return (channel.low, channel.high) if channel.low < channel.high else (channel.least, channel.greatest)
-
-
-def _slabs(voxels: NDArray[Any], channel: int) -> list[Slab]:
-    least, greatest = voxels.min(axis=(0, 1)), voxels.max(axis=(0, 1))
-    constant = least == greatest
-    if constant.all():
-        return []
-    count = len(constant)
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], constant, [False])).astype(np.int8)))
-    # All slabs mostly have one value: each value is compared with all voxels once.
-    differing = {value: np.count_nonzero(voxels != value, axis=(0, 1)) for value in set(least[edges[::2]].tolist())}
-    slabs = []
-    for first, stop in edges.reshape(-1, 2).tolist():
-        place: Place = "start" if first == 0 else "end" if stop == count else "inside"
-        content = differing[least[first].item()]
-        sides = [content[max(first - 2, 0) : first], content[stop : stop + 2]]
-        fuller = [float(side.max()) for side in sides if side.size]
-        typical = float(np.median(content[~constant]))
-        slabs.append(Slab(channel, first, stop - 1, place, min(fuller) / typical, typical / voxels[:, :, 0].size))
-    return slabs
 
 
 def _label_sizes(labels: Labels) -> dict[int, LabelSize]:

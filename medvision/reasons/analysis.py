@@ -60,6 +60,26 @@ DATA_SETS: Mapping[str, Reason] = {
         "Held-out figures would be too good: the network has seen the answers.",
         "Remove one, or group by patient with the column `patient`.",
     ),
+    "budget": Reason(
+        "The training was fitted into a time.",
+        "Another time gives another number of steps, and other weights.",
+        "Give more minutes, or none, to train as the settings say.",
+    ),
+    "budget-cut": Reason(
+        "Something was cut so that the training fits into its time.",
+        "A smaller network or patch, or fewer samples a step, can be less accurate.",
+        "Give more minutes, or none, to train as the settings say.",
+    ),
+    "checkpoint-damaged": Reason(
+        "A checkpoint of the training is damaged.",
+        "It was passed over, and an older state is used: nothing is lost but time.",
+        "See that the disk is sound and not full.",
+    ),
+    "training-ended-early": Reason(
+        "The training ended before its last epoch.",
+        "Its schedule did not run to the end.",
+        "Raise early_stopping in [train], or set it to 0.",
+    ),
     "split-ungrouped": Reason(
         "No patient is named, so the split cannot keep patients together.",
         "Held-out figures may be too good.",
@@ -100,6 +120,11 @@ DATA_SETS: Mapping[str, Reason] = {
         "It may be unfinished, or the label of another structure.",
         "Look at the label.",
     ),
+    "sides-swapped": Reason(
+        "A label named left lies to the right of the one named right.",
+        "The images are mirrored, or the labels are: a network learns the wrong side.",
+        "Look at a case whose side you know; mend the headers, or swap the labels.",
+    ),
     "classes-imbalanced": Reason(
         "A class is rare, or absent from a split.",
         "Accuracy is high for a network that never names it.",
@@ -132,6 +157,31 @@ PIPELINES: Mapping[str, Reason] = {
         "The weights do not belong to this pipeline.",
         "The network would see other values, or name other labels, than it learned.",
         "Restore the pipeline.toml of the training, or train again.",
+    ),
+    "weights-unreadable": Reason(
+        "A file of weights cannot be read, or holds what no weights are.",
+        "A network that starts from a part of them, or from numbers that are not finite, learns nothing.",
+        "Copy or download it again; compare its size or SHA-256 with the source.",
+    ),
+    "weights-unsafe": Reason(
+        "A file of weights asks for more than tensors: reading it in full would run code.",
+        "Whoever made the file could do anything on this machine.",
+        "Store its tensors as safetensors, on a machine where you would run the source's own program.",
+    ),
+    "weights-layout": Reason(
+        "Which network a file of weights belongs to cannot be told.",
+        "Weights would go to layers that they were not learned for.",
+        "Compare its names with those of the known families: `medvision weights inspect FILE`.",
+    ),
+    "weights-partial": Reason(
+        "Too little of the network's encoder is in the file.",
+        "A training would start from chance, and be called one that started from these weights.",
+        "Choose a network with the file's blocks and channels, or take what fits: --partial.",
+    ),
+    "weights-unreachable": Reason(
+        "Weights cannot be fetched from the hub.",
+        "A training would start without them.",
+        "Download the file on a machine with a network, and name the file instead.",
     ),
     "not-explainable": Reason(
         "No saliency map can be made.",
