@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
-from medvision.errors import Finding, UsageError
+from medvision.errors import Finding, InputError, UsageError
+from medvision.report.wording import UNKNOWN, figure
 from medvision.results import Record
 
 State = Literal["done", "refused", "failed"]
@@ -85,3 +88,92 @@ class CohortRow:
     def verdict(self) -> str:
         """``"accept"`` or ``"review"``; the state where there is no result."""
         return self.record.verdict if self.record is not None else self.state
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure with its interval, as a page shows it.
+
+    Parameters
+    ----------
+    value
+        None where it is not defined.
+    low, high
+        Of its 95 % interval; None where none was computed.
+
+    Raises
+    ------
+    InputError
+        A number is not finite.
+
+    Examples
+    --------
+    >>> Figure(0.8912, 0.885, 0.897).words, Figure(0.5).words
+    ('0.891 (0.885 to 0.897)', '0.500')
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+    def __post_init__(self) -> None:
+        if not all(math.isfinite(number) for number in (self.value, self.low, self.high) if number is not None):
+            raise InputError("not-finite", "a figure of a page is a finite number")
+
+    @property
+    def words(self) -> str:
+        """The figure and, where it has one, its interval in brackets."""
+        return UNKNOWN if self.value is None else " ".join(filter(None, (figure(self.value), self.span)))
+
+    @property
+    def span(self) -> str:
+        """The interval in brackets; empty where there is none."""
+        return "" if self.low is None or self.high is None else f"({figure(self.low)} to {figure(self.high)})"
+
+
+@dataclass(frozen=True)
+class FoldFacts:
+    """One fold of a cross-validation.
+
+    Parameters
+    ----------
+    number
+        From 1.
+    state
+        ``"waiting"``, ``"running"``, ``"done"`` or ``"failed"``.
+    training, held_out
+        How many cases it learns from, and is measured on.
+    epochs
+        Done so far.
+    seconds
+        Used so far; None where not measured.
+    figures
+        What was measured on its held-out cases, by name.
+    """
+
+    number: int
+    state: Literal["waiting", "running", "done", "failed"]
+    training: int
+    held_out: int
+    epochs: int = 0
+    seconds: float | None = None
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CaseFigures:
+    """What was measured of one case while it was held out.
+
+    Parameters
+    ----------
+    case
+        Its id.
+    fold
+        Which held it out.
+    values
+        By name, e.g. the Dice of each label; None where a figure is not defined.
+    """
+
+    case: str
+    fold: int
+    values: Mapping[str, float | None]

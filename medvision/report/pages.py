@@ -43,6 +43,8 @@ def _environment() -> Environment:
         "fixed": wording.fixed,
         "with_spread": wording.with_spread,
         "percent": wording.percent,
+        "duration": wording.duration,
+        "figure": wording.figure,
         "link": link,
     }
     return environment

@@ -34,6 +34,17 @@ def significant(value: float | None) -> str:
     return f"{value:.4g}".replace("-", _MINUS, 1) if value < 0 else f"{value:.4g}"
 
 
+def figure(value: float | None) -> str:
+    """Return a measure such as Dice with three decimals, and others with about four significant digits.
+
+    >>> figure(0.89), figure(1.0), figure(12.345), figure(0.00123)
+    ('0.890', '1.000', '12.35', '0.00123')
+    """
+    if value is not None and 0.1 <= abs(value) < 10:
+        return fixed(value, 3)
+    return significant(value)
+
+
 def brief(value: float) -> str:
     """Return `value` with at most four significant digits and no zeros at its end, for sentences and axes.
 
@@ -63,6 +74,22 @@ def percent(value: float | None) -> str:
     '98.8 %'
     """
     return UNKNOWN if value is None else f"{fixed(100 * value, 1)} %"
+
+
+def duration(seconds: float | None) -> str:
+    """Return a length of time in its two greatest units, the second left out where it is 0.
+
+    >>> duration(0.4), duration(59.7), duration(200), duration(3 * 86400 + 7200)
+    ('0 s', '1 min', '3 min 20 s', '3 d 2 h')
+    """
+    if seconds is None:
+        return UNKNOWN
+    left, parts = round(seconds), list[tuple[int, str]]()
+    for name, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        count, left = divmod(left, size)
+        if count or parts:
+            parts.append((count, name))
+    return " ".join(f"{count} {name}" for count, name in parts[:2] if count) or "0 s"
 
 
 def listed(names: list[str]) -> str:

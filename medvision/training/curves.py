@@ -15,21 +15,30 @@ Row = Mapping[str, float]
 def write_curves(rows: Sequence[Row], folder: Path) -> None:
     """Write ``curves.csv`` and ``curves.png`` into `folder`; figures that an epoch lacks stay empty."""
     write_table(rows, folder)
-    names = _names(rows)
-    _write_picture(rows, [name for name in names if name not in ("epoch", "learning_rate", "loss")], folder)
+    _write_picture(rows, [name for name in _names(rows) if of_validation(name)], folder)
+
+
+def of_validation(name: str) -> bool:
+    """Say whether a figure of a row was measured on held-out cases.
+
+    >>> of_validation("mean Dice"), of_validation("loss"), of_validation("seconds_data")
+    (True, False, False)
+    """
+    return name not in ("epoch", "learning_rate", "loss") and not name.startswith("seconds_")
 
 
 def write_table(rows: Sequence[Row], folder: Path) -> None:
     """Write ``curves.csv`` alone."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, _names(rows), lineterminator="\n")
+    writer = csv.DictWriter(text, _names(rows), extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in rows)
     write_text(folder / "curves.csv", text.getvalue())
 
 
 def _names(rows: Sequence[Row]) -> list[str]:
-    return list(dict.fromkeys(name for row in rows for name in row))
+    """Return the names of all figures but durations: a table is the same whenever a training is made again."""
+    return list(dict.fromkeys(name for row in rows for name in row if not name.startswith("seconds_")))
 
 
 def _write_picture(rows: Sequence[Row], figures: Sequence[str], folder: Path) -> None:

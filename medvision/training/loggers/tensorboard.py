@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any, final
 
 from medvision.errors import ExtraMissingError
+from medvision.training.curves import of_validation
 from medvision.training.loggers.logger import Row
-
-_OF_TRAINING = ("loss", "learning_rate")
 
 
 @final
@@ -40,7 +39,7 @@ class TensorBoardLogger:
         """Write the figures of an epoch, and see that they reach the disk."""
         for name, value in row.items():
             if name != "epoch":
-                place = "training" if name in _OF_TRAINING else "validation"
+                place = "validation" if of_validation(name) else "training"
                 self._writer.add_scalar(f"{place}/{name}", value, int(row["epoch"]))
         self._writer.flush()
 
