@@ -31,10 +31,16 @@ def as_paths(paths: Paths) -> list[Path]:
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, synced: bool = True) -> Iterator[Path]:
     """Give a temporary path beside `path`; when the block ends well, sync it and put it in `path`'s place.
 
     A reader sees the old file or the new one, never a part. The temporary file is removed when the block fails.
+
+    Parameters
+    ----------
+    synced
+        Whether to wait until the disk holds the content; only for what is checked when read, and can be made again,
+        may that be left out.
 
     Raises
     ------
@@ -50,8 +56,9 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
+        if synced:
+            with temporary.open("rb") as written:
+                os.fsync(written.fileno())
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except OSError as error:

@@ -73,6 +73,27 @@ def autocast(device: str, precision: Precision) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def deterministic_algorithms(wanted: bool = True) -> Iterator[None]:
+    """Within the block, use only algorithms that give the same bits in every run; as it was, where not `wanted`.
+
+    On a GPU, operations that have no such algorithm warn and are done all the same.
+    """
+    import torch
+
+    before = torch.are_deterministic_algorithms_enabled()
+    before_warning = torch.is_deterministic_algorithms_warn_only_enabled()
+    filled = torch.utils.deterministic.fill_uninitialized_memory
+    if wanted:
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # costs time, and helps to find faults alone
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=before_warning)
+        torch.utils.deterministic.fill_uninitialized_memory = filled
+
+
+@contextlib.contextmanager
 def small_convolutions_in_fp32(network: Any) -> Iterator[None]:
     """Within the block, let a convolution whose input has a side shorter than its kernel compute in fp32.
 

@@ -11,17 +11,48 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
+from medvision import sealed
 from medvision.errors import InputError, PipelineError
 from medvision.frameworks import state_of
 from medvision.networks import DynUNet
-from medvision.training import Augmentation, Sample, Training, Validation, fit, write_curves
+from medvision.progress import Progress, silent
+from medvision.training import (
+    Augmentation,
+    Sample,
+    Sampler,
+    Supervised,
+    Training,
+    Validation,
+    VariedBatches,
+    default_loss,
+    optimise,
+    write_curves,
+)
 from medvision.training.checkpoint import Progressed
 
 CALM = Augmentation(rotation_degrees=5, noise=0.05)
 QUICK: dict[str, Any] = {"epochs": 3, "steps_per_epoch": 2, "batch": 2, "validate_every": 1, "augmentation": CALM}
+
+
+def fit(
+    network: Any,
+    samples: list[Sample],
+    validate: Callable[[Any], Validation],
+    settings: Training,
+    *,
+    folder: Path,
+    precision: Any = "fp32",
+    progress: Progress = silent,
+) -> list[dict[str, float]]:
+    """Train as the workflow does, and return the rows without their durations."""
+    batches = VariedBatches(Sampler(samples, settings), settings)
+    loss = default_loss("classification" if isinstance(samples[0].target, int) else "segmentation")
+    objective = Supervised(loss, None, settings.label_smoothing, precision)
+    fitted = optimise(network, batches, objective, validate, settings, folder=folder, progress=progress)
+    return [{name: value for name, value in row.items() if "seconds" not in name} for row in fitted.rows]
 
 
 class Stopped(Exception):  # noqa: N818 - it is no error
@@ -319,17 +350,42 @@ def refused(folder: Path, network: Any | None = None, **fields: Any) -> Pipeline
 
 
 @pytest.mark.parametrize("size", [0, 7, 500, -1])
-def test_a_checkpoint_that_is_cut_short_is_refused(begun: Path, size: int) -> None:
+def test_a_checkpoint_that_is_cut_short_is_passed_over_for_the_one_before(begun: Path, size: int) -> None:
+    undisturbed = marker()
+    fit(undisturbed, spots(), scores(0.1, 0.2, 0.3), Training(**QUICK), folder=begun.parent / "whole")
     path = begun / "last.safetensors"
     path.write_bytes(path.read_bytes()[:size])
+    network, settings = marker(), Training(**QUICK)
+    batches, objective = VariedBatches(Sampler(spots(), settings), settings), Supervised(default_loss("segmentation"))
+    fitted = optimise(network, batches, objective, scores(0.2, 0.3), settings, folder=begun)
+    assert [finding.code for finding in fitted.findings] == ["checkpoint-damaged"]
+    assert "last.safetensors" in fitted.findings[0].message
+    assert same(weights_of(network), weights_of(undisturbed))
+
+
+def test_a_checkpoint_in_which_one_bit_has_turned_is_passed_over(begun: Path) -> None:
+    path = begun / "last.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content)
+    (begun / "before.safetensors").unlink()
     error = refused(begun)
     assert (error.code, error.path) == ("unreadable", path)
 
 
-def test_the_best_weights_must_still_be_there_at_the_end(begun: Path) -> None:
+def test_where_the_best_weights_are_gone_the_last_are_kept_and_said(begun: Path) -> None:
     (begun / "best.safetensors").unlink()
-    with pytest.raises(PipelineError, match="missing or damaged"):
-        fit(marker(), spots(), scores(0.0), Training(**QUICK), folder=begun)
+    network, settings = marker(), Training(**QUICK)
+    batches, objective = VariedBatches(Sampler(spots(), settings), settings), Supervised(default_loss("segmentation"))
+    seen: list[dict[str, Any]] = []
+
+    def validate(network: Any) -> Validation:
+        seen.append(weights_of(network))
+        return Validation(0.0, {})
+
+    fitted = optimise(network, batches, objective, validate, settings, folder=begun)
+    assert [finding.code for finding in fitted.findings] == ["checkpoint-damaged"]
+    assert (fitted.epoch, same(weights_of(network), seen[-1])) == (3, True)
 
 
 def test_a_checkpoint_of_another_network_is_refused(begun: Path) -> None:
@@ -343,7 +399,7 @@ def test_a_checkpoint_without_an_average_is_refused_where_one_is_wanted(begun: P
 
 
 def test_the_best_weights_of_another_network_are_refused(begun: Path) -> None:
-    save_file({"x": torch.zeros(1)}, begun / "best.safetensors")
+    sealed.save(begun / "best.safetensors", {"x": np.zeros(1)}, {})
     with pytest.raises(PipelineError) as caught:
         fit(marker(), spots(), scores(0.0), Training(**QUICK), folder=begun)
     assert (caught.value.code, caught.value.path) == ("weights-mismatch", begun / "best.safetensors")
@@ -354,7 +410,9 @@ def test_the_best_weights_of_another_network_are_refused(begun: Path) -> None:
 )
 def test_a_checkpoint_whose_state_cannot_be_read_is_refused(begun: Path, state: str | None) -> None:
     path = begun / "last.safetensors"
-    save_file(load_file(path), path, {"state": state} if state is not None else None)
+    arrays, _ = sealed.load(path)
+    (begun / "before.safetensors").unlink()
+    sealed.save(path, arrays, {"state": state} if state is not None else {})
     assert refused(begun).code == "weights-mismatch"
 
 
@@ -366,7 +424,7 @@ def test_checkpoints_that_cannot_be_written_stop_the_training(tmp_path: Path) ->
 
 def test_progress_in_words_starts_empty() -> None:
     assert Progressed().words == ""
-    assert Progressed().advanced({"loss": 0.25}).words == "loss 0.2500"
+    assert Progressed().advanced({"loss": 0.25}, share=0.1, seconds=1.0).words == "loss 0.2500"
 
 
 ROWS = (

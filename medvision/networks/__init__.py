@@ -13,17 +13,25 @@ from pydantic import Field
 
 from medvision.networks.classification import DenseNet as DenseNet
 from medvision.networks.classification import ResNet as ResNet
+from medvision.networks.deep import plain_state as plain_state
+from medvision.networks.ensemble import ensemble_of as ensemble_of
+from medvision.networks.ensemble import members_of as members_of
 from medvision.networks.segmentation import DynUNet as DynUNet
 from medvision.networks.segmentation import SegResNet as SegResNet
+from medvision.networks.transformers import SwinUNETR as SwinUNETR
+from medvision.networks.transformers import ViT as ViT
 from medvision.networks.weights import WeightsCard as WeightsCard
 from medvision.networks.weights import load_weights as load_weights
 from medvision.networks.weights import save_weights as save_weights
 
-Network = Annotated[DynUNet | SegResNet | ResNet | DenseNet, Field(discriminator="use")]
+AnyNetwork = DynUNet | SegResNet | ResNet | DenseNet | ViT | SwinUNETR
+Network = Annotated[AnyNetwork, Field(discriminator="use")]
 
-NETWORKS: Mapping[str, type[DynUNet | SegResNet | ResNet | DenseNet]] = {
+NETWORKS: Mapping[str, type[AnyNetwork]] = {
     "dynunet": DynUNet,
     "segresnet": SegResNet,
     "resnet": ResNet,
     "densenet": DenseNet,
+    "vit": ViT,
+    "swin-unetr": SwinUNETR,
 }

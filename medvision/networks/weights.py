@@ -7,12 +7,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pydantic import ConfigDict, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from medvision.errors import PipelineError
 from medvision.files import replacing, sha256_of, write_json
-from medvision.frameworks import set_state, state_of
+from medvision.frameworks import set_state
+from medvision.networks.deep import plain_state
+from medvision.networks.ensemble import joined, parted
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
@@ -37,6 +39,10 @@ class WeightsCard:
         What was measured on the held-out cases, with intervals; a sentence each.
     trained_with
         Versions, device, precision, steps and seed of the training.
+    members
+        How many networks the weights are of: more than one of an ensemble.
+    fingerprint_sha256
+        Of the fingerprint of the training data beside it; None where none was made.
     """
 
     sha256: str
@@ -48,6 +54,8 @@ class WeightsCard:
     licence: str
     results: tuple[str, ...]
     trained_with: Mapping[str, str]
+    members: int = Field(default=1, ge=1)
+    fingerprint_sha256: str | None = None
 
     def save(self, path: Path) -> None:
         """Write the card as JSON."""
@@ -62,17 +70,19 @@ class WeightsCard:
             raise PipelineError("weights-mismatch", "no readable card lies beside the weights", path=path) from error
 
 
-def save_weights(path: Path, network: Any) -> str:
-    """Write a network's weights as safetensors, whole or not at all, and return the file's SHA-256."""
+def save_weights(path: Path, *networks: Any) -> str:
+    """Write the weights of a network, or of the members of an ensemble, as safetensors; return the file's SHA-256."""
     from safetensors.torch import save_file
 
+    states = [plain_state(network) for network in networks]
+    state = states[0] if len(states) == 1 else joined(states)
     with replacing(path) as temporary:
-        save_file({name: tensor.cpu().contiguous() for name, tensor in state_of(network).items()}, temporary)
+        save_file({name: tensor.cpu().contiguous() for name, tensor in state.items()}, temporary)
     return sha256_of(path)
 
 
-def load_weights(network: Any, path: Path, *, sha256: str) -> None:
-    """Load the weights into `network`, in place.
+def load_weights(path: Path, *networks: Any, sha256: str) -> None:
+    """Load the weights into a network, or into the members of an ensemble, in place.
 
     Raises
     ------
@@ -87,7 +97,10 @@ def load_weights(network: Any, path: Path, *, sha256: str) -> None:
     if sha256_of(path) != sha256:
         raise PipelineError("weights-mismatch", "the file is not the one that its card describes (SHA-256)", path=path)
     try:
-        set_state(network, load_file(path))
+        state = load_file(path)
+        states = [state] if len(networks) == 1 else parted(state, len(networks))
+        for network, own in zip(networks, states, strict=True):
+            set_state(network, own)
     except (SafetensorError, OSError) as error:
         raise PipelineError("weights-mismatch", "this is no readable safetensors file", path=path) from error
     except ValueError as error:

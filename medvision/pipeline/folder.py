@@ -12,10 +12,14 @@ from typing import Any
 
 from medvision.errors import OutputError, PipelineError
 from medvision.files import sha256_of, sha256_of_text, write_bytes
+from medvision.fingerprint import Fingerprint
 from medvision.frameworks import versions
-from medvision.networks import WeightsCard, load_weights
+from medvision.networks import WeightsCard, ensemble_of, load_weights
 from medvision.pipeline.reading import read_settings
 from medvision.pipeline.settings import Settings
+
+FINGERPRINT = "fingerprint.json"
+"""The name of the file."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +34,14 @@ class PipelineFolder:
         Its ``pipeline.toml``, checked.
     weights
         The card of its weights; None where it has not been trained.
+    fingerprint
+        What its training data are like; None where that was not measured.
     """
 
     folder: Path
     settings: Settings
     weights: WeightsCard | None
+    fingerprint: Fingerprint | None = None
 
     @classmethod
     def open(cls, name: str | Path) -> PipelineFolder:
@@ -43,12 +50,14 @@ class PipelineFolder:
         Raises
         ------
         PipelineError
-            There is none of that name; the file is not valid; the weights belong to other settings.
+            There is none of that name; the file is not valid; the weights belong to other settings; the fingerprint
+            is not the one that the weights' card names.
         """
         folder = find(name)
         settings = read_settings(folder / "pipeline.toml")
         card = folder / "weights.json"
-        opened = cls(folder, settings, WeightsCard.open(card) if card.is_file() else None)
+        weights = WeightsCard.open(card) if card.is_file() else None
+        opened = cls(folder, settings, weights, _fingerprint(folder, weights))
         if opened.weights is not None:
             opened._compare_meaning(opened.weights)
         return opened
@@ -64,15 +73,23 @@ class PipelineFolder:
         return self.folder / "weights.safetensors"
 
     @property
+    def fingerprint_path(self) -> Path:
+        """The fingerprint of the training data, whether or not it is there."""
+        return self.folder / FINGERPRINT
+
+    @property
     def settings_sha256(self) -> str:
         """SHA-256 of the settings as they are in force, whatever the file's comments and defaults."""
         return sha256_of_text([json.dumps(self.settings.to_json(), sort_keys=True)])
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of all that a result depends on besides its input: settings, weights, versions."""
+        """SHA-256 of all that a result depends on besides its input: settings, weights, versions, fingerprint."""
         weights = sha256_of(self.weights_path) if self.weights_path.is_file() else ""
-        return sha256_of_text([self.settings_sha256, weights, json.dumps(dict(versions()), sort_keys=True)])
+        parts = [self.settings_sha256, weights, json.dumps(dict(versions()), sort_keys=True)]
+        if self.fingerprint is not None:  # without one, the hash is what it was before there were any
+            parts.append(sha256_of(self.fingerprint_path))
+        return sha256_of_text(parts)
 
     def require_weights(self) -> WeightsCard:
         """Return the weights' card; PipelineError where the pipeline has not been trained."""
@@ -92,8 +109,12 @@ class PipelineFolder:
             message = "the file is not the one that its card describes (SHA-256)"
             raise PipelineError("weights-mismatch", message, path=self.weights_path)
 
-    def build_network(self) -> Any:
-        """Return the network with fresh weights, drawn by the training's seed; the caller's seed stays as it was."""
+    def build_network(self, *, training: bool = False) -> Any:
+        """Return the network with fresh weights, drawn by the training's seed; the caller's seed stays as it was.
+
+        With `training`, it has what only training needs: a list of outputs, where it is to be supervised at several
+        depths. All other weights are the same.
+        """
         import torch
 
         settings = self.settings
@@ -108,9 +129,10 @@ class PipelineFolder:
     def load_network(self, device: str = "cpu") -> Any:
         """Return the trained network on `device`, in evaluation mode, after its hash has been checked."""
         card = self.require_weights()
-        network = self.build_network()
-        load_weights(network, self.weights_path, sha256=card.sha256)
-        return network.eval().to(device)
+        networks = [self.build_network() for _ in range(card.members)]
+        load_weights(self.weights_path, *networks, sha256=card.sha256)
+        members = [network.eval().to(device) for network in networks]
+        return members[0] if len(members) == 1 else ensemble_of(members, self.settings.task)
 
     def _compare_meaning(self, card: WeightsCard) -> None:
         """Refuse weights that were trained with other settings; settings that are newer than they may be added."""
@@ -154,7 +176,7 @@ def find(name: str | Path) -> Path:
 
 
 def copy(name: str | Path, folder: Path, *, weights: bool = False) -> list[Path]:
-    """Copy a pipeline's settings, and on request its weights and cards, to a new folder; return what was written.
+    """Copy a pipeline's settings, and on request its weights with cards and fingerprint; return what was written.
 
     Raises
     ------
@@ -169,6 +191,8 @@ def copy(name: str | Path, folder: Path, *, weights: bool = False) -> list[Path]
     if weights and len(wanted) < len(names):
         missing = next(part for part in names if part not in wanted)
         raise PipelineError("weights-missing", "there are no weights to copy", path=source / missing)
+    if weights and (source / FINGERPRINT).is_file():
+        wanted.append(FINGERPRINT)
     for part in wanted:
         if (folder / part).exists():
             message = "there is such a file already"
@@ -176,6 +200,20 @@ def copy(name: str | Path, folder: Path, *, weights: bool = False) -> list[Path]
     for part in wanted:
         write_bytes(folder / part, (source / part).read_bytes())
     return [folder / part for part in wanted]
+
+
+def _fingerprint(folder: Path, card: WeightsCard | None) -> Fingerprint | None:
+    """Return the fingerprint in a folder, or refuse another one than that which the weights' card names."""
+    path = folder / FINGERPRINT
+    wanted = None if card is None else card.fingerprint_sha256
+    if not path.is_file():
+        if wanted is not None:
+            raise PipelineError("weights-mismatch", "the fingerprint that the card names is not there", path=path)
+        return None
+    if wanted is not None and sha256_of(path) != wanted:
+        message = "the fingerprint is not the one that the card describes (SHA-256)"
+        raise PipelineError("weights-mismatch", message, path=path)
+    return Fingerprint.open(path)
 
 
 def _differences(trained: Any, stands: Any, place: str = "") -> Iterator[tuple[str, Any, Any]]:

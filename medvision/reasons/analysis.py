@@ -221,6 +221,11 @@ CASES: Mapping[str, Reason] = {
         "Whether the image is of the kind that is wanted cannot be checked.",
         "Check it; state it in the column `modality`, or with `medvision convert --modality`.",
     ),
+    "unit-differs": Reason(
+        "The values are in another unit than those of the training data.",
+        "The same number means something else: the network would see other tissue, or another uptake.",
+        "Convert the values to the unit of the training data, e.g. by --no-suv.",
+    ),
     "channels-differ": Reason(
         "The number of channels is not the pipeline's.",
         "One sequence would be taken for another.",
@@ -285,6 +290,11 @@ CASES: Mapping[str, Reason] = {
         "The network found none of its labels, or not all of them.",
         "Absent in the mask is not absent in the patient.",
         "Look at the image; check the field of view.",
+    ),
+    "value-outside-training": Reason(
+        "The value lies outside those that the network has seen in its training.",
+        "A network is not tested there, and often wrong.",
+        "Have a person decide.",
     ),
     "probability-near-threshold": Reason(
         "The probability is close to the decision.",

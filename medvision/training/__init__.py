@@ -1,11 +1,32 @@
 """Training: one explicit loop, and the parts it is made of."""
 
+from medvision.training.checkpoint import seconds_spent as seconds_spent
 from medvision.training.curves import write_curves as write_curves
+from medvision.training.folds import folds as folds
+from medvision.training.loggers import Logs as Logs
+from medvision.training.loggers import open_logs as open_logs
+from medvision.training.loop import Batch as Batch
+from medvision.training.loop import Fitted as Fitted
 from medvision.training.loop import Validation as Validation
-from medvision.training.loop import fit as fit
+from medvision.training.loop import optimise as optimise
+from medvision.training.losses import default_loss as default_loss
+from medvision.training.optimisers import build_optimiser as build_optimiser
+from medvision.training.pace import EveryEpoch as EveryEpoch
+from medvision.training.pace import Pace as Pace
+from medvision.training.pace import UntilDeadline as UntilDeadline
+from medvision.training.samples import Prepared as Prepared
 from medvision.training.samples import Sample as Sample
+from medvision.training.samples import Sampler as Sampler
+from medvision.training.samples import StoredSample as StoredSample
 from medvision.training.settings import Augmentation as Augmentation
 from medvision.training.settings import Training as Training
 from medvision.training.split import Split as Split
 from medvision.training.split import find_copies as find_copies
 from medvision.training.split import split as split
+from medvision.training.store import Store as Store
+from medvision.training.store import at_hand as at_hand
+from medvision.training.supervised import Supervised as Supervised
+from medvision.training.supervised import VariedBatches as VariedBatches
+from medvision.training.supervised import class_weights as class_weights
+from medvision.training.tuned import Tuned as Tuned
+from medvision.training.tuned import Whole as Whole

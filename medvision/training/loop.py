@@ -1,20 +1,29 @@
-"""The training loop, to be read from top to bottom: data, augment, network, loss, optimiser."""
+"""The training loop, to be read from top to bottom: data, network, loss, optimiser, average, validation, checkpoint.
+
+What is trained, on what and by which loss is the caller's; :mod:`medvision.training.supervised` is the usual one.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from medvision.errors import PipelineError
-from medvision.frameworks import Precision, autocast, monai_module, small_convolutions_in_fp32, state_of
+from medvision.errors import Finding, PipelineError
+from medvision.frameworks import deterministic_algorithms, set_state, small_convolutions_in_fp32, state_of
 from medvision.progress import Progress, silent
+from medvision.sealed import SealBrokenError
 from medvision.training import checkpoint
-from medvision.training.augment import apply, draw
-from medvision.training.samples import Sample, Sampler
+from medvision.training.average import averaged, follow
+from medvision.training.loggers import Logs
+from medvision.training.optimisers import build_optimiser, set_learning_rate
+from medvision.training.pace import EveryEpoch, Pace
+from medvision.training.schedules import learning_rate
 from medvision.training.settings import Training
+from medvision.training.tuned import Tuned, Whole
 
 Row = Mapping[str, float]
 
@@ -35,18 +44,62 @@ class Validation:
     figures: Mapping[str, float]
 
 
-def fit(
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """What one step sees: images (B, C, *spatial) float32, and targets as the objective wants them."""
+
+    images: Any
+    targets: Any
+
+
+class Batches(Protocol):
+    """Gives each step its batch; the same for the same step, whatever came before."""
+
+    def __call__(self, step: int) -> Batch:
+        """Return the batch of a step, counted from 0."""
+        ...
+
+
+Objective = Callable[[Any, Batch], Any]
+"""The loss of a network on a batch: a scalar tensor."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a training did.
+
+    Parameters
+    ----------
+    rows
+        One an epoch: epoch, learning_rate, loss, where validated the score and its figures, and the seconds spent on
+        data, network and validation.
+    epoch
+        The epoch whose weights were kept.
+    findings
+        What went otherwise than wished: a damaged checkpoint, an early end.
+    """
+
+    rows: tuple[Row, ...]
+    epoch: int
+    findings: tuple[Finding, ...] = ()
+
+
+def optimise(
     network: Any,
-    samples: Sequence[Sample],
+    batches: Batches,
+    objective: Objective,
     validate: Callable[[Any], Validation],
     settings: Training,
     *,
     folder: Path,
     device: str = "cpu",
-    precision: Precision = "fp32",
+    deterministic: bool = True,
+    tuned: Tuned | None = None,
+    pace: Pace | None = None,
+    logs: Logs | None = None,
     progress: Progress = silent,
-) -> tuple[Row, ...]:
-    """Train `network` in place, and leave the best weights in it.
+) -> Fitted:
+    """Train `network` in place, and leave the weights to be kept in it, in evaluation mode.
 
     What is drawn at a step depends on the seed and the step's number alone, so a training that was stopped and goes
     on takes the same steps as one that was not.
@@ -54,155 +107,150 @@ def fit(
     Parameters
     ----------
     network
-        A ``torch.nn.Module``: (B, C, *spatial) to logits (B, K, *spatial) or (B, K).
-    samples
-        What to train on.
+        A ``torch.nn.Module``.
+    batches, objective
+        The data of each step, and the loss on them.
     validate
         Called with the network that is kept (the averaged one, if any) in evaluation mode.
+    settings
+        Epochs, optimiser, schedule, average, and whether the best or the last weights are kept.
     folder
-        Takes ``last.safetensors`` and ``best.safetensors``; a ``last.safetensors`` found there is gone on from.
-
-    Returns
-    -------
-    One row an epoch: epoch, learning_rate, loss, score and the validation's figures.
+        Takes the checkpoints; those found there are gone on from.
+    tuned
+        Which parameters are trained; all where None.
+    pace
+        How many epochs are left; those of the settings where None.
+    deterministic
+        Whether only algorithms are used that give the same bits in every run.
+    logs
+        Told the row of each epoch.
 
     Raises
     ------
-    InputError
-        There is no sample, or samples differ in size and no patch is set.
     PipelineError
-        The loss or the score is not finite, or a checkpoint found is damaged or another network's.
+        The loss or the score is not finite, or no checkpoint found is whole, or it is another network's.
     """
     import torch
 
-    sampler = Sampler(samples, settings)
-    loss = _cross_entropy if isinstance(samples[0].target, int) else _dice_and_cross_entropy
-    network.to(device, memory_format=_channels_last(samples))
-    kept = _averaged(network, settings)
-    optimiser = _optimiser(network, settings)
-    state = checkpoint.Progressed()
-    if (folder / "last.safetensors").is_file():
-        state = checkpoint.load(folder / "last.safetensors", network, kept, optimiser)
-
-    with torch.random.fork_rng(enabled=True), small_convolutions_in_fp32(network):
-        while state.epoch < settings.epochs:
+    network.to(device)
+    tuned, pace, logs = tuned or Whole(), pace or EveryEpoch(settings.epochs), logs or Logs({})
+    kept = averaged(network) if settings.average else network
+    optimiser = build_optimiser(settings, tuned.groups(network))
+    state, found = checkpoint.load(folder, network, kept, optimiser)
+    logs.begin(state.rows)
+    exact = deterministic_algorithms(deterministic)
+    with torch.random.fork_rng(enabled=True), small_convolutions_in_fp32(network), exact:
+        while (left := pace.left(state)) and not _without_gain(state, settings):
+            began, clock = time.monotonic(), _Clock()
             network.train()
+            tuned.begin_epoch(network, state.epoch, state.epoch + left)
             total = 0.0
-            for step in range(state.epoch * settings.steps_per_epoch, (state.epoch + 1) * settings.steps_per_epoch):
-                random = _generators(settings.seed, step)
-                rate = _learning_rate(settings, step)
-                for group in optimiser.param_groups:
-                    group["lr"] = rate
-
-                images, targets = sampler.batch(step)
-                variation = draw(settings.augmentation, len(images), tuple(images.shape[2:]), random)
-                spatial_targets = targets if targets.ndim > 1 else None
-                images, moved = apply(variation, images, spatial_targets, random)
-                targets = targets if moved is None else moved
-                images = images.to(device, memory_format=_channels_last(samples))
-
-                with autocast(device, precision):
-                    logits = network(images)
-                value = loss(logits.float(), targets.to(device), settings)
-                value.backward()
-                torch.nn.utils.clip_grad_norm_(network.parameters(), 12.0)
-                optimiser.step()
-                optimiser.zero_grad(set_to_none=True)
-                _average(kept, network, settings, step)
-                total += float(value.detach())
+            for number in range(settings.steps_per_epoch):
+                step = state.epoch * settings.steps_per_epoch + number
+                share = state.share + (1 - state.share) * number / (left * settings.steps_per_epoch)
+                set_learning_rate(optimiser, learning_rate(settings, share))
+                with clock.counted("data"):
+                    batch = batches(step)
+                with clock.counted("network"):
+                    torch.manual_seed(settings.seed * 1_000_003 + step)  # what the network itself draws: dropout
+                    total += _improve(network, batch, objective, optimiser, settings.clip)
+                    follow(kept, network, decay=settings.average, step=step)
                 _require_finite(total, "loss", step)
-                progress(step + 1, settings.total_steps, state.words)
+                progress(step + 1, (state.epoch + left) * settings.steps_per_epoch, state.words)
 
-            row = {"epoch": state.epoch + 1.0, "learning_rate": rate, "loss": total / settings.steps_per_epoch}
-            last = state.epoch + 1 == settings.epochs
-            if last or (state.epoch + 1) % settings.validate_every == 0:
-                result = validate(kept.eval())
+            row = {"epoch": state.epoch + 1.0, "learning_rate": _rate_of(optimiser)}
+            row |= {"loss": total / settings.steps_per_epoch}
+            if left == 1 or (state.epoch + 1) % settings.validate_every == 0:
+                with clock.counted("validation"):
+                    result = validate(kept.eval())
                 _require_finite(result.score, "score", step)
                 row |= {"score": result.score, **result.figures}
                 if result.score > state.best:
                     state = state.improved(result.score)
-                    checkpoint.save_weights(folder / "best.safetensors", kept)
-            state = state.advanced(row)
-            checkpoint.save(folder / "last.safetensors", network, kept, optimiser, state)
+                    if settings.keep == "best":
+                        checkpoint.save_weights(folder / checkpoint.BEST, kept)
+            share = state.share + (1 - state.share) / left
+            row |= clock.figures()
+            state = state.advanced(row, share=share, seconds=time.monotonic() - began)
+            checkpoint.save(folder, network, kept, optimiser, state)
+            logs.log(row)
 
-    checkpoint.load_weights(folder / "best.safetensors", network)
+    epoch, told = _leave_best(network, kept, state, settings, folder)
+    return Fitted(state.rows, epoch, (*found, *told))
+
+
+def _improve(network: Any, batch: Batch, objective: Objective, optimiser: Any, clip: float) -> float:
+    """Do one step of the optimiser, and return the loss before it."""
+    import torch
+
+    loss = objective(network, batch)
+    loss.backward()
+    if clip:
+        torch.nn.utils.clip_grad_norm_(network.parameters(), clip)
+    optimiser.step()
+    optimiser.zero_grad(set_to_none=True)
+    return float(loss.detach())
+
+
+def _leave_best(
+    network: Any, kept: Any, state: checkpoint.Progressed, settings: Training, folder: Path
+) -> tuple[int, list[Finding]]:
+    """Leave the weights to be kept in the network; return their epoch, and what must be said."""
+    found = []
+    if _without_gain(state, settings):
+        message = f"no better score in {settings.early_stopping} epochs: ended after epoch {state.epoch}"
+        found.append(Finding("training-ended-early", "note", message))
+    epoch = state.epoch
+    set_state(network, state_of(kept))
+    if settings.keep == "best" and state.best_epoch:
+        try:
+            checkpoint.load_weights(folder / checkpoint.BEST, network)
+            epoch = state.best_epoch
+        except SealBrokenError as error:
+            message = f"the best weights cannot be read ({error}); those of the last epoch are kept"
+            found.append(Finding("checkpoint-damaged", "warning", message))
     network.eval()
-    return state.rows
+    return epoch, found
 
 
-def _dice_and_cross_entropy(logits: Any, targets: Any, settings: Training) -> Any:
-    """Return soft Dice over the batch's foreground (Milletari, 3DV 2016) plus cross-entropy, as nnU-Net does."""
-    loss = monai_module("losses").DiceCELoss(
-        include_background=False, to_onehot_y=True, softmax=True, batch=True, smooth_nr=1e-5, smooth_dr=1e-5
-    )
-    return loss(logits, targets.unsqueeze(1))
+def _without_gain(state: checkpoint.Progressed, settings: Training) -> bool:
+    """Say whether the training is to end, because the score has not risen for long enough."""
+    return bool(settings.early_stopping) and state.epoch - state.best_epoch >= settings.early_stopping
 
 
-def _cross_entropy(logits: Any, targets: Any, settings: Training) -> Any:
-    from torch.nn import functional
+@dataclass(frozen=True)
+class _Clock:
+    """What the seconds of an epoch went to."""
 
-    return functional.cross_entropy(logits, targets, label_smoothing=settings.label_smoothing)
+    seconds: dict[str, float] = field(default_factory=lambda: {"data": 0.0, "network": 0.0, "validation": 0.0})
 
+    def counted(self, what: str) -> _Counted:
+        """Return a context whose time is counted as `what`."""
+        return _Counted(self.seconds, what)
 
-def _optimiser(network: Any, settings: Training) -> Any:
-    import torch
-
-    if settings.optimiser == "sgd":
-        return torch.optim.SGD(
-            network.parameters(),
-            settings.learning_rate,
-            momentum=0.99,
-            nesterov=True,
-            weight_decay=settings.weight_decay,
-        )
-    return torch.optim.AdamW(network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
+    def figures(self) -> dict[str, float]:
+        """Return the seconds by the names of a row's columns."""
+        return {f"seconds_{what}": round(value, 3) for what, value in self.seconds.items()}
 
 
-def _learning_rate(settings: Training, step: int) -> float:
-    done = step / settings.total_steps
-    if settings.optimiser == "sgd":
-        return float(settings.learning_rate * (1 - done) ** 0.9)
-    return settings.learning_rate * (1 + math.cos(math.pi * done)) / 2
+@dataclass
+class _Counted:
+    seconds: dict[str, float]
+    what: str
+    began: float = 0.0
+
+    def __enter__(self) -> None:
+        self.began = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds[self.what] += time.monotonic() - self.began
 
 
-def _generators(seed: int, step: int) -> Any:
-    """Return the generator of a step's variation, and seed what the network itself draws (dropout)."""
-    import torch
-
-    number = seed * 1_000_003 + step
-    torch.manual_seed(number)
-    return torch.Generator().manual_seed(number)
+def _rate_of(optimiser: Any) -> float:
+    return max(float(group["lr"]) for group in optimiser.param_groups)
 
 
 def _require_finite(value: float, name: str, step: int) -> None:
     if not math.isfinite(value):
         message = f"the {name} is not finite at step {step}"
         raise PipelineError("pipeline-invalid", message, cure="Lower `learning_rate`.")
-
-
-def _averaged(network: Any, settings: Training) -> Any:
-    """Return the network that is validated and kept: a running average, or the network itself."""
-    import copy
-
-    return copy.deepcopy(network) if settings.average else network
-
-
-def _average(kept: Any, network: Any, settings: Training, step: int) -> None:
-    """Move the running average towards the network; early on it follows faster (Tarvainen & Valpola, 2017)."""
-    import torch
-
-    if kept is network:
-        return
-    decay = min(settings.average, (1 + step) / (10 + step))
-    with torch.no_grad():
-        for old, new in zip(state_of(kept).values(), state_of(network).values(), strict=True):
-            if old.is_floating_point():
-                old.lerp_(new, 1 - decay)
-            else:
-                old.copy_(new)
-
-
-def _channels_last(samples: Sequence[Sample]) -> Any:
-    import torch
-
-    return torch.channels_last if samples[0].image.ndim == 3 else torch.channels_last_3d

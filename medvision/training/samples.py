@@ -1,21 +1,59 @@
-"""Training cases in memory, and the batches drawn from them."""
+"""Training cases after the pipeline's steps, in memory or on disk, and the batches drawn from them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from medvision import sealed
 from medvision.errors import InputError
+from medvision.files import sha256_of_text
 from medvision.training.settings import Training
+
+_MOST_VOXELS = 10_000  # of a label that are kept as places for patches
+
+Target = int | NDArray[np.float32]
+"""The number of a class; or (K,) float32: 0, 1 or NaN (unknown) for each of K labels, or K standardised values."""
+
+
+class Prepared(Protocol):
+    """A case after the pipeline's steps, wherever its voxels lie."""
+
+    @property
+    def id(self) -> str:
+        """The case's id."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The 2 or 3 spatial sizes."""
+        ...
+
+    @property
+    def whole(self) -> Target | None:
+        """What the image as a whole is; None where every voxel has a label."""
+        ...
+
+    @property
+    def labelled(self) -> Mapping[int, NDArray[np.int32]]:
+        """For each label above 0 the indices (n, d) of some of its voxels."""
+        ...
+
+    def part(self, where: tuple[slice, ...]) -> tuple[NDArray[np.float32], NDArray[Any] | None]:
+        """Return the image (C, *size) and the labels (*size) within `where`, a slice for each spatial axis."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """A case after the pipeline's steps.
+    """A case in memory.
 
     Parameters
     ----------
@@ -24,12 +62,79 @@ class Sample:
     image
         (C, *spatial) float32; 2 or 3 spatial axes.
     target
-        (*spatial) whole numbers for a segmentation, the class's number for a classification.
+        (*spatial) whole numbers for a segmentation; else see :data:`Target`.
     """
 
     id: str
     image: NDArray[np.float32]
     target: NDArray[Any] | int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The spatial sizes."""
+        return self.image.shape[1:]
+
+    @property
+    def whole(self) -> Target | None:
+        """What the image as a whole is; None where every voxel has a label."""
+        if isinstance(self.target, int):
+            return self.target
+        return self.target if self.target.ndim == 1 else None
+
+    @cached_property
+    def labelled(self) -> Mapping[int, NDArray[np.int32]]:
+        """Indices (n, d) of voxels of each label, at most 10,000 of each, drawn by the case's id."""
+        if self.whole is not None:
+            return {}
+        random = np.random.default_rng(int(sha256_of_text([self.id])[:16], 16))
+        numbers = [int(number) for number in np.unique(self.target) if number > 0]
+        return {number: _some(np.argwhere(self.target == number), random) for number in numbers}
+
+    def part(self, where: tuple[slice, ...]) -> tuple[NDArray[np.float32], NDArray[Any] | None]:
+        """Return image and labels within `where`."""
+        labels = self.target[where] if self.whole is None else None  # type: ignore[index]
+        return self.image[(slice(None), *where)], labels
+
+    def save(self, path: Path, facts: Mapping[str, str]) -> None:
+        """Write the case to be opened as a :class:`StoredSample`, with further `facts` about it."""
+        whole = self.whole
+        arrays = {"image": self.image} | {f"labelled.{number}": voxels for number, voxels in self.labelled.items()}
+        if whole is None:
+            arrays["labels"] = np.asarray(self.target)
+        stated = json.dumps(whole if isinstance(whole, int) or whole is None else whole.tolist())
+        shape = json.dumps(list(self.shape))
+        sealed.save(path, arrays, {**facts, "id": self.id, "shape": shape, "target": stated}, synced=False)
+
+
+@dataclass(frozen=True, eq=False)
+class StoredSample:
+    """A case on disk, of which no more is read than a batch needs; see :class:`Prepared`."""
+
+    path: Path
+    id: str
+    shape: tuple[int, ...]
+    whole: Target | None
+    labelled: Mapping[int, NDArray[np.int32]]
+    facts: Mapping[str, str]
+
+    @classmethod
+    def open(cls, path: Path) -> StoredSample:
+        """Open what :meth:`Sample.save` wrote; :class:`medvision.sealed.SealBrokenError` where it is damaged."""
+        arrays, facts = sealed.load(path)
+        stated = json.loads(facts.pop("target"))
+        target = np.asarray(stated, dtype=np.float32) if isinstance(stated, list) else stated
+        voxels = {int(name.split(".")[1]): array for name, array in arrays.items() if name.startswith("labelled.")}
+        return cls(path, facts.pop("id"), tuple(json.loads(facts.pop("shape"))), target, voxels, facts)
+
+    def part(self, where: tuple[slice, ...]) -> tuple[NDArray[np.float32], NDArray[Any] | None]:
+        """Return image and labels within `where`."""
+        image = sealed.part(self.path, "image", (slice(None), *where))
+        return image, sealed.part(self.path, "labels", where) if self.whole is None else None
+
+    def in_memory(self) -> Sample:
+        """Return the case with all its voxels."""
+        image, labels = self.part(tuple(slice(0, size) for size in self.shape))
+        return Sample(self.id, image, labels if labels is not None else self.whole)  # type: ignore[arg-type]
 
 
 class Sampler:
@@ -48,10 +153,10 @@ class Sampler:
         There is no sample, or whole images are asked for and differ in size.
     """
 
-    def __init__(self, samples: Sequence[Sample], settings: Training) -> None:
+    def __init__(self, samples: Sequence[Prepared], settings: Training) -> None:
         if not samples:
             raise InputError("too-few-cases", "there is no sample to train on")
-        shapes = {sample.image.shape for sample in samples}
+        shapes = {sample.shape for sample in samples}
         if settings.patch is None and len(shapes) > 1:
             raise InputError(
                 "bad-manifest",
@@ -61,33 +166,52 @@ class Sampler:
         self._samples = list(samples)
         self._settings = settings
         self._weights = _balanced(self._samples) if settings.balanced else None
-        self._foreground = [_labelled_voxels(sample) for sample in self._samples]
 
-    def batch(self, step: int) -> tuple[Any, Any]:
-        """Return images (B, C, *patch) float32 and targets, (B, *patch) or (B,), int64, as tensors."""
+    def batch(self, step: int, rows: slice = slice(None)) -> tuple[Any, Any]:
+        """Return images (B, C, *patch) float32 and targets as tensors.
+
+        Targets are (B, *patch) or (B,) int64, or (B, K) float32; see :data:`Target`. Of a batch that several processes
+        share, each reads its own `rows`.
+        """
         import torch
 
         random = np.random.default_rng([self._settings.seed, 1, step])
         chosen = random.choice(len(self._samples), self._settings.batch, p=self._weights)
-        pairs = [self._draw(int(index), random) for index in chosen]
+        places = [(self._samples[int(index)], self._place(int(index), random)) for index in chosen]
+        pairs = [_read(sample, start, self._size(sample)) for sample, start in places[rows]]
         images = torch.from_numpy(np.stack([image for image, _ in pairs]))
-        targets = torch.from_numpy(np.stack([np.asarray(target, dtype=np.int64) for _, target in pairs]))
-        return images, targets
+        return images, torch.from_numpy(np.stack([_as_target(target) for _, target in pairs]))
 
-    def _draw(self, index: int, random: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[Any] | int]:
+    def _size(self, sample: Prepared) -> tuple[int, ...]:
+        return self._settings.patch or sample.shape
+
+    def _place(self, index: int, random: np.random.Generator) -> list[int]:
+        """Return where the patch starts: around a voxel of a label drawn first, or anywhere."""
         sample, patch = self._samples[index], self._settings.patch
         if patch is None:
-            return sample.image, sample.target
-        shape = sample.image.shape[1:]
-        voxels = self._foreground[index]
-        if len(voxels) and random.random() < self._settings.foreground:
+            return [0] * len(sample.shape)
+        if sample.labelled and random.random() < self._settings.foreground:
+            voxels = sample.labelled[int(random.choice(list(sample.labelled)))]
             centre = voxels[random.integers(len(voxels))]
-            start = [_around(int(c), size, whole, random) for c, size, whole in zip(centre, patch, shape, strict=True)]
-        else:
-            start = [_anywhere(size, whole, random) for size, whole in zip(patch, shape, strict=True)]
-        image = _cut(sample.image, start, patch, edge=True)
-        target = sample.target
-        return image, target if isinstance(target, int) else _cut(target[None], start, patch, edge=False)[0]
+            return [_around(int(c), n, whole, random) for c, n, whole in zip(centre, patch, sample.shape, strict=True)]
+        return [_anywhere(size, whole, random) for size, whole in zip(patch, sample.shape, strict=True)]
+
+
+def _read(sample: Prepared, start: Sequence[int], size: Sequence[int]) -> tuple[NDArray[np.float32], Any]:
+    """Read a part of `size` at `start`; outside the image its edge is repeated, and the label there is 0."""
+    ends = list(zip(start, size, sample.shape, strict=True))
+    inside = tuple(slice(max(0, a), min(whole, a + n)) for a, n, whole in ends)
+    around = [(max(0, -a), max(0, a + n - whole)) for a, n, whole in ends]
+    image, labels = sample.part(inside)
+    if any(map(any, around)):
+        image = np.pad(image, [(0, 0), *around], mode="edge")
+        labels = None if labels is None else np.pad(labels, around)
+    return image, sample.whole if labels is None else labels
+
+
+def _as_target(target: Any) -> NDArray[Any]:
+    array = np.asarray(target)
+    return array.astype(np.float32 if array.dtype.kind == "f" else np.int64)
 
 
 def _around(centre: int, size: int, whole: int, random: np.random.Generator) -> int:
@@ -101,27 +225,24 @@ def _anywhere(size: int, whole: int, random: np.random.Generator) -> int:
     return int(random.integers(low, high + 1))
 
 
-def _cut(values: NDArray[Any], start: Sequence[int], patch: Sequence[int], *, edge: bool) -> NDArray[Any]:
-    """Cut (C, *spatial) at `start`; outside the image its edge is repeated, or 0 where not `edge`."""
-    inside = tuple(
-        slice(max(0, a), min(whole, a + size)) for a, size, whole in zip(start, patch, values.shape[1:], strict=True)
-    )
-    around = [(max(0, -a), max(0, a + n - whole)) for a, n, whole in zip(start, patch, values.shape[1:], strict=True)]
-    part = values[(slice(None), *inside)]
-    if not any(map(any, around)):
-        return part
-    return np.pad(part, [(0, 0), *around], mode="edge" if edge else "constant")
+def _some(voxels: NDArray[np.intp], random: np.random.Generator) -> NDArray[np.int32]:
+    if len(voxels) > _MOST_VOXELS:
+        voxels = voxels[np.sort(random.choice(len(voxels), _MOST_VOXELS, replace=False))]
+    return voxels.astype(np.int32)
 
 
-def _labelled_voxels(sample: Sample) -> NDArray[np.intp]:
-    if isinstance(sample.target, int):
-        return np.empty((0, 1), dtype=np.intp)
-    return np.argwhere(sample.target > 0)
+def class_counts(samples: Sequence[Prepared]) -> dict[int, int]:
+    """Return how many samples have each class; of a segmentation, how many hold each label."""
+    counts: dict[int, int] = {}
+    for sample in samples:
+        for number in [sample.whole] if isinstance(sample.whole, int) else list(sample.labelled):
+            counts[number] = counts.get(number, 0) + 1
+    return dict(sorted(counts.items()))
 
 
-def _balanced(samples: Sequence[Sample]) -> NDArray[np.float64]:
+def _balanced(samples: Sequence[Prepared]) -> NDArray[np.float64]:
     """Return the probability of each sample that makes every class equally frequent."""
-    classes = np.array([sample.target for sample in samples])
+    classes = np.array([sample.whole for sample in samples])
     _, inverse, counts = np.unique(classes, return_inverse=True, return_counts=True)
     weights = 1.0 / counts[inverse]
     return np.asarray(weights / weights.sum())

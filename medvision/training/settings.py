@@ -7,6 +7,10 @@ from typing import Literal
 from pydantic import ConfigDict, Field, PositiveInt
 from pydantic.dataclasses import dataclass
 
+from medvision.training.losses import Loss
+
+from medvision.training.losses import Loss
+
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
@@ -68,6 +72,12 @@ class Training:
         Whether every class is drawn equally often (classification).
     class_weights
         Whether each class counts in the loss by the inverse of its frequency in the training data.
+    loss
+        What is made small, by name and with its settings; None: soft Dice and cross-entropy for a segmentation,
+        cross-entropy for a classification, binary cross-entropy for several labels, Huber's loss for a regression.
+    loss
+        What is to become small; None takes that of the task: dice-ce for a segmentation, cross-entropy for one of
+        several classes, binary-cross-entropy for multilabel, huber for a regression.
     optimiser
         ``"sgd"`` with Nesterov momentum, or ``"adamw"``.
     learning_rate
@@ -85,6 +95,9 @@ class Training:
         Gradients of a greater norm are scaled down to it; 0 leaves them as they are.
     average
         Decay of the running average of the weights that is validated and kept; 0 keeps the weights themselves.
+    keep
+        Which weights are kept: the ``"best"`` by the score on the cases held out, or the ``"last"``. Those cases have
+        no say in the last ones, so that figures on them are not hopeful.
     early_stopping
         Epochs without a better score after which the training ends; 0 never ends it early.
     label_smoothing
@@ -110,6 +123,8 @@ class Training:
     foreground: float = Field(default=0.5, ge=0.0, le=1.0)
     balanced: bool = False
     class_weights: bool = False
+    loss: Loss | None = None
+    loss: Loss | None = None
     optimiser: Literal["sgd", "adamw"] = "sgd"
     learning_rate: float = Field(default=0.01, gt=0.0)
     momentum: float = Field(default=0.99, ge=0.0, lt=1.0)
@@ -118,6 +133,7 @@ class Training:
     weight_decay: float = Field(default=3e-5, ge=0.0)
     clip: float = Field(default=12.0, ge=0.0)
     average: float = Field(default=0.0, ge=0.0, lt=1.0)
+    keep: Literal["best", "last"] = "best"
     early_stopping: int = Field(default=0, ge=0)
     label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0)
     deep_supervision: bool = False

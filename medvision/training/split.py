@@ -39,6 +39,7 @@ def split(cases: Sequence[Case], *, validation: float, seed: int) -> Split:
     InputError
         One side is empty, some cases name a split and others do not, or a patient stands on two of its sides.
     """
+    test = [case for case in cases if case.split == "test"]
     fixed = {case.split for case in cases} & {"train", "val"}
     if fixed:
         unmarked = [case.id for case in cases if case.split is None]
@@ -48,8 +49,7 @@ def split(cases: Sequence[Case], *, validation: float, seed: int) -> Split:
             tuple(case for case in cases if case.split == "train"), tuple(case for case in cases if case.split == "val")
         )
     else:
-        found = _grouped([case for case in cases if case.split != "test"], validation, seed)
-    test = [case for case in cases if case.split == "test"]
+        found = _grouped([case for case in cases if case.split != "test"], test, validation, seed)
     _refuse_shared_patients(found.train, found.val, "trained on")
     _refuse_shared_patients((*found.train, *found.val), test, "trained or validated on")
     if not found.train or not found.val:
@@ -82,21 +82,38 @@ def find_copies(split: Split, digests: Mapping[str, str]) -> tuple[Finding, ...]
     return (Finding("split-leak", "warning", message),)
 
 
-def _grouped(cases: Sequence[Case], validation: float, seed: int) -> Split:
+def group_by_patient(cases: Sequence[Case], test: Sequence[Case]) -> dict[str, list[Case]]:
+    """Return the cases of each patient; a case that names none is a patient of its own.
+
+    Raises
+    ------
+    InputError
+        A patient stands among the `test` cases too.
+    """
+    _refuse_shared_patients(cases, test, "trained or validated on")
     groups: dict[str, list[Case]] = defaultdict(list)
     for case in cases:
         groups[f"patient {case.patient}" if case.patient is not None else f"case {case.id}"].append(case)
+    return groups
+
+
+def without_patient(cases: Sequence[Case]) -> tuple[Finding, ...]:
+    """Return a finding where cases name no patient."""
+    alone = sum(case.patient is None for case in cases)
+    if not alone:
+        return ()
+    message = f"{alone} of {len(cases)} cases name no patient; each counts as a patient of its own"
+    return (Finding("split-ungrouped", "warning", message),)
+
+
+def _grouped(cases: Sequence[Case], test: Sequence[Case], validation: float, seed: int) -> Split:
+    groups = group_by_patient(cases, test)
     names = sorted(groups)
     held = max(1, round(validation * len(names)))
     chosen = {names[i] for i in np.random.default_rng([seed, 0]).permutation(len(names))[:held]}
     train = tuple(case for name in names if name not in chosen for case in groups[name])
     val = tuple(case for name in names if name in chosen for case in groups[name])
-    alone = sum(case.patient is None for case in cases)
-    findings: tuple[Finding, ...] = ()
-    if alone:
-        message = f"{alone} of {len(cases)} cases name no patient; each counts as a patient of its own"
-        findings = (Finding("split-ungrouped", "warning", message),)
-    return Split(train, val, findings)
+    return Split(train, val, without_patient(cases))
 
 
 def _refuse_shared_patients(seen: Sequence[Case], held_out: Sequence[Case], words: str) -> None:

@@ -2,33 +2,72 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from medvision import io
 from medvision.batch import holding
 from medvision.errors import Finding, InputError, PipelineError
-from medvision.evaluate import dice
-from medvision.files import sha256_of_text, write_bytes, write_json, write_text
-from medvision.frameworks import choose_device, training_precision, versions
-from medvision.geometry import Geometry
+from medvision.files import write_json, write_text
+from medvision.frameworks import Precision, choose_device, training_precision, versions
 from medvision.networks import WeightsCard, save_weights
-from medvision.pipeline import PipelineFolder, input_spacing_mm, read_settings
-from medvision.predict import class_probabilities, from_tensor, to_tensor, voxel_probabilities
+from medvision.pipeline import PipelineFolder, Settings, input_spacing_mm, read_settings
 from medvision.progress import Progress, silent
-from medvision.steps import apply, apply_to_labels
-from medvision.study import Case, Source
-from medvision.training import Sample, Split, Validation, find_copies, fit, split, write_curves
-from medvision.volume import Labels, Volume
+from medvision.study import Case
+from medvision.training import (
+    Fitted,
+    Sampler,
+    Split,
+    Store,
+    Supervised,
+    UntilDeadline,
+    Validation,
+    VariedBatches,
+    Whole,
+    build_optimiser,
+    class_weights,
+    default_loss,
+    find_copies,
+    open_logs,
+    optimise,
+    seconds_spent,
+    split,
+)
+from medvision.workflows.budget import EXPORT_SECONDS, Budget, Timed, fit_into
 from medvision.workflows.card import card_text
+from medvision.workflows.claim import claim, write_settings
+from medvision.workflows.held_out import score, validation
+from medvision.workflows.prepare import PreparedCase, prepare
 from medvision.workflows.scores import Scored, estimates, scores_csv, sentences
-from medvision.workflows.segment import AS_STORED, TURNS, stated_turn
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and how a training runs; none of it is meant to change what is learnt.
+
+    Parameters
+    ----------
+    device
+        ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    deterministic
+        Whether only algorithms are used that give the same bits in every run; None: on a CPU.
+    cache
+        Folder of prepared cases, to be kept and shared by trainings; None: within `out`, until the training has ended.
+    log
+        What is told of the training besides the files that are always written, with commas between: ``tensorboard``,
+        ``mlflow`` or ``mlflow=ADDRESS``.
+    """
+
+    device: str = "auto"
+    deterministic: bool | None = None
+    cache: Path | None = None
+    log: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,7 +81,7 @@ class TrainingResult:
     results
         What was measured on the held-out cases, with intervals; a sentence each.
     findings
-        What was noticed about the data.
+        What was noticed about the data and the training.
     train, val
         Ids of the cases on each side of the split.
     """
@@ -65,7 +104,14 @@ class TrainingResult:
 
 
 def train(
-    pipeline: PipelineFolder, data: Sequence[Path], out: Path, *, device: str = "auto", progress: Progress = silent
+    pipeline: PipelineFolder,
+    data: Sequence[Path],
+    out: Path,
+    *,
+    seed: int | None = None,
+    budget: Budget | None = None,
+    machine: Machine | None = None,
+    progress: Progress = silent,
 ) -> TrainingResult:
     """Train the pipeline's network on `data`, and leave a complete pipeline folder in `out`.
 
@@ -79,8 +125,12 @@ def train(
         Data sets with labels; see :func:`medvision.io.scan`.
     out
         The new pipeline folder.
-    device
-        ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    seed
+        In place of the one in the settings.
+    budget
+        The time in which all must be done; None takes the time that the settings need.
+    machine
+        Where and how it runs.
     progress
         Told of every case that is prepared, and of every step.
 
@@ -91,50 +141,199 @@ def train(
     PipelineError
         `out` holds a training of other settings or other data, or the loss is not finite.
     """
-    settings = pipeline.settings
-    device = choose_device(device)
-    precision = training_precision(settings.train.precision, device)
-    with holding(out):
-        parts = split(_labelled_cases(data), validation=settings.train.validation, seed=settings.train.seed)
-        training = _prepare(parts.train, pipeline, progress, "training cases")
-        held_out = _prepare(parts.val, pipeline, progress, "validation cases")
-        digests = training.digests | held_out.digests
-        noticed = _counted([*training.findings, *held_out.findings])
-        findings = (*parts.findings, *find_copies(parts, digests), *noticed)
-        _claim(out, pipeline, parts, digests)
+    pipeline = seeded(pipeline, seed)
+    machine = machine or Machine()
+    with holding(out), store_of(out, machine) as store:
+        settings = pipeline.settings.train
+        parts = split(labelled_cases(data), validation=settings.validation, seed=settings.seed)
+        prepared = prepare([*parts.train, *parts.val], pipeline, store, progress=progress)
+        trained = train_on(parts, prepared, pipeline, out, budget=budget, machine=machine, progress=progress)
+    return trained.result
 
-        network = pipeline.build_network()
-        rows = fit(
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A training that is done: its result, what it says of each held-out case, its folder, and the epoch kept."""
+
+    result: TrainingResult
+    scored: Sequence[Scored]
+    pipeline: PipelineFolder
+    epoch: int
+
+
+def train_on(
+    parts: Split,
+    prepared: Mapping[str, PreparedCase],
+    pipeline: PipelineFolder,
+    out: Path,
+    *,
+    budget: Budget | None = None,
+    machine: Machine,
+    results: tuple[str, ...] = (),
+    progress: Progress = silent,
+) -> Trained:
+    """Train on one split of prepared cases, and leave a complete pipeline folder in `out`.
+
+    Parameters
+    ----------
+    parts
+        Who trains and who is held out; where nobody is held out, nothing is measured.
+    prepared
+        The cases of both sides, by id.
+    results
+        Sentences for the card where nobody is held out, e.g. those of a cross-validation.
+    """
+    device = choose_device(machine.device)
+    training, held_out = ([prepared[case.id] for case in side] for side in (parts.train, parts.val))
+    digests = {name: entry.digest for name, entry in prepared.items()}
+    noticed = _counted([(entry.case.id, finding) for entry in (*training, *held_out) for finding in entry.findings])
+    findings = [*parts.findings, *find_copies(parts, digests), *noticed]
+    claim(out, pipeline, parts, digests, budget and (budget.asked or budget.minutes))
+
+    job = _Job(pipeline, training, held_out, device, training_precision(pipeline.settings.train.precision, device))
+    pace = None
+    if budget is not None:
+        timed = _timed(job, out, budget)
+        job, findings = job.changed(timed.settings), [*findings, *timed.findings]
+        each = timed.step_seconds * timed.settings.train.steps_per_epoch
+        spent = seconds_spent(out / _CHECKPOINTS)
+        pace = UntilDeadline(budget.without(spent).deadline - EXPORT_SECONDS, timed.validation_seconds, each)
+    write_settings(out, job.pipeline)
+
+    network = job.pipeline.build_network()
+    facts = {"pipeline": job.pipeline.name, "steps": str(job.pipeline.settings.train.total_steps)}
+    with open_logs(machine.log, out, title=out.name, settings=facts) as logs:
+        fitted = optimise(
             network,
-            training.samples,
-            lambda trained: _validation(_score(trained, held_out.samples, parts.val, pipeline), settings.task),
-            settings.train,
-            folder=out / "checkpoints",
+            job.batches(),
+            job.objective(),
+            job.validate,
+            job.pipeline.settings.train,
+            folder=out / _CHECKPOINTS,
             device=device,
-            precision=precision,
+            deterministic=device == "cpu" if machine.deterministic is None else machine.deterministic,
+            pace=pace,
+            logs=logs,
             progress=progress,
         )
-        write_curves(rows, out)
-        scored = _score(network, held_out.samples, parts.val, pipeline)
+    findings += [*fitted.findings, *logs.findings]
+    scored = score(network, held_out, job.pipeline.settings) if held_out else []
+    return _left(out, job, network, fitted, parts, findings, scored, results)
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """What is trained, on what, and where."""
+
+    pipeline: PipelineFolder
+    training: Sequence[PreparedCase]
+    held_out: Sequence[PreparedCase]
+    device: str
+    precision: Precision
+
+    def changed(self, settings: Settings) -> _Job:
+        """Return the same with other settings."""
+        return replace(self, pipeline=replace(self.pipeline, settings=settings))
+
+    def batches(self) -> VariedBatches:
+        """Return what gives each step its batch."""
+        settings = self.pipeline.settings.train
+        return VariedBatches(Sampler([entry.sample for entry in self.training], settings), settings, self.device)
+
+    def objective(self) -> Supervised:
+        """Return the loss."""
+        settings = self.pipeline.settings
+        weights = None
+        if settings.train.class_weights:
+            weights = class_weights([entry.sample for entry in self.training], settings.outputs).to(self.device)
+        loss = settings.train.loss or default_loss(settings.task)
+        return Supervised(loss, weights, settings.train.label_smoothing, self.precision)
+
+    def validate(self, network: Any) -> Validation:
+        """Return how good a network is on the cases held out; nothing where there are none."""
+        if not self.held_out:
+            return Validation(0.0, {})
+        settings = self.pipeline.settings
+        return validation(score(network, self.held_out, settings), settings)
+
+    def step(self) -> Callable[[int], None]:
+        """Return one step of the training as a function of its number, on a network that is thrown away."""
+        network = self.pipeline.build_network().to(self.device).train()
+        batches, objective = self.batches(), self.objective()
+        optimiser = build_optimiser(self.pipeline.settings.train, Whole().groups(network))
+
+        def step(number: int) -> None:
+            objective(network, batches(number)).backward()
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+
+        return step
+
+    def validation_seconds(self) -> float:
+        """Return the time that a validation takes, by that of a few cases."""
+        if not self.held_out:
+            return 0.0
+        network, few = self.pipeline.build_network().to(self.device), self.held_out[:4]
+        score(network, few[:1], self.pipeline.settings)
+        began = time.monotonic()
+        score(network, few, self.pipeline.settings)
+        return (time.monotonic() - began) / len(few) * len(self.held_out)
+
+
+def _timed(job: _Job, out: Path, budget: Budget) -> Timed:
+    """Return what fits into the time: as was found before the training was stopped, or as is measured now."""
+    path = out / _CHECKPOINTS / "timed.json"
+    if path.is_file():
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        findings = tuple(Finding(code, "note", message) for code, message in kept["findings"])
+        settings = read_settings(out / "pipeline.toml")
+        return Timed(settings, kept["step_seconds"], kept["validation_seconds"], findings)
+    timed = fit_into(
+        budget.deadline - time.monotonic(),
+        job.pipeline.settings,
+        lambda settings: job.changed(settings).step(),
+        lambda settings: job.changed(settings).validation_seconds(),
+    )
+    write_settings(out, job.changed(timed.settings).pipeline)
+    told = [[finding.code, finding.message] for finding in timed.findings]
+    seconds = {"step_seconds": timed.step_seconds, "validation_seconds": timed.validation_seconds}
+    write_json(path, {**seconds, "findings": told})
+    return timed
+
+
+def _left(
+    out: Path,
+    job: _Job,
+    network: Any,
+    fitted: Fitted,
+    parts: Split,
+    findings: Sequence[Finding],
+    scored: Sequence[Scored],
+    results: tuple[str, ...],
+) -> Trained:
+    """Write weights, cards and tables, which make `out` a pipeline; its settings have lain there since the start."""
+    settings = job.pipeline.settings
+    if scored:
         write_text(out / "validation.csv", scores_csv(scored))
-        results = sentences(estimates(scored, seed=settings.train.seed), held_out=len(parts.val))
-        sha256 = save_weights(out / "weights.safetensors", network)
-        trained_with = {
-            **versions(),
-            "device": device,
-            "precision": precision,
-            "steps": str(settings.train.total_steps),
-            "seed": str(settings.train.seed),
-        }
-        card = _weights_card(pipeline, sha256, results, trained_with)
-        _write_folder(out, pipeline, card, parts, findings)
-        train_ids, val_ids = (tuple(case.id for case in side) for side in (parts.train, parts.val))
-        result = TrainingResult(out, results, findings, train_ids, val_ids)
-        write_json(out / "training.json", result.to_json() | {"folder": "."})
-    return result
+        results = sentences(estimates(scored, seed=settings.train.seed), held_out=len(scored))
+    sha256 = save_weights(out / "weights.safetensors", network)
+    trained_with = {
+        **versions(),
+        "device": job.device,
+        "precision": job.precision,
+        "steps": str(len(fitted.rows) * settings.train.steps_per_epoch),
+        "seed": str(settings.train.seed),
+    }
+    card = _weights_card(settings, sha256, results, trained_with)
+    card.save(out / "weights.json")
+    write_text(out / "card.md", card_text(settings, card, parts, findings))
+    ids = [tuple(case.id for case in side) for side in (parts.train, parts.val)]
+    result = TrainingResult(out, results, tuple(findings), *ids)
+    write_json(out / "training.json", result.to_json() | {"folder": "."})
+    return Trained(result, scored, PipelineFolder.open(out), fitted.epoch)
 
 
-def _labelled_cases(data: Sequence[Path]) -> list[Case]:
+def labelled_cases(data: Sequence[Path]) -> list[Case]:
     """Return all cases; for a training, anything that cannot be used is an error, so that nothing is missed."""
     found = io.scan(data)
     if found.rejected:
@@ -148,33 +347,33 @@ def _labelled_cases(data: Sequence[Path]) -> list[Case]:
     return list(found.cases)
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    """Cases after the pipeline's steps, with the hash of each one's own voxels, and what was noticed about each."""
+def seeded(pipeline: PipelineFolder, seed: int | None) -> PipelineFolder:
+    """Return the pipeline with another seed, where one is given.
 
-    samples: list[Sample]
-    digests: dict[str, str]
-    findings: list[tuple[str, Finding]]
-
-
-def _prepare(cases: Sequence[Case], pipeline: PipelineFolder, progress: Progress, words: str) -> _Prepared:
-    prepared = _Prepared([], {}, [])
-    for number, case in enumerate(cases):
-        volume = io.read_volume(case)
-        noticed = [*volume.findings, *pipeline.settings.contract.check(volume, case), *_assumed(case, pipeline)]
-        prepared.samples.append(_sample(case, volume, pipeline))
-        prepared.digests[case.id] = volume.digest()
-        prepared.findings.extend((case.id, finding) for finding in noticed)
-        progress(number + 1, len(cases), words)
-    return prepared
+    Raises
+    ------
+    PipelineError
+        The pipeline's file does not say what is in force: it has changed since it was opened.
+    """
+    file = pipeline.folder / "pipeline.toml"
+    if read_settings(file) != pipeline.settings:
+        cure = "Open the pipeline again, or write the settings to its file."
+        raise PipelineError("pipeline-invalid", "the file does not say what is in force", path=file, cure=cure)
+    if seed is None:
+        return pipeline
+    settings = replace(pipeline.settings, train=replace(pipeline.settings.train, seed=seed))
+    return replace(pipeline, settings=settings)
 
 
-def _assumed(case: Case, pipeline: PipelineFolder) -> list[Finding]:
-    """Return what is taken for granted about a case: the side it looks like, where none is stated."""
-    if pipeline.settings.contract.side is None or case.side is not None:
-        return []
-    message = f"no side is stated: taken to look like a {pipeline.settings.contract.side} one"
-    return [Finding("side-assumed", "note", message)]
+@contextlib.contextmanager
+def store_of(out: Path, machine: Machine) -> Iterator[Store]:
+    """Give the store of prepared cases; one within `out` is removed when the training has come to its end.
+
+    It would only take space there, and holds images: a pipeline folder is made to be given away.
+    """
+    yield Store(machine.cache or out / _PREPARED)
+    if machine.cache is None:
+        shutil.rmtree(out / _PREPARED, ignore_errors=True)
 
 
 def _counted(findings: Sequence[tuple[str, Finding]]) -> list[Finding]:
@@ -189,97 +388,9 @@ def _counted(findings: Sequence[tuple[str, Finding]]) -> list[Finding]:
     ]
 
 
-def _sample(case: Case, volume: Volume, pipeline: PipelineFolder) -> Sample:
-    """Return a case as the network sees it: of the side that it knows, after the pipeline's steps."""
-    settings = pipeline.settings
-    flat = settings.contract.dimensions == 2
-    turned = volume.geometry.turned(TURNS[stated_turn(case, settings) or AS_STORED])
-    prepared = apply(settings.steps, replace(volume, geometry=turned))
-    image = np.asarray(prepared.voxels[..., 0] if flat else prepared.voxels, dtype=np.float32)
-    if settings.task == "classification":
-        if not isinstance(case.label, int) or case.label not in settings.labels:
-            known = ", ".join(f"{number} {name}" for number, name in settings.labels.items())
-            raise InputError("label-missing", f"case {case.id} has no label of {known}", path=case.path)
-        return Sample(case.id, image, case.label)
-    if not isinstance(case.label, Source):
-        raise InputError("label-missing", f"case {case.id} has no label image", path=case.path)
-    labels = replace(io.read_labels(case, settings.labels, volume.geometry), geometry=turned)
-    moved = apply_to_labels(settings.steps, labels, prepared.geometry)
-    return Sample(case.id, image, moved.voxels[..., 0] if flat else moved.voxels)
-
-
-def _score(network: Any, samples: Sequence[Sample], cases: Sequence[Case], pipeline: PipelineFolder) -> list[Scored]:
-    """Return what the network says of each held-out sample, on the network's grid, beside the truth."""
-    settings = pipeline.settings
-    device = str(next(network.parameters()).device)
-    dimensions = settings.contract.dimensions
-    names = dict(settings.labels)
-    network.eval()
-    scored = []
-    for sample, case in zip(samples, cases, strict=True):
-        image = to_tensor(
-            sample.image[..., None] if dimensions == 2 else sample.image, dimensions=dimensions, device=device
-        )
-        patient = case.patient if case.patient is not None else case.id
-        if isinstance(sample.target, int):
-            values = class_probabilities(network, image, settings.predict)
-            chances = {names[number]: float(values[number]) for number in names}
-            scored.append(Scored(case.id, patient, probabilities=chances, truth=names[sample.target]))
-            continue
-        found = voxel_probabilities(network, image, settings.predict, divisor=settings.network.divisor)
-        winner = from_tensor(found, dimensions=dimensions).argmax(0)
-        scored.append(Scored(case.id, patient, dice=_dice(winner, sample.target.reshape(winner.shape), names)))
-    return scored
-
-
-def _dice(winner: NDArray[Any], truth: NDArray[Any], names: Mapping[int, str]) -> dict[str, float | None]:
-    i, j, k = winner.shape
-    grid = Geometry(np.eye(4), (i, j, k), physical=False)
-    return dice(Labels(winner, grid, names), Labels(truth, grid, names))
-
-
-def _validation(scored: Sequence[Scored], task: str) -> Validation:
-    found = estimates(scored, seed=None).items()
-    figures = {name: estimate.value for name, estimate in found if estimate.value is not None}
-    return Validation(figures.get("mean Dice" if task == "segmentation" else "AUC", 0.0), figures)
-
-
-def _claim(out: Path, pipeline: PipelineFolder, parts: Split, digests: dict[str, str]) -> None:
-    """Mark `out` as the place of this training, and keep its settings, or refuse to go on with another one's."""
-    settings = pipeline.settings
-    file = pipeline.folder / "pipeline.toml"
-    if read_settings(file) != settings:
-        cure = "Open the pipeline again, or write the settings to its file."
-        raise PipelineError("pipeline-invalid", "the file does not say what is in force", path=file, cure=cure)
-    sides = [
-        f"{side}:{case.id}:{digests[case.id]}:{case.side}:{_label_digest(case)}"
-        for side in ("train", "val")
-        for case in getattr(parts, side)
-    ]
-    identity = {
-        "settings": sha256_of_text([str(settings.meaning()), str(asdict(settings.train))]),
-        "data": sha256_of_text(sides),
-    }
-    path = out / "checkpoints" / "identity.json"
-    if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != identity:
-        raise PipelineError(
-            "weights-mismatch",
-            "a training of other settings or data lies here",
-            path=out,
-            cure="Choose another --out.",
-        )
-    write_json(path, identity)
-    write_bytes(out / "pipeline.toml", file.read_bytes())
-
-
-def _label_digest(case: Case) -> str:
-    return case.label.digest() if isinstance(case.label, Source) else str(case.label)
-
-
 def _weights_card(
-    pipeline: PipelineFolder, sha256: str, results: tuple[str, ...], trained_with: Mapping[str, str]
+    settings: Settings, sha256: str, results: tuple[str, ...], trained_with: Mapping[str, str]
 ) -> WeightsCard:
-    settings = pipeline.settings
     unit = next((step.use for step in reversed(settings.steps) if step.use in _VALUE_STEPS), "as stored")
     return WeightsCard(
         sha256=sha256,
@@ -294,12 +405,6 @@ def _weights_card(
     )
 
 
-def _write_folder(
-    out: Path, pipeline: PipelineFolder, card: WeightsCard, parts: Split, findings: Sequence[Finding]
-) -> None:
-    """Write the cards that make `out` a pipeline; its settings have lain there since the start."""
-    card.save(out / "weights.json")
-    write_text(out / "card.md", card_text(pipeline.settings, card, parts, findings))
-
-
+_CHECKPOINTS = "checkpoints"
+_PREPARED = "prepared"
 _VALUE_STEPS = {"clip", "window", "rescale", "zscore", "percentile"}

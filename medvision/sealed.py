@@ -1,0 +1,90 @@
+"""Arrays in one file that tells whether it is whole: safetensors with a SHA-256 of its own content."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvision.files import replacing
+
+_SEAL = "sha256"
+
+
+class SealBrokenError(ValueError):
+    """The file is missing, cut short, altered, or no sealed file."""
+
+
+def save(path: Path, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, str], *, synced: bool = True) -> None:
+    """Write `arrays` and `facts`, whole or not at all.
+
+    Parameters
+    ----------
+    arrays
+        By name; any shape, of a type that safetensors knows.
+    facts
+        Texts that belong to them.
+    synced
+        Whether to wait until the disk holds them; not needed for what can be made again.
+
+    Raises
+    ------
+    OutputError
+        The file cannot be written.
+    """
+    from safetensors.numpy import save_file
+
+    content = {name: np.require(array, requirements="C") for name, array in arrays.items()}
+    with replacing(path, synced=synced) as temporary:
+        save_file(content, temporary, {**facts, _SEAL: _digest(content, facts)})
+
+
+def load(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """Return what :func:`save` wrote.
+
+    Raises
+    ------
+    SealBrokenError
+        It is not what was written.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as file:
+            facts = dict(file.metadata() or {})
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise SealBrokenError("the file is missing or cut short") from error
+    if facts.pop(_SEAL, None) != _digest(arrays, facts):
+        raise SealBrokenError("the file is not what was written (SHA-256)")
+    return arrays, facts
+
+
+def part(path: Path, name: str, where: tuple[slice, ...]) -> NDArray[Any]:
+    """Return a part of one array; no more than that is read. The seal is not checked.
+
+    Raises
+    ------
+    SealBrokenError
+        The file is missing or cut short.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as file:
+            return np.asarray(file.get_slice(name)[where])
+    except (SafetensorError, OSError) as error:
+        raise SealBrokenError("the file is missing or cut short") from error
+
+
+def _digest(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, str]) -> str:
+    total = hashlib.sha256(repr(sorted(facts.items())).encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        total.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        total.update(array.tobytes())
+    return total.hexdigest()

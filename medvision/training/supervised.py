@@ -1,0 +1,94 @@
+"""What the usual training gives its loop: varied batches of samples, and a loss between the truth and the outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from medvision.frameworks import Precision, autocast
+from medvision.training.augment import apply, draw
+from medvision.training.loop import Batch
+from medvision.training.losses import AnyLoss, supervised
+from medvision.training.samples import Prepared, Sampler, class_counts
+from medvision.training.settings import Training
+
+
+@dataclass(frozen=True, eq=False)
+class VariedBatches:
+    """Batches of samples, varied on the device; see :class:`medvision.training.loop.Batches`.
+
+    Parameters
+    ----------
+    sampler
+        Draws the samples of a step.
+    settings
+        How they are varied, and the seed.
+    device
+        Where they are varied and used.
+    """
+
+    sampler: Sampler
+    settings: Training
+    device: str = "cpu"
+
+    def __call__(self, step: int) -> Batch:
+        """Return the batch of a step."""
+        import torch
+
+        images, targets = self.sampler.batch(step)
+        layout = torch.channels_last if images.ndim == 4 else torch.channels_last_3d
+        images = images.to(self.device, memory_format=layout)
+        targets = targets.to(self.device)
+        random = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + step)
+        variation = draw(self.settings.augmentation, len(images), tuple(images.shape[2:]), random)
+        voxelwise = targets.ndim == images.ndim - 1
+        images, moved = apply(variation, images, targets if voxelwise else None, random)
+        return Batch(images.contiguous(memory_format=layout), moved if voxelwise else targets)
+
+
+@dataclass(frozen=True, eq=False)
+class Supervised:
+    """The loss between what a network says of a batch and the truth; see :data:`medvision.training.loop.Objective`.
+
+    Parameters
+    ----------
+    loss
+        The loss, on logits in fp32.
+    class_weights
+        (K,) tensor, or None.
+    label_smoothing
+        Share of the target spread over all classes.
+    precision
+        Of the network; the loss is always computed in fp32.
+    """
+
+    loss: AnyLoss
+    class_weights: Any = None
+    label_smoothing: float = 0.0
+    precision: Precision = "fp32"
+
+    def __call__(self, network: Any, batch: Batch) -> Any:
+        """Return the loss, a scalar."""
+        with autocast(batch.images.device.type, self.precision):
+            outputs = network(batch.images)
+        outputs = [each.float() for each in outputs] if isinstance(outputs, list | tuple) else outputs.float()
+        return supervised(
+            self.loss,
+            outputs,
+            batch.targets,
+            class_weights=self.class_weights,
+            label_smoothing=self.label_smoothing,
+        )
+
+
+def class_weights(samples: Sequence[Prepared], classes: int) -> Any:
+    """Return weights (classes,) inverse to how many samples have each class, with a mean of 1 over samples.
+
+    A class that no sample has counts nothing; nor would any step meet it.
+    """
+    import torch
+
+    counts = class_counts(samples)
+    total, present = sum(counts.values()), len(counts)
+    return torch.tensor([total / (present * counts[n]) if counts.get(n) else 0.0 for n in range(classes)])

@@ -1,0 +1,136 @@
+"""Fit a training into a time: measure a step, cut what must be cut, and say so."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from medvision.errors import Finding, UsageError
+from medvision.pipeline import Settings
+from medvision.planning.cuts import cuts
+
+_LEAST_STEPS = 400  # below that, a narrower network learns more in the same time
+_EPOCHS = 50  # into which the time is divided: the grain in which a deadline is met
+EXPORT_SECONDS = 3.0
+"""What writing the folder takes, in the end."""
+_VALIDATIONS = 10
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A time in which all must be done: preparing, training, validation and writing.
+
+    Parameters
+    ----------
+    minutes
+        The time.
+    started
+        When it began, by ``time.monotonic``.
+    asked
+        The time that it is a part of, as a person asked for it; None: `minutes`.
+
+    Raises
+    ------
+    UsageError
+        The time is not above 0.
+    """
+
+    minutes: float
+    started: float = field(default_factory=time.monotonic)
+    asked: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.minutes < float("inf"):
+            raise UsageError("usage", f"a time above 0 is wanted, got {self.minutes} minutes")
+
+    @property
+    def deadline(self) -> float:
+        """When all must be done, by ``time.monotonic``."""
+        return self.started + 60 * self.minutes
+
+    def without(self, seconds: float) -> Budget:
+        """Return what is left of it after `seconds` that were spent before it started."""
+        return replace(self, started=self.started - seconds)
+
+    def part(self, share: float) -> Budget:
+        """Return a share, 0 to 1, of what is left of it; it begins now."""
+        now = time.monotonic()
+        left = max(self.deadline - now, 1.0) / 60
+        return Budget(left * share, now, self.asked or self.minutes)
+
+
+@dataclass(frozen=True)
+class Timed:
+    """Settings that fit into a time, and how the training is paced.
+
+    Parameters
+    ----------
+    settings
+        The settings with what was cut.
+    step_seconds, validation_seconds
+        What a step and a validation take.
+    findings
+        What was cut, and what the time is enough for; a note each.
+    """
+
+    settings: Settings
+    step_seconds: float
+    validation_seconds: float
+    findings: tuple[Finding, ...]
+
+
+def fit_into(
+    seconds: float,
+    wished: Settings,
+    step_of: Callable[[Settings], Callable[[int], None]],
+    validation_of: Callable[[Settings], float],
+) -> Timed:
+    """Return settings whose training fits into `seconds`.
+
+    Parameters
+    ----------
+    seconds
+        What is left for training, validation and writing.
+    wished
+        The settings as they are asked for.
+    step_of
+        Gives, for settings, a function that does one step of its training, by the step's number.
+    validation_of
+        Gives the seconds that a whole validation takes.
+    """
+    settings = wished
+    step, validation = _seconds_of(step_of(settings)), validation_of(settings)
+    said = []
+    for cut in cuts(settings):
+        if _steps(seconds, step, validation) >= _LEAST_STEPS:
+            break
+        faster = _seconds_of(step_of(cut.settings))
+        if faster > 0.9 * step:  # it would cost quality and gain nothing
+            continue
+        settings, step, validation = cut.settings, faster, validation_of(cut.settings)
+        said.append(Finding("budget-cut", "note", f"to fit the time, {cut.words}"))
+    steps = max(1, _steps(seconds, step, validation))
+    each = max(1, steps // _EPOCHS)
+    epochs = max(1, steps // each)
+    often = _VALIDATIONS if _VALIDATIONS * validation < 0.1 * seconds else 1
+    train = replace(settings.train, epochs=epochs, steps_per_epoch=each, validate_every=max(1, epochs // often))
+    told = f"about {steps} steps of {step:.3g} s fit into the time; the settings ask for {wished.train.total_steps}"
+    said.append(Finding("budget", "note", told))
+    return Timed(replace(settings, train=train), step, validation, tuple(said))
+
+
+def _steps(seconds: float, step: float, validation: float) -> int:
+    """Return how many steps fit, beside one validation and the writing."""
+    return int((seconds - validation - EXPORT_SECONDS) / step)
+
+
+def _seconds_of(step: Callable[[int], None]) -> float:
+    """Return the median time of a step, after two that warm up."""
+    taken = []
+    for number in range(5):
+        began = time.monotonic()
+        step(number)
+        taken.append(time.monotonic() - began)
+    return statistics.median(taken[2:])

@@ -1,0 +1,72 @@
+"""Whose an output folder of a training is: it is gone on with, or refused where it is another training's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from medvision.errors import PipelineError
+from medvision.files import sha256_of_text, write_bytes, write_json, write_text
+from medvision.pipeline import PipelineFolder, read_settings
+from medvision.study import Case, Source
+from medvision.training import Split
+
+
+def claim(out: Path, pipeline: PipelineFolder, parts: Split, digests: Mapping[str, str], *further: Any) -> None:
+    """Mark `out` as the place of this training, or refuse to go on with another one's.
+
+    Parameters
+    ----------
+    out
+        The output folder.
+    pipeline
+        What is to be trained, as it was asked for.
+    parts
+        Who trains and who is held out.
+    digests
+        The hash of each case's voxels, by case id.
+    further
+        What else the weights depend on; its ``repr`` counts.
+
+    Raises
+    ------
+    PipelineError
+        A training of other settings or other data lies there.
+    """
+    settings = pipeline.settings
+    sides = [
+        f"{side}:{case.id}:{digests[case.id]}:{case.side}:{_label_digest(case)}"
+        for side in ("train", "val")
+        for case in getattr(parts, side)
+    ]
+    identity = {
+        "settings": sha256_of_text([str(settings.meaning()), str(asdict(settings.train)), *map(repr, further)]),
+        "data": sha256_of_text(sides),
+    }
+    path = out / "checkpoints" / "identity.json"
+    if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != identity:
+        raise PipelineError(
+            "weights-mismatch",
+            "a training of other settings or data lies here",
+            path=out,
+            cure="Choose another --out.",
+        )
+    write_json(path, identity)
+
+
+def write_settings(out: Path, pipeline: PipelineFolder) -> None:
+    """Write the settings that are in force into `out`: the file as it stands where it says the same, or a new one."""
+    file = pipeline.folder / "pipeline.toml"
+    if read_settings(file) == pipeline.settings:
+        write_bytes(out / "pipeline.toml", file.read_bytes())
+    else:
+        from medvision.planning import pipeline_toml
+
+        write_text(out / "pipeline.toml", pipeline_toml(pipeline.settings))
+
+
+def _label_digest(case: Case) -> str:
+    return case.label.digest() if isinstance(case.label, Source) else str(case.label)

@@ -1,0 +1,170 @@
+"""Cross-validate a pipeline: every case held out once, and in the end one network for use and one of them all."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from medvision.batch import holding
+from medvision.errors import Finding
+from medvision.files import write_json, write_text
+from medvision.networks import save_weights
+from medvision.pipeline import PipelineFolder
+from medvision.progress import Progress, silent
+from medvision.training import Split, folds
+from medvision.workflows.budget import Budget
+from medvision.workflows.card import card_text
+from medvision.workflows.claim import write_settings
+from medvision.workflows.prepare import prepare
+from medvision.workflows.scores import estimates, scores_csv, sentences
+from medvision.workflows.train import Machine, Trained, labelled_cases, seeded, store_of, train_on
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """What a cross-validation found and left.
+
+    Parameters
+    ----------
+    folder
+        A pipeline trained on all cases; in it ``folds/1``, ``folds/2``, ... and ``ensemble``, pipelines too.
+    results
+        What was measured on the cases held out, all folds together, with intervals over patients; a sentence each.
+    each
+        The same for each fold.
+    findings
+        What was noticed about the data and the trainings.
+    """
+
+    folder: Path
+    results: tuple[str, ...]
+    each: tuple[tuple[str, ...], ...]
+    findings: tuple[Finding, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as JSON values."""
+        return {
+            "schema": "medvision.crossvalidation/1",
+            "folder": str(self.folder),
+            "results": list(self.results),
+            "folds": [list(results) for results in self.each],
+            "findings": [finding.unplaced().to_json() for finding in self.findings],
+        }
+
+
+def crossvalidate(
+    pipeline: PipelineFolder,
+    data: Sequence[Path],
+    out: Path,
+    *,
+    count: int = 5,
+    seed: int | None = None,
+    budget: Budget | None = None,
+    machine: Machine | None = None,
+    progress: Progress = silent,
+) -> CrossValidation:
+    """Train on each of `count` folds, measure on what each holds out, and leave a pipeline trained on all cases.
+
+    A cross-validation that was stopped goes on where it was, when the same command is given again.
+
+    Parameters
+    ----------
+    pipeline, data, out, seed, machine, progress
+        See :func:`medvision.workflows.train.train`.
+    count
+        Number of folds, 2 or more. Patients stay together, and classes are spread evenly.
+    budget
+        The time for all trainings together, that on all cases included.
+
+    Raises
+    ------
+    InputError
+        A case cannot be read, or lacks a label; there are fewer patients than folds.
+    PipelineError
+        `out` holds a training of other settings or other data, or a loss is not finite.
+    """
+    pipeline, machine = seeded(pipeline, seed), machine or Machine()
+    with holding(out), store_of(out, machine) as store:
+        cases = labelled_cases(data)
+        parts = folds(cases, count=count, seed=pipeline.settings.train.seed)
+        prepared = prepare([*parts[0].train, *parts[0].val], pipeline, store, progress=progress)
+        trained = [
+            train_on(
+                part,
+                prepared,
+                pipeline,
+                out / "folds" / str(number),
+                budget=_of(budget, 1 / (count + 2 - number)),
+                machine=machine,
+                progress=_named(f"fold {number} of {count}", progress),
+            )
+            for number, part in enumerate(parts, 1)
+        ]
+        results = _results(trained, pipeline.settings.train.seed)
+        _write_tables(out, trained, results)
+        _write_ensemble(out / "ensemble", trained, parts[0], results)
+        final = train_on(
+            Split((*parts[0].train, *parts[0].val), (), parts[0].findings),
+            prepared,
+            _for_all(pipeline, trained),
+            out,
+            budget=_of(budget, 1.0),
+            machine=machine,
+            results=(*results, f"These are figures of {count}-fold cross-validation: networks trained like this one."),
+            progress=_named("all cases", progress),
+        )
+    found = dict.fromkeys(finding for one in (*trained, final) for finding in one.result.findings)
+    return CrossValidation(out, results, tuple(one.result.results for one in trained), tuple(found))
+
+
+def _of(budget: Budget | None, part: float) -> Budget | None:
+    """Return a part, 0 to 1, of the time that is left."""
+    return None if budget is None else budget.part(part)
+
+
+def _named(words: str, progress: Progress) -> Progress:
+    return lambda done, total, last: progress(done, total, f"{words}: {last}" if last else words)
+
+
+def _results(trained: Sequence[Trained], seed: int) -> tuple[str, ...]:
+    scored = [entry for one in trained for entry in one.scored]
+    return sentences(estimates(scored, seed=seed), held_out=len(scored))
+
+
+def _write_tables(out: Path, trained: Sequence[Trained], results: tuple[str, ...]) -> None:
+    """Write a row for each case, in the order of their ids, and the figures of each fold and of all."""
+    scored = [entry for one in trained for entry in one.scored]
+    write_text(out / "crossvalidation.csv", scores_csv(sorted(scored, key=lambda entry: entry.case)))
+    each = [{"results": list(one.result.results), "val": list(one.result.val)} for one in trained]
+    write_json(out / "crossvalidation.json", {"results": list(results), "folds": each})
+
+
+def _write_ensemble(out: Path, trained: Sequence[Trained], part: Split, results: tuple[str, ...]) -> None:
+    """Write the networks of all folds as one pipeline."""
+    first = trained[0].pipeline
+    networks = [one.pipeline.load_network() for one in trained]
+    sha256 = save_weights(out / "weights.safetensors", *networks)
+    told = (
+        *results,
+        "These are figures of single networks; the ensemble has seen every case.",
+    )
+    card = replace(first.require_weights(), sha256=sha256, results=told, members=len(networks))
+    write_settings(out, first)
+    card.save(out / "weights.json")
+    parts = Split((*part.train, *part.val), (), part.findings)
+    write_text(out / "card.md", card_text(first.settings, card, parts, part.findings))
+
+
+def _for_all(pipeline: PipelineFolder, trained: Sequence[Trained]) -> PipelineFolder:
+    """Return the settings of the training on all cases, where nobody is left to choose an epoch.
+
+    Where the folds kept their best weights, the training on all is as long as it took them to get there: the median.
+    """
+    train = pipeline.settings.train
+    if train.keep == "best":
+        epochs = round(statistics.median(one.epoch for one in trained))
+        train = replace(train, epochs=epochs, keep="last", early_stopping=0)
+    return replace(pipeline, settings=replace(pipeline.settings, train=train))

@@ -1,0 +1,124 @@
+"""Prepare cases for a training: read, check, take through the steps, and keep on disk what came of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from medvision import io
+from medvision.errors import Finding, InputError
+from medvision.files import sha256_of_text
+from medvision.frameworks import versions
+from medvision.pipeline import PipelineFolder
+from medvision.progress import Progress, silent
+from medvision.steps import apply, apply_to_labels
+from medvision.study import Case, Source
+from medvision.training import Prepared, Sample, Store, StoredSample, at_hand
+from medvision.volume import Volume
+from medvision.workflows.segment import AS_STORED, TURNS, stated_turn
+
+_MOST_BYTES = 2 << 30  # of prepared cases that are held in memory; more stay on disk, and are read patch by patch
+_FORMAT = "1"  # of the stored cases
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedCase:
+    """A case as the network sees it, and what is known of it.
+
+    Parameters
+    ----------
+    case
+        The case.
+    sample
+        Its voxels and its target after the steps.
+    digest
+        The hash of the image's own voxels.
+    findings
+        What was noticed about it.
+    """
+
+    case: Case
+    sample: Prepared
+    digest: str
+    findings: tuple[Finding, ...]
+
+
+def prepare(
+    cases: Sequence[Case], pipeline: PipelineFolder, store: Store, *, progress: Progress = silent
+) -> dict[str, PreparedCase]:
+    """Return the prepared cases by id, in their order.
+
+    What lies in `store`, made from the same files by the same steps and versions, is used again. Cases are in memory
+    where all together are small, else they stay on disk.
+
+    Raises
+    ------
+    InputError
+        A case cannot be read, does not fit the pipeline, or lacks a label that the pipeline knows.
+    """
+    stored = []
+    for number, case in enumerate(cases):
+        key = _key(case, pipeline)
+        found = store.get(key)
+        if found is None:
+            sample, facts = _made(case, pipeline)
+            found = store.put(key, sample, facts)
+        stored.append(found)
+        progress(number + 1, len(cases), "cases prepared")
+    samples = at_hand(stored, most_bytes=_MOST_BYTES)
+    return {
+        case.id: PreparedCase(case, sample, kept.facts["digest"], _findings(kept))
+        for case, sample, kept in zip(cases, samples, stored, strict=True)
+    }
+
+
+def _key(case: Case, pipeline: PipelineFolder) -> str:
+    """Return the hash of everything that the prepared case depends on."""
+    settings = pipeline.settings
+    meaning = {key: value for key, value in settings.meaning().items() if key != "network"}
+    label = case.label.digest() if isinstance(case.label, Source) else repr(case.label)
+    parts = [_FORMAT, case.id, case.digest(), label, json.dumps(meaning, sort_keys=True)]
+    return sha256_of_text([*parts, repr(settings.contract), json.dumps(dict(versions()), sort_keys=True)])
+
+
+def _made(case: Case, pipeline: PipelineFolder) -> tuple[Sample, Mapping[str, str]]:
+    volume = io.read_volume(case)
+    noticed = [*volume.findings, *pipeline.settings.contract.check(volume, case), *_assumed(case, pipeline)]
+    findings = [[entry.code, entry.grade, entry.message, entry.cure] for entry in noticed]
+    return _sample(case, volume, pipeline), {"digest": volume.digest(), "findings": json.dumps(findings)}
+
+
+def _findings(stored: StoredSample) -> tuple[Finding, ...]:
+    listed: list[Any] = json.loads(stored.facts["findings"])
+    return tuple(Finding(code, grade, message, cure=cure) for code, grade, message, cure in listed)
+
+
+def _assumed(case: Case, pipeline: PipelineFolder) -> list[Finding]:
+    """Return what is taken for granted about a case: the side it looks like, where none is stated."""
+    if pipeline.settings.contract.side is None or case.side is not None:
+        return []
+    message = f"no side is stated: taken to look like a {pipeline.settings.contract.side} one"
+    return [Finding("side-assumed", "note", message)]
+
+
+def _sample(case: Case, volume: Volume, pipeline: PipelineFolder) -> Sample:
+    """Return a case as the network sees it: of the side that it knows, after the pipeline's steps."""
+    settings = pipeline.settings
+    flat = settings.contract.dimensions == 2
+    turned = volume.geometry.turned(TURNS[stated_turn(case, settings) or AS_STORED])
+    prepared = apply(settings.steps, replace(volume, geometry=turned))
+    image = np.asarray(prepared.voxels[..., 0] if flat else prepared.voxels, dtype=np.float32)
+    if settings.task == "classification":
+        if not isinstance(case.label, int) or case.label not in settings.labels:
+            known = ", ".join(f"{number} {name}" for number, name in settings.labels.items())
+            raise InputError("label-missing", f"case {case.id} has no label of {known}", path=case.path)
+        return Sample(case.id, image, case.label)
+    if not isinstance(case.label, Source):
+        raise InputError("label-missing", f"case {case.id} has no label image", path=case.path)
+    labels = replace(io.read_labels(case, settings.labels, volume.geometry), geometry=turned)
+    moved = apply_to_labels(settings.steps, labels, prepared.geometry)
+    return Sample(case.id, image, moved.voxels[..., 0] if flat else moved.voxels)
