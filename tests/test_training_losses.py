@@ -338,7 +338,7 @@ def test_a_setting_that_makes_no_loss_is_refused(fields: dict[str, Any]) -> None
     [
         ("segmentation", "dice-ce"),
         ("classification", "cross-entropy"),
-        ("multi-label", "binary-cross-entropy"),
+        ("multilabel", "binary-cross-entropy"),
         ("regression", "huber"),
     ],
 )

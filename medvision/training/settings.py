@@ -9,8 +9,6 @@ from pydantic.dataclasses import dataclass
 
 from medvision.training.losses import Loss
 
-from medvision.training.losses import Loss
-
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
@@ -73,9 +71,6 @@ class Training:
     class_weights
         Whether each class counts in the loss by the inverse of its frequency in the training data.
     loss
-        What is made small, by name and with its settings; None: soft Dice and cross-entropy for a segmentation,
-        cross-entropy for a classification, binary cross-entropy for several labels, Huber's loss for a regression.
-    loss
         What is to become small; None takes that of the task: dice-ce for a segmentation, cross-entropy for one of
         several classes, binary-cross-entropy for multilabel, huber for a regression.
     optimiser
@@ -123,7 +118,6 @@ class Training:
     foreground: float = Field(default=0.5, ge=0.0, le=1.0)
     balanced: bool = False
     class_weights: bool = False
-    loss: Loss | None = None
     loss: Loss | None = None
     optimiser: Literal["sgd", "adamw"] = "sgd"
     learning_rate: float = Field(default=0.01, gt=0.0)

@@ -10,7 +10,8 @@ gradients that are averaged over the processes afterwards, as DDP does, the grad
 
 In all of them `outputs` are logits (B, K, *spatial) or (B, K), and all sums are in fp32. Of the settings of the
 training, `class_weights` are (K,) numbers, one a class, and `label_smoothing` is the share of the target that is
-spread over all classes; a loss for which one means nothing passes over it, and a pipeline that sets it is refused.
+spread over all classes. A loss whose `weighs_classes` is false has no use for them, and a pipeline that sets them is
+refused.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def default_loss(task: str) -> AnyLoss:
     own: Mapping[str, AnyLoss] = {
         "segmentation": DiceCE(),
         "classification": CrossEntropy(),
-        "multi-label": BinaryCrossEntropy(),
+        "multilabel": BinaryCrossEntropy(),
         "regression": Huber(),
     }
     if task not in own:

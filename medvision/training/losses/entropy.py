@@ -23,8 +23,7 @@ class CrossEntropy:
     """
 
     tasks: ClassVar[tuple[Task, ...]] = ("segmentation", "classification")
-    uses_class_weights: ClassVar[bool] = True
-    uses_label_smoothing: ClassVar[bool] = True
+    weighs_classes: ClassVar[bool] = True
 
     use: Literal["cross-entropy"] = "cross-entropy"
 
@@ -58,8 +57,7 @@ class Focal:
     """
 
     tasks: ClassVar[tuple[Task, ...]] = ("segmentation", "classification")
-    uses_class_weights: ClassVar[bool] = True
-    uses_label_smoothing: ClassVar[bool] = True
+    weighs_classes: ClassVar[bool] = True
 
     use: Literal["focal"] = "focal"
     gamma: float = Field(default=2.0, ge=0.0)
@@ -93,9 +91,8 @@ class BinaryCrossEntropy:
         ``"binary-cross-entropy"``.
     """
 
-    tasks: ClassVar[tuple[Task, ...]] = ("multi-label",)
-    uses_class_weights: ClassVar[bool] = True
-    uses_label_smoothing: ClassVar[bool] = True
+    tasks: ClassVar[tuple[Task, ...]] = ("multilabel",)
+    weighs_classes: ClassVar[bool] = True
 
     use: Literal["binary-cross-entropy"] = "binary-cross-entropy"
 

@@ -41,8 +41,6 @@ class DiceCE:
     """
 
     tasks: ClassVar[tuple[Task, ...]] = ("segmentation",)
-    uses_class_weights: ClassVar[bool] = True
-    uses_label_smoothing: ClassVar[bool] = True
 
     use: Literal["dice-ce"] = "dice-ce"
     dice: float = Field(default=1.0, ge=0.0)
@@ -52,6 +50,11 @@ class DiceCE:
     def __post_init__(self) -> None:
         if not self.dice + self.cross_entropy:
             raise ValueError("dice and cross_entropy are both 0")
+
+    @property
+    def weighs_classes(self) -> bool:
+        """Whether class weights and label smoothing say anything here: they are for the cross-entropy."""
+        return self.cross_entropy > 0
 
     def __call__(
         self,
@@ -92,8 +95,6 @@ class Tversky:
     """
 
     tasks: ClassVar[tuple[Task, ...]] = ("segmentation",)
-    uses_class_weights: ClassVar[bool] = True
-    uses_label_smoothing: ClassVar[bool] = True
 
     use: Literal["tversky"] = "tversky"
     alpha: float = Field(default=0.3, ge=0.0)
@@ -105,6 +106,11 @@ class Tversky:
     def __post_init__(self) -> None:
         if not self.alpha + self.beta:
             raise ValueError("alpha and beta are both 0")
+
+    @property
+    def weighs_classes(self) -> bool:
+        """Whether class weights and label smoothing say anything here: they are for the cross-entropy."""
+        return self.cross_entropy > 0
 
     def __call__(
         self,

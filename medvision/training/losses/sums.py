@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal
 
-Task = Literal["segmentation", "classification", "multi-label", "regression"]
+Task = Literal["segmentation", "classification", "multilabel", "regression"]
 """What a network is asked for; see `fingerprint`."""
 
 Gather = Callable[[Any], Any]

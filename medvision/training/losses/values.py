@@ -25,8 +25,7 @@ class Huber:
     """
 
     tasks: ClassVar[tuple[Task, ...]] = ("regression",)
-    uses_class_weights: ClassVar[bool] = False
-    uses_label_smoothing: ClassVar[bool] = False
+    weighs_classes: ClassVar[bool] = False
 
     use: Literal["huber"] = "huber"
     delta: float = Field(default=1.0, gt=0.0)
@@ -61,8 +60,7 @@ class MeanSquared:
     """
 
     tasks: ClassVar[tuple[Task, ...]] = ("regression",)
-    uses_class_weights: ClassVar[bool] = False
-    uses_label_smoothing: ClassVar[bool] = False
+    weighs_classes: ClassVar[bool] = False
 
     use: Literal["mean-squared"] = "mean-squared"
 
