@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from medvision_cli import shell
+
+if TYPE_CHECKING:
+    from medvision.errors import Finding
 
 DataArgument = Annotated[
     list[Path],
@@ -17,12 +21,65 @@ DataArgument = Annotated[
         show_default=False,
     ),
 ]
+SeedOption = Annotated[
+    int | None, typer.Option("--seed", help="In place of the seed in the settings.", show_default=False)
+]
+MinutesOption = Annotated[
+    float | None,
+    typer.Option(
+        "--max-minutes", metavar="M", help="Train what fits into this time, all included; say what was cut.",
+        show_default=False,
+    ),
+]  # fmt: skip
+FromOption = Annotated[
+    str | None,
+    typer.Option(
+        "--from", metavar="SOURCE", help="Start from a pipeline, a file of weights, a folder or hf:ORG/REPO.",
+        show_default=False,
+    ),
+]  # fmt: skip
+TuneOption = Annotated[
+    str,
+    typer.Option(
+        "--tune", help="What of it is trained: full, head, last:N, discriminative[:F], staged[:E], lora:r=R[,alpha=A]."
+    ),
+]
+PartialOption = Annotated[bool, typer.Option("--partial", help="Take weights of which less than 80 % fit.")]
+CacheOption = Annotated[
+    Path | None,
+    typer.Option("--cache", metavar="DIR", help="Keep prepared cases here, for other trainings.", show_default=False),
+]
+DeterministicOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--deterministic/--no-deterministic", help="Give the same bits in every run (default: on a CPU).",
+        show_default=False,
+    ),
+]  # fmt: skip
 
 
 def command(
     pipeline: shell.PipelineArgument,
     data: DataArgument,
     out: shell.OutOption,
+    max_minutes: MinutesOption = None,
+    folds: Annotated[
+        int | None,
+        typer.Option("--folds", min=2, help="Cross-validate, then train on all cases.", show_default=False),
+    ] = None,
+    source: FromOption = None,
+    tune: TuneOption = "full",
+    partial: PartialOption = False,
+    prove: Annotated[
+        bool, typer.Option("--prove-transfer", help="Train from scratch too, and say whether --from helped.")
+    ] = False,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Trainings of each kind for --prove-transfer.")] = 3,
+    seed: SeedOption = None,
+    cache: CacheOption = None,
+    log: Annotated[
+        str, typer.Option("--log", help="Tell others too: tensorboard, mlflow or mlflow=ADDRESS; commas between.")
+    ] = "",
+    deterministic: DeterministicOption = None,
     device: shell.DeviceOption = "auto",
     as_json: shell.JsonOption = False,
 ) -> None:
@@ -30,16 +87,57 @@ def command(
 
     Patients stay on one side of the split. A training that was stopped goes on when the same command is given again.
     """
+    started = time.monotonic()  # the time given counts from here, importing torch included
+    _require_one_way(folds=folds, source=source, prove=prove)
     from medvision.pipeline import PipelineFolder
-    from medvision.workflows.train import train
+    from medvision.workflows.budget import Budget
+    from medvision.workflows.train import Machine, Start, train
 
+    opened = PipelineFolder.open(pipeline)
+    machine = Machine(device=device, deterministic=deterministic, cache=cache, log=log)
+    start = None if source is None else Start(source, tune, partial)
+    budget = None if max_minutes is None else Budget(max_minutes, started)
     with shell.progress("training") as progress:
-        result = train(PipelineFolder.open(pipeline), data, out, device=device, progress=progress)
+        if prove:
+            from medvision.workflows.prove import prove_transfer
+
+            proof = prove_transfer(
+                opened, data, out, source=source or "", tune=tune, partial=partial, seeds=seeds, seed=seed,
+                minutes=max_minutes, machine=machine, progress=progress,
+            )  # fmt: skip
+        elif folds is not None:
+            from medvision.workflows.crossvalidate import crossvalidate
+
+            found = crossvalidate(
+                opened, data, out, count=folds, start=start, seed=seed, budget=budget, machine=machine,
+                progress=progress,
+            )  # fmt: skip
+        else:
+            result = train(opened, data, out, start=start, seed=seed, budget=budget, machine=machine, progress=progress)
+    told = proof if prove else found if folds is not None else result
     if as_json:
-        shell.print_json(result.to_json())
-        return
-    for finding in result.findings:
+        shell.print_json(told.to_json())
+    elif prove:
+        typer.echo(proof.table())
+    elif folds is not None:
+        _tell(found.findings, found.results)
+        typer.echo(f"Pipeline: {found.folder}  (folds/, ensemble/, crossvalidation.csv, card.md)")
+    else:
+        _tell(result.findings, result.results)
+        typer.echo(f"Pipeline: {result.folder}  (card.md, training.html, validation.csv)")
+
+
+def _require_one_way(*, folds: int | None, source: str | None, prove: bool) -> None:
+    from medvision.errors import UsageError
+
+    if prove and source is None:
+        raise UsageError("usage", "--prove-transfer needs --from")
+    if prove and folds is not None:
+        raise UsageError("usage", "--prove-transfer and --folds exclude each other")
+
+
+def _tell(findings: tuple[Finding, ...], results: tuple[str, ...]) -> None:
+    for finding in findings:
         typer.echo(f"{finding.grade}: {finding.message} [{finding.code}]")
-    for sentence in result.results:
+    for sentence in results:
         typer.echo(sentence)
-    typer.echo(f"Pipeline: {result.folder}  (card.md, curves.png, validation.csv)")

@@ -20,7 +20,8 @@ from medvision.workflows.card import card_text
 from medvision.workflows.claim import write_settings
 from medvision.workflows.prepare import prepare
 from medvision.workflows.scores import estimates, scores_csv, sentences
-from medvision.workflows.train import Machine, Trained, labelled_cases, seeded, store_of, train_on
+from medvision.workflows.targets import with_scaling
+from medvision.workflows.train import Machine, Start, Trained, labelled_cases, seeded, store_of, train_on
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ def crossvalidate(
     out: Path,
     *,
     count: int = 5,
+    start: Start | None = None,
     seed: int | None = None,
     budget: Budget | None = None,
     machine: Machine | None = None,
@@ -72,7 +74,7 @@ def crossvalidate(
 
     Parameters
     ----------
-    pipeline, data, out, seed, machine, progress
+    pipeline, data, out, start, seed, machine, progress
         See :func:`medvision.workflows.train.train`.
     count
         Number of folds, 2 or more. Patients stay together, and classes are spread evenly.
@@ -90,6 +92,7 @@ def crossvalidate(
     with holding(out), store_of(out, machine) as store:
         cases = labelled_cases(data)
         parts = folds(cases, count=count, seed=pipeline.settings.train.seed)
+        pipeline = replace(pipeline, settings=with_scaling(pipeline.settings, [*parts[0].train, *parts[0].val]))
         prepared = prepare([*parts[0].train, *parts[0].val], pipeline, store, progress=progress)
         trained = [
             train_on(
@@ -97,6 +100,7 @@ def crossvalidate(
                 prepared,
                 pipeline,
                 out / "folds" / str(number),
+                start=start,
                 budget=_of(budget, 1 / (count + 2 - number)),
                 machine=machine,
                 progress=_named(f"fold {number} of {count}", progress),
@@ -111,6 +115,7 @@ def crossvalidate(
             prepared,
             _for_all(pipeline, trained),
             out,
+            start=start,
             budget=_of(budget, 1.0),
             machine=machine,
             results=(*results, f"These are figures of {count}-fold cross-validation: networks trained like this one."),

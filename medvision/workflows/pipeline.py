@@ -10,11 +10,13 @@ from medvision.files import Paths, as_paths
 from medvision.pipeline import PipelineFolder
 from medvision.progress import Progress, silent
 from medvision.study import AS_IT_STANDS, Reading
+from medvision.workflows.budget import Budget
+from medvision.workflows.crossvalidate import CrossValidation, crossvalidate
 from medvision.workflows.evaluate import Evaluation, evaluate
 from medvision.workflows.explain import explain
 from medvision.workflows.report import Pages, report
 from medvision.workflows.run import BatchResult, run
-from medvision.workflows.train import TrainingResult, train
+from medvision.workflows.train import Machine, Start, TrainingResult, train
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,58 @@ class Pipeline:
         )
 
     def train(
-        self, data: Paths, out: str | Path, *, device: str = "auto", progress: Progress = silent
+        self,
+        data: Paths,
+        out: str | Path,
+        *,
+        start: Start | None = None,
+        seed: int | None = None,
+        minutes: float | None = None,
+        machine: Machine | None = None,
+        progress: Progress = silent,
     ) -> TrainingResult:
-        """Train on `data`, and leave a new pipeline in `out`; see :func:`medvision.workflows.train.train`."""
-        return train(self.folder, as_paths(data), Path(out), device=device, progress=progress)
+        """Train on `data`, and leave a new pipeline in `out`; see :func:`medvision.workflows.train.train`.
+
+        `minutes` is the time in which all must be done; None takes the time that the settings need.
+        """
+        return train(
+            self.folder,
+            as_paths(data),
+            Path(out),
+            start=start,
+            seed=seed,
+            budget=None if minutes is None else Budget(minutes),
+            machine=machine,
+            progress=progress,
+        )
+
+    def crossvalidate(
+        self,
+        data: Paths,
+        out: str | Path,
+        *,
+        folds: int = 5,
+        start: Start | None = None,
+        seed: int | None = None,
+        minutes: float | None = None,
+        machine: Machine | None = None,
+        progress: Progress = silent,
+    ) -> CrossValidation:
+        """Train on folds of `data`, then on all of them; see :func:`medvision.workflows.crossvalidate.crossvalidate`.
+
+        `minutes` is the time for all trainings together; None takes the time that the settings need.
+        """
+        return crossvalidate(
+            self.folder,
+            as_paths(data),
+            Path(out),
+            count=folds,
+            start=start,
+            seed=seed,
+            budget=None if minutes is None else Budget(minutes),
+            machine=machine,
+            progress=progress,
+        )
 
     def evaluate(
         self, out: str | Path, data: Paths, *, split: str | None = None, progress: Progress = silent
@@ -97,13 +147,22 @@ class Pipeline:
 
 
 def train_by_name(
-    pipeline: str | Path, data: Paths, out: str | Path, *, device: str = "auto", progress: Progress = silent
+    pipeline: str | Path,
+    data: Paths,
+    out: str | Path,
+    *,
+    start: Start | None = None,
+    seed: int | None = None,
+    minutes: float | None = None,
+    machine: Machine | None = None,
+    progress: Progress = silent,
 ) -> TrainingResult:
-    """Train a pipeline given by name or folder; the public ``medvision.train``.
+    """Train a pipeline given by name or folder; the public ``medvision.train``. See :meth:`Pipeline.train`.
 
     Examples
     --------
     >>> import medvision as mv
-    >>> mv.train("cxr-pneumonia", "pictures.npz", "mine")  # doctest: +SKIP
+    >>> mv.train("cxr-pneumonia", "pictures.npz", "mine", minutes=5)  # doctest: +SKIP
     """
-    return Pipeline.open(pipeline).train(data, out, device=device, progress=progress)
+    opened = Pipeline.open(pipeline)
+    return opened.train(data, out, start=start, seed=seed, minutes=minutes, machine=machine, progress=progress)

@@ -12,14 +12,18 @@ import numpy as np
 from medvision import io
 from medvision.errors import Finding, InputError
 from medvision.files import sha256_of_text
+from medvision.fingerprint import CaseFigures
+from medvision.fingerprint import Target as FigureTarget
 from medvision.frameworks import versions
-from medvision.pipeline import PipelineFolder
+from medvision.pipeline import PipelineFolder, Settings
 from medvision.progress import Progress, silent
 from medvision.steps import apply, apply_to_labels
 from medvision.study import Case, Source
 from medvision.training import Prepared, Sample, Store, StoredSample, at_hand
 from medvision.volume import Volume
+from medvision.workflows.fingerprint import measured
 from medvision.workflows.segment import AS_STORED, TURNS, stated_turn
+from medvision.workflows.targets import class_of, marks_of, target_of, values_of
 
 _MOST_BYTES = 2 << 30  # of prepared cases that are held in memory; more stay on disk, and are read patch by patch
 _FORMAT = "1"  # of the stored cases
@@ -37,6 +41,8 @@ class PreparedCase:
         Its voxels and its target after the steps.
     digest
         The hash of the image's own voxels.
+    figures
+        What was measured of it before the steps, for the fingerprint.
     findings
         What was noticed about it.
     """
@@ -44,6 +50,7 @@ class PreparedCase:
     case: Case
     sample: Prepared
     digest: str
+    figures: CaseFigures
     findings: tuple[Finding, ...]
 
 
@@ -71,7 +78,7 @@ def prepare(
         progress(number + 1, len(cases), "cases prepared")
     samples = at_hand(stored, most_bytes=_MOST_BYTES)
     return {
-        case.id: PreparedCase(case, sample, kept.facts["digest"], _findings(kept))
+        case.id: PreparedCase(case, sample, kept.facts["digest"], _figures(kept, case), _findings(kept))
         for case, sample, kept in zip(cases, samples, stored, strict=True)
     }
 
@@ -89,7 +96,13 @@ def _made(case: Case, pipeline: PipelineFolder) -> tuple[Sample, Mapping[str, st
     volume = io.read_volume(case)
     noticed = [*volume.findings, *pipeline.settings.contract.check(volume, case), *_assumed(case, pipeline)]
     findings = [[entry.code, entry.grade, entry.message, entry.cure] for entry in noticed]
-    return _sample(case, volume, pipeline), {"digest": volume.digest(), "findings": json.dumps(findings)}
+    sample, target = _sample(case, volume, pipeline)
+    figures = measured(case, volume, target).to_text()
+    return sample, {"digest": volume.digest(), "figures": figures, "findings": json.dumps(findings)}
+
+
+def _figures(stored: StoredSample, case: Case) -> CaseFigures:
+    return CaseFigures.from_text(stored.facts["figures"], patient=case.patient)
 
 
 def _findings(stored: StoredSample) -> tuple[Finding, ...]:
@@ -105,20 +118,26 @@ def _assumed(case: Case, pipeline: PipelineFolder) -> list[Finding]:
     return [Finding("side-assumed", "note", message)]
 
 
-def _sample(case: Case, volume: Volume, pipeline: PipelineFolder) -> Sample:
-    """Return a case as the network sees it: of the side that it knows, after the pipeline's steps."""
+def _sample(case: Case, volume: Volume, pipeline: PipelineFolder) -> tuple[Sample, FigureTarget]:
+    """Return a case as the network sees it, of the side that it knows, after the steps; and its target as stored."""
     settings = pipeline.settings
     flat = settings.contract.dimensions == 2
     turned = volume.geometry.turned(TURNS[stated_turn(case, settings) or AS_STORED])
     prepared = apply(settings.steps, replace(volume, geometry=turned))
     image = np.asarray(prepared.voxels[..., 0] if flat else prepared.voxels, dtype=np.float32)
-    if settings.task == "classification":
-        if not isinstance(case.label, int) or case.label not in settings.labels:
-            known = ", ".join(f"{number} {name}" for number, name in settings.labels.items())
-            raise InputError("label-missing", f"case {case.id} has no label of {known}", path=case.path)
-        return Sample(case.id, image, case.label)
+    if settings.task != "segmentation":
+        return Sample(case.id, image, target_of(case, settings)), _stated(case, settings)
     if not isinstance(case.label, Source):
         raise InputError("label-missing", f"case {case.id} has no label image", path=case.path)
-    labels = replace(io.read_labels(case, settings.labels, volume.geometry), geometry=turned)
-    moved = apply_to_labels(settings.steps, labels, prepared.geometry)
-    return Sample(case.id, image, moved.voxels[..., 0] if flat else moved.voxels)
+    stored = io.read_labels(case, settings.labels, volume.geometry)
+    moved = apply_to_labels(settings.steps, replace(stored, geometry=turned), prepared.geometry)
+    return Sample(case.id, image, moved.voxels[..., 0] if flat else moved.voxels), stored
+
+
+def _stated(case: Case, settings: Settings) -> FigureTarget:
+    """Return what a case states as a whole, as the fingerprint takes it."""
+    if settings.task == "classification":
+        return class_of(case, settings)
+    if settings.task == "multilabel":
+        return [None if mark is None else float(mark) for mark in marks_of(case, settings)]
+    return values_of(case, settings)

@@ -6,7 +6,7 @@ import contextlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,37 +14,32 @@ from typing import Any
 from medvision import io
 from medvision.batch import holding
 from medvision.errors import Finding, InputError, PipelineError
-from medvision.files import write_json, write_text
-from medvision.frameworks import Precision, choose_device, training_precision, versions
-from medvision.networks import WeightsCard, save_weights
-from medvision.pipeline import PipelineFolder, Settings, input_spacing_mm, read_settings
+from medvision.files import write_json
+from medvision.frameworks import choose_device, training_precision, versions
+from medvision.pipeline import PipelineFolder, read_settings
 from medvision.progress import Progress, silent
 from medvision.study import Case
 from medvision.training import (
-    Fitted,
-    Sampler,
+    Alone,
     Split,
     Store,
-    Supervised,
     UntilDeadline,
-    Validation,
-    VariedBatches,
-    Whole,
-    build_optimiser,
-    class_weights,
-    default_loss,
     find_copies,
     open_logs,
     optimise,
     seconds_spent,
     split,
 )
+from medvision.transfer.tuning import Tuning, tuning_of
 from medvision.workflows.budget import EXPORT_SECONDS, Budget, Timed, fit_into
-from medvision.workflows.card import card_text
 from medvision.workflows.claim import claim, write_settings
-from medvision.workflows.held_out import score, validation
+from medvision.workflows.held_out import score
+from medvision.workflows.job import Job
+from medvision.workflows.left import Left
 from medvision.workflows.prepare import PreparedCase, prepare
-from medvision.workflows.scores import Scored, estimates, scores_csv, sentences
+from medvision.workflows.scores import Scored
+from medvision.workflows.targets import with_scaling
+from medvision.workflows.weights import Transferred, start_from
 
 
 @dataclass(frozen=True)
@@ -68,6 +63,25 @@ class Machine:
     deterministic: bool | None = None
     cache: Path | None = None
     log: str = ""
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a training starts from, in place of fresh weights.
+
+    Parameters
+    ----------
+    source
+        A pipeline, a file of weights or ``hf:ORG/REPO``; see :func:`medvision.transfer.read_weights`.
+    tune
+        Which stages of the network are trained; see :func:`medvision.transfer.tuning_of`.
+    partial
+        Whether weights may be taken of which less than 80 % of the encoder fit.
+    """
+
+    source: str
+    tune: str = "full"
+    partial: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,6 +122,7 @@ def train(
     data: Sequence[Path],
     out: Path,
     *,
+    start: Start | None = None,
     seed: int | None = None,
     budget: Budget | None = None,
     machine: Machine | None = None,
@@ -125,6 +140,8 @@ def train(
         Data sets with labels; see :func:`medvision.io.scan`.
     out
         The new pipeline folder.
+    start
+        What it starts from; None starts from fresh weights.
     seed
         In place of the one in the settings.
     budget
@@ -146,8 +163,11 @@ def train(
     with holding(out), store_of(out, machine) as store:
         settings = pipeline.settings.train
         parts = split(labelled_cases(data), validation=settings.validation, seed=settings.seed)
+        pipeline = replace(pipeline, settings=with_scaling(pipeline.settings, parts.train))
         prepared = prepare([*parts.train, *parts.val], pipeline, store, progress=progress)
-        trained = train_on(parts, prepared, pipeline, out, budget=budget, machine=machine, progress=progress)
+        trained = train_on(
+            parts, prepared, pipeline, out, start=start, budget=budget, machine=machine, progress=progress
+        )
     return trained.result
 
 
@@ -167,6 +187,7 @@ def train_on(
     pipeline: PipelineFolder,
     out: Path,
     *,
+    start: Start | None = None,
     budget: Budget | None = None,
     machine: Machine,
     results: tuple[str, ...] = (),
@@ -188,9 +209,10 @@ def train_on(
     digests = {name: entry.digest for name, entry in prepared.items()}
     noticed = _counted([(entry.case.id, finding) for entry in (*training, *held_out) for finding in entry.findings])
     findings = [*parts.findings, *find_copies(parts, digests), *noticed]
-    claim(out, pipeline, parts, digests, budget and (budget.asked or budget.minutes))
+    claim(out, pipeline, parts, digests, budget and (budget.asked or budget.minutes), start)
 
-    job = _Job(pipeline, training, held_out, device, training_precision(pipeline.settings.train.precision, device))
+    place = Alone(device, training_precision(pipeline.settings.train.precision, device))
+    job = Job(pipeline, training, held_out, place)
     pace = None
     if budget is not None:
         timed = _timed(job, out, budget)
@@ -200,87 +222,56 @@ def train_on(
         pace = UntilDeadline(budget.without(spent).deadline - EXPORT_SECONDS, timed.validation_seconds, each)
     write_settings(out, job.pipeline)
 
-    network = job.pipeline.build_network()
-    facts = {"pipeline": job.pipeline.name, "steps": str(job.pipeline.settings.train.total_steps)}
+    settings = job.pipeline.settings
+    network = job.pipeline.build_network(training=True)
+    transferred, tuning = _started(network, start, job.pipeline)
+    facts = {"pipeline": job.pipeline.name, "steps": str(settings.train.total_steps)}
     with open_logs(machine.log, out, title=out.name, settings=facts) as logs:
         fitted = optimise(
             network,
             job.batches(),
             job.objective(),
             job.validate,
-            job.pipeline.settings.train,
+            settings.train,
             folder=out / _CHECKPOINTS,
-            device=device,
+            place=place,
             deterministic=device == "cpu" if machine.deterministic is None else machine.deterministic,
+            tuned=tuning,
             pace=pace,
             logs=logs,
             progress=progress,
         )
+    if tuning is not None:
+        tuning.finish(network)
     findings += [*fitted.findings, *logs.findings]
-    scored = score(network, held_out, job.pipeline.settings) if held_out else []
-    return _left(out, job, network, fitted, parts, findings, scored, results)
+    scored = score(network, held_out, settings)
+    trained_with = {
+        **versions(),
+        "device": device,
+        "precision": place.precision,
+        "steps": str(len(fitted.rows) * settings.train.steps_per_epoch),
+        "seed": str(settings.train.seed),
+        **(transferred.facts() if transferred else {}),
+    }
+    left = Left(job.pipeline, network, parts, [entry.figures for entry in training], scored, results, trained_with)
+    card = left.write(out, findings, transferred)
+    ids = [tuple(case.id for case in side) for side in (parts.train, parts.val)]
+    result = TrainingResult(out, card.results, tuple(findings), *ids)
+    write_json(out / "training.json", result.to_json() | {"folder": "."})
+    return Trained(result, scored, PipelineFolder.open(out), fitted.epoch)
 
 
-@dataclass(frozen=True, eq=False)
-class _Job:
-    """What is trained, on what, and where."""
-
-    pipeline: PipelineFolder
-    training: Sequence[PreparedCase]
-    held_out: Sequence[PreparedCase]
-    device: str
-    precision: Precision
-
-    def changed(self, settings: Settings) -> _Job:
-        """Return the same with other settings."""
-        return replace(self, pipeline=replace(self.pipeline, settings=settings))
-
-    def batches(self) -> VariedBatches:
-        """Return what gives each step its batch."""
-        settings = self.pipeline.settings.train
-        return VariedBatches(Sampler([entry.sample for entry in self.training], settings), settings, self.device)
-
-    def objective(self) -> Supervised:
-        """Return the loss."""
-        settings = self.pipeline.settings
-        weights = None
-        if settings.train.class_weights:
-            weights = class_weights([entry.sample for entry in self.training], settings.outputs).to(self.device)
-        loss = settings.train.loss or default_loss(settings.task)
-        return Supervised(loss, weights, settings.train.label_smoothing, self.precision)
-
-    def validate(self, network: Any) -> Validation:
-        """Return how good a network is on the cases held out; nothing where there are none."""
-        if not self.held_out:
-            return Validation(0.0, {})
-        settings = self.pipeline.settings
-        return validation(score(network, self.held_out, settings), settings)
-
-    def step(self) -> Callable[[int], None]:
-        """Return one step of the training as a function of its number, on a network that is thrown away."""
-        network = self.pipeline.build_network().to(self.device).train()
-        batches, objective = self.batches(), self.objective()
-        optimiser = build_optimiser(self.pipeline.settings.train, Whole().groups(network))
-
-        def step(number: int) -> None:
-            objective(network, batches(number)).backward()
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
-
-        return step
-
-    def validation_seconds(self) -> float:
-        """Return the time that a validation takes, by that of a few cases."""
-        if not self.held_out:
-            return 0.0
-        network, few = self.pipeline.build_network().to(self.device), self.held_out[:4]
-        score(network, few[:1], self.pipeline.settings)
-        began = time.monotonic()
-        score(network, few, self.pipeline.settings)
-        return (time.monotonic() - began) / len(few) * len(self.held_out)
+def _started(network: Any, start: Start | None, pipeline: PipelineFolder) -> tuple[Transferred | None, Tuning | None]:
+    """Load what the training starts from, and return what was taken and how it is tuned."""
+    if start is None:
+        return None, None
+    transferred = start_from(network, start.source, pipeline, partial=start.partial)
+    tuning = tuning_of(start.tune, pipeline.settings.network.stages)
+    tuning.prepare(network, seed=pipeline.settings.train.seed)
+    return transferred, tuning
 
 
-def _timed(job: _Job, out: Path, budget: Budget) -> Timed:
+def _timed(job: Job, out: Path, budget: Budget) -> Timed:
     """Return what fits into the time: as was found before the training was stopped, or as is measured now."""
     path = out / _CHECKPOINTS / "timed.json"
     if path.is_file():
@@ -299,38 +290,6 @@ def _timed(job: _Job, out: Path, budget: Budget) -> Timed:
     seconds = {"step_seconds": timed.step_seconds, "validation_seconds": timed.validation_seconds}
     write_json(path, {**seconds, "findings": told})
     return timed
-
-
-def _left(
-    out: Path,
-    job: _Job,
-    network: Any,
-    fitted: Fitted,
-    parts: Split,
-    findings: Sequence[Finding],
-    scored: Sequence[Scored],
-    results: tuple[str, ...],
-) -> Trained:
-    """Write weights, cards and tables, which make `out` a pipeline; its settings have lain there since the start."""
-    settings = job.pipeline.settings
-    if scored:
-        write_text(out / "validation.csv", scores_csv(scored))
-        results = sentences(estimates(scored, seed=settings.train.seed), held_out=len(scored))
-    sha256 = save_weights(out / "weights.safetensors", network)
-    trained_with = {
-        **versions(),
-        "device": job.device,
-        "precision": job.precision,
-        "steps": str(len(fitted.rows) * settings.train.steps_per_epoch),
-        "seed": str(settings.train.seed),
-    }
-    card = _weights_card(settings, sha256, results, trained_with)
-    card.save(out / "weights.json")
-    write_text(out / "card.md", card_text(settings, card, parts, findings))
-    ids = [tuple(case.id for case in side) for side in (parts.train, parts.val)]
-    result = TrainingResult(out, results, tuple(findings), *ids)
-    write_json(out / "training.json", result.to_json() | {"folder": "."})
-    return Trained(result, scored, PipelineFolder.open(out), fitted.epoch)
 
 
 def labelled_cases(data: Sequence[Path]) -> list[Case]:
@@ -388,23 +347,5 @@ def _counted(findings: Sequence[tuple[str, Finding]]) -> list[Finding]:
     ]
 
 
-def _weights_card(
-    settings: Settings, sha256: str, results: tuple[str, ...], trained_with: Mapping[str, str]
-) -> WeightsCard:
-    unit = next((step.use for step in reversed(settings.steps) if step.use in _VALUE_STEPS), "as stored")
-    return WeightsCard(
-        sha256=sha256,
-        meaning=settings.meaning(),
-        input_spacing_mm=input_spacing_mm(settings),
-        input_unit=unit,
-        modality=settings.contract.modality,
-        training_data=settings.card.training_data,
-        licence=settings.card.licence,
-        results=results,
-        trained_with=trained_with,
-    )
-
-
 _CHECKPOINTS = "checkpoints"
 _PREPARED = "prepared"
-_VALUE_STEPS = {"clip", "window", "rescale", "zscore", "percentile"}
