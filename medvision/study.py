@@ -5,6 +5,7 @@ A source names files, not yet their voxels: ten thousand cases cost little until
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
@@ -166,6 +167,58 @@ class Series:
 
 
 @dataclass(frozen=True)
+class Numbers:
+    """The numbers that a list states of a case; what they mean says the task of the pipeline.
+
+    To a pipeline of several labels, they are the numbers of the labels that the case has, and it has no other; to a
+    regression, they are the values, in the order of its labels.
+
+    Parameters
+    ----------
+    given
+        The numbers in their order; None where one is not known (``?``).
+    unknown
+        Numbers of labels of which it is not known whether the case has them (``?5``).
+
+    Raises
+    ------
+    InputError
+        A number is not finite.
+
+    Examples
+    --------
+    >>> Numbers((0, 3), unknown=(5,))
+    Numbers(given=(0.0, 3.0), unknown=(5,))
+    """
+
+    given: tuple[float | None, ...]
+    unknown: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not all(math.isfinite(number) for number in self.given if number is not None):
+            raise InputError("bad-labels", "a label or value is no finite number")
+        given = tuple(None if number is None else float(number) + 0.0 for number in self.given)
+        object.__setattr__(self, "given", given)
+
+
+@dataclass(frozen=True)
+class Flags:
+    """Which of all labels a case has, in the order of the labels.
+
+    Parameters
+    ----------
+    values
+        True, False, or None where it is not known; one for each label.
+    """
+
+    values: tuple[bool | None, ...]
+
+
+Label = Source | int | Numbers | Flags
+"""What is known of a case: the source of its labels, its class, or numbers."""
+
+
+@dataclass(frozen=True)
 class Case:
     """One thing to analyse, or to learn from.
 
@@ -176,7 +229,9 @@ class Case:
     images
         A source for each channel, or one source that holds all.
     label
-        For segmentation a source of labels; for classification the class's number; None where unknown.
+        For segmentation a source of labels; for one of several classes its number; for several labels at once their
+        :class:`Numbers` or :class:`Flags`; for a regression its values as :class:`Numbers`; None where unknown. A whole
+        number that stands alone is an int, and may be any of the three.
     patient
         What keeps a patient's cases together in a split; None where unknown. Never written to a result.
     split
@@ -198,7 +253,7 @@ class Case:
 
     id: str
     images: tuple[Source, ...]
-    label: Source | int | None = None
+    label: Label | None = None
     patient: str | None = None
     split: str | None = None
     modality: str | None = None

@@ -14,7 +14,8 @@ from medvision.errors import Finding, InputError, MedvisionError
 from medvision.io.kinds import case_id, stem_of
 from medvision.io.located import located
 from medvision.io.sources import label_source_of, source_of
-from medvision.study import AS_IT_STANDS, Case, Collection, Reading
+from medvision.io.stated import label_in_json
+from medvision.study import AS_IT_STANDS, Case, Collection, Label, Reading
 
 DATASET_FILE = "dataset.json"
 _MODALITIES = {"MR": "MR", "MRI": "MR", "CT": "CT", "PT": "PT", "PET": "PT"}
@@ -129,15 +130,25 @@ def _case(
         raise InputError("bad-manifest", "a training case is an object with 'image' and 'label'")
     names = [entry["image"]] if isinstance(entry["image"], str) else entry["image"]
     paths = [folder / str(name) for name in names]
-    label = folder / str(entry["label"]) if entry.get("label") else None
-    if label is None or not label.is_file():
-        raise InputError("label-missing", "its label is not there", path=label)
     patient = entry.get("patient", entry.get("subject"))
     return Case(
         id=case_id(prefix + str(entry.get("id", stem_of(paths[0])))),
         images=tuple(source_of(path, reading) for path in paths),
-        label=label_source_of(label, reading),
+        label=_label(entry.get("label"), folder, reading),
         patient=str(patient) if patient is not None else None,
         modality=modality,
         label_names=names_of_labels,
     )
+
+
+def _label(stated: Any, folder: Path, reading: Reading) -> Label:
+    """Return the label image that an entry names, or what it states itself: a class, several labels, values."""
+    if stated is None or stated == "":
+        raise InputError("label-missing", "its label is not there")
+    found = label_in_json(stated)
+    if found is not None:
+        return found
+    path = folder / stated
+    if not path.is_file():
+        raise InputError("label-missing", "its label is not there", path=path)
+    return label_source_of(path, reading)

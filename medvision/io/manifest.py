@@ -6,12 +6,14 @@ import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from medvision.errors import Finding, InputError, MedvisionError
 from medvision.io.kinds import case_id, stem_of
 from medvision.io.located import located
 from medvision.io.sources import label_source_of, source_of
-from medvision.study import AS_IT_STANDS, Case, Collection, Reading, Source
+from medvision.io.stated import stated_label
+from medvision.study import AS_IT_STANDS, Case, Collection, Label, Reading
 
 _OWN = ("image", "id", "label", "patient", "split", "modality")
 _SPLITS = ("train", "val", "test")
@@ -22,9 +24,9 @@ def cases_in_manifest(path: Path, reading: Reading = AS_IT_STANDS) -> Collection
     """Return the cases that a manifest lists, their images and labels to be read as `reading` says.
 
     The column ``image`` is required: paths relative to the manifest, several channels separated by ``;``. The columns
-    ``id``, ``label`` (a path, or the class's number), ``patient``, ``split`` and ``modality`` are as in
-    :class:`medvision.study.Case`; all others, ``side`` among them, become attributes. A line that cannot be used is
-    rejected with its number, and the others stay.
+    ``id``, ``label`` (a path, or numbers: see :func:`medvision.io.stated.stated_label`), ``patient``, ``split`` and
+    ``modality`` are as in :class:`medvision.study.Case`; all others, ``side`` among them, become attributes. A line
+    that cannot be used is rejected with its number, and the others stay.
 
     Raises
     ------
@@ -96,9 +98,21 @@ def _json_lines(text: str) -> Iterator[tuple[int, dict[str, str]]]:
             row = json.loads(line)
         except (ValueError, RecursionError):
             raise InputError("bad-manifest", f"line {number} is not JSON") from None
-        if not isinstance(row, dict) or not all(isinstance(cell, str | int | float | None) for cell in row.values()):
+        if not isinstance(row, dict) or not all(_is_cell(name, cell) for name, cell in row.items()):
             raise InputError("bad-manifest", f"line {number} is not one object of texts and numbers")
-        yield number, {_column(name): str(cell) for name, cell in row.items() if cell is not None}
+        yield number, {_column(name): _text_of(cell) for name, cell in row.items() if cell is not None}
+
+
+def _is_cell(name: str, cell: object) -> bool:
+    """Whether a value of a JSON line can be a cell: a text or a number, and for the label a list of them."""
+    items = cell if isinstance(cell, list) and _column(name) == "label" else [cell]
+    return all(isinstance(item, str | int | float | None) for item in items)
+
+
+def _text_of(cell: Any) -> str:
+    if isinstance(cell, list):
+        return "[" + ";".join("?" if item is None else str(item) for item in cell) + "]"
+    return str(cell)
 
 
 def _case(row: Mapping[str, str], folder: Path, reading: Reading) -> Case:
@@ -119,9 +133,8 @@ def _case(row: Mapping[str, str], folder: Path, reading: Reading) -> Case:
     )
 
 
-def _label(text: str | None, folder: Path, reading: Reading) -> Source | int | None:
+def _label(text: str | None, folder: Path, reading: Reading) -> Label | None:
     if text is None:
         return None
-    if text.isdecimal() and text.isascii():
-        return int(text)
-    return label_source_of(folder / text, reading)
+    stated = stated_label(text)
+    return label_source_of(folder / text, reading) if stated is None else stated

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from medvision.errors import InputError
 from medvision.geometry import Geometry
 from medvision.io.located import decoding, located
-from medvision.study import Case, Source
+from medvision.io.stated import labels_in_rows
+from medvision.study import Case, Label, Source
 from medvision.volume import Volume
 
 _SPLITS = ("train", "val", "test")
@@ -29,8 +30,8 @@ def cases_in_npz(path: Path, prefix: str = "") -> tuple[Case, ...]:
     Raises
     ------
     InputError
-        ``unsupported``: no such arrays, or of a form that is not read; ``bad-labels``: labels that are not one whole
-        number a case; ``bad-header``, ``too-large``.
+        ``unsupported``: no such arrays, or of a form that is not read; ``bad-labels``: labels that are none of what
+        :func:`medvision.io.stated.labels_in_rows` knows; ``bad-header``, ``too-large``.
     """
     with located(path):
         cases: list[Case] = []
@@ -110,14 +111,15 @@ def _checked(array: tuple[tuple[int, ...], np.dtype[Any]]) -> tuple[int, ...]:
     return shape
 
 
-def _labels(path: Path, split: str, count: int) -> list[int]:
+def _labels(path: Path, split: str, count: int) -> list[Label]:
     with decoding("the labels"), np.load(path, allow_pickle=False) as archive:
-        labels = archive[f"{split}_labels"]
-    if labels.size != count or labels.shape[0] != count or labels.dtype.kind not in "iu":
-        raise InputError(
-            "bad-labels", f"{split}_labels {labels.shape} is not one whole number for each of {count} cases"
-        )
-    return [int(label) for label in labels.ravel()]
+        table = archive[f"{split}_labels"]
+    labels = labels_in_rows(table, count)
+    if labels is None:
+        wanted = "a class, a row of 0 and 1 (-1: not known), or real values (NaN: not known)"
+        text = f"{split}_labels {table.shape} of type {table.dtype} is not {wanted} for each of {count} cases"
+        raise InputError("bad-labels", text)
+    return labels
 
 
 @functools.lru_cache(maxsize=2)

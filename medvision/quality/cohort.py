@@ -11,7 +11,7 @@ from medvision.quality.leaks import check_patients, listed, one_of_each_split
 from medvision.quality.limits import FAR, IMBALANCED, LEAST_COHORT, RARELY_ABSENT
 from medvision.quality.measured import Measured
 from medvision.quality.outliers import outliers
-from medvision.study import Case
+from medvision.study import Case, Flags, Numbers, Source
 
 
 def check_cohort(cases: Sequence[Case], figures: Mapping[str, Measured]) -> tuple[Finding, ...]:
@@ -82,8 +82,8 @@ def _near(pair: NearCopy, known: Mapping[str, Case]) -> Finding:
     return Finding("near-duplicate", "note" if own else "warning", text, first.path)
 
 
-def _class_of(case: Case) -> int | None:
-    return case.label if isinstance(case.label, int) else None
+def _class_of(case: Case) -> int | Numbers | Flags | None:
+    return None if isinstance(case.label, Source) else case.label
 
 
 def _outlying(known: Mapping[str, Case], figures: Mapping[str, Measured]) -> Iterator[Finding]:
@@ -111,6 +111,9 @@ def _absent(known: Mapping[str, Case], figures: Mapping[str, Measured]) -> Itera
 
 def _classes(cases: Sequence[Case]) -> Iterator[Finding]:
     """Yield classes that are rare, or absent from a split."""
+    # Beside real values or several labels at once, a number that stands alone is no class either.
+    if any(isinstance(case.label, Numbers | Flags) for case in cases):
+        return
     by_split: dict[str | None, Counter[int]] = defaultdict(Counter)
     for case in cases:
         if isinstance(case.label, int):
