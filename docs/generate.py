@@ -41,6 +41,7 @@ from medvision.networks import NETWORKS
 from medvision.reasons import SECTIONS
 from medvision.steps import STEPS
 from medvision.study import Reading
+from medvision.training.losses import LOSSES
 from medvision_cli.app import app
 
 DOCS = Path(__file__).resolve().parent
@@ -112,12 +113,13 @@ def _given(option: Any) -> str:
 
 
 def settings_of(kind: str) -> str:
-    """Return every step, network or saliency method (`kind`) with its settings, by name."""
-    registry: Mapping[str, type] = {"steps": STEPS, "networks": NETWORKS, "saliency": SALIENCY}[kind]
+    """Return every step, network, loss or saliency method (`kind`) with its settings, by name."""
+    registries = {"steps": STEPS, "networks": NETWORKS, "saliency": SALIENCY, "losses": LOSSES}
+    registry: Mapping[str, type] = registries[kind]
     parts = []
     for name, cls in registry.items():
-        task = getattr(cls, "task", None)
-        told = f"For a {task}.\n\n" if task else ""
+        tasks = getattr(cls, "tasks", ())
+        told = f"For the task{'s' if len(tasks) > 1 else ''} {', '.join(tasks)}.\n\n" if tasks else ""
         parts.append(f"## {name}\n\n{told}{settings(cls.__name__)}")
     return "\n".join(parts)
 

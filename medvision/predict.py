@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, PositiveInt
 from pydantic.dataclasses import dataclass
 
+from medvision.errors import InputError, PipelineError
 from medvision.frameworks import autocast, monai_module
 
 
@@ -26,13 +28,69 @@ class Prediction:
     precision
         ``"fp32"`` or ``"bf16"``; the record says which was used.
     review_margin
-        A classification whose two most probable classes are less than this apart is marked for review.
+        A classification whose two most probable classes are less than this apart is marked for review; so is a case
+        of which a label's probability is less than half of this from its threshold.
+    thresholds
+        Of several labels at once: the probability from which on a label is taken for present, one for each label; none
+        takes 0.5 for all.
     """
 
     window: tuple[PositiveInt, ...] | None = None
     overlap: float = Field(default=0.5, ge=0.0, lt=1.0)
     precision: Literal["fp32", "bf16"] = "fp32"
     review_margin: float = Field(default=0.2, ge=0.0, le=1.0)
+    thresholds: tuple[Annotated[float, Field(gt=0.0, lt=1.0)], ...] = ()
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
+class Quantity:
+    """What one output of a regression stands for: a ``[[regression]]`` table, in the order of the labels.
+
+    A network gives standardised values; `mean` and `sd` turn them into the unit. Where they are left out, a training
+    measures them, and `known` too, and writes them into its pipeline.
+
+    Parameters
+    ----------
+    unit
+        The unit of the value, e.g. ``"years"``; ``"1"`` for a plain number.
+    mean, sd
+        Mean and standard deviation of the training cases, in the unit.
+    known
+        The least and the greatest value of the training cases; a result outside them is marked for review.
+
+    Examples
+    --------
+    >>> age = Quantity("years", mean=60.0, sd=12.0)
+    >>> age.standardised(66.0), age.value(0.5)
+    (0.5, 66.0)
+    """
+
+    unit: Annotated[str, Field(min_length=1)]
+    mean: float | None = None
+    sd: Annotated[float, Field(gt=0.0)] | None = None
+    known: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.mean is None) != (self.sd is None):
+            raise ValueError("mean and sd are given together, or both left to the training")
+        if self.known is not None and not self.known[0] <= self.known[1]:
+            raise ValueError(f"known is the least and the greatest value, got {list(self.known)}")
+
+    def standardised(self, value: float) -> float:
+        """Return a value in the unit as what the network gives."""
+        mean, sd = self._scale()
+        return (value - mean) / sd
+
+    def value(self, output: float) -> float:
+        """Return what the network gives as a value in the unit."""
+        mean, sd = self._scale()
+        return mean + sd * output
+
+    def _scale(self) -> tuple[float, float]:
+        if self.mean is None or self.sd is None:
+            cure = "Train the pipeline, or state `mean` and `sd` in [[regression]]."
+            raise PipelineError("pipeline-invalid", "a regression needs the mean and sd of its values", cure=cure)
+        return self.mean, self.sd
 
 
 def to_tensor(voxels: NDArray[Any], *, dimensions: int, device: str) -> Any:
@@ -51,7 +109,7 @@ def from_tensor(values: Any, *, dimensions: int) -> NDArray[np.float32]:
     return np.ascontiguousarray(array if dimensions == 3 else array[..., None], dtype=np.float32)
 
 
-def voxel_probabilities(network: Any, image: Any, settings: Prediction, *, divisor: int) -> Any:
+def voxel_probabilities(network: Any, image: Any, settings: Prediction, *, divisor: int | Sequence[int]) -> Any:
     """Return the probability of each label in each voxel.
 
     Parameters
@@ -61,7 +119,7 @@ def voxel_probabilities(network: Any, image: Any, settings: Prediction, *, divis
     image
         (1, C, *spatial), on the network's device.
     divisor
-        The multiple that every side of the network's input must be.
+        The multiple that every side of the network's input must be, or one for each axis.
 
     Returns
     -------
@@ -73,7 +131,7 @@ def voxel_probabilities(network: Any, image: Any, settings: Prediction, *, divis
         if settings.window is None:
             logits = _whole(network, image, divisor)
         else:
-            window = [-(-size // divisor) * divisor for size in settings.window]
+            window = [-(-size // n) * n for size, n in zip(settings.window, _each(divisor, image), strict=True)]
             logits = monai_module("inferers").sliding_window_inference(
                 image, window, 1, network, overlap=settings.overlap, mode="gaussian", padding_mode="replicate"
             )
@@ -82,24 +140,56 @@ def voxel_probabilities(network: Any, image: Any, settings: Prediction, *, divis
 
 def class_probabilities(network: Any, image: Any, settings: Prediction) -> NDArray[np.float64]:
     """Return the probability of each class: (K,), summing to 1; see :func:`voxel_probabilities`."""
-    import torch
-
-    with torch.inference_mode(), autocast(image.device.type, settings.precision):
-        logits = network(image)
-    return np.asarray(logits[0].double().softmax(0).cpu().numpy(), dtype=np.float64)
+    return _array(_outputs(network, image, settings).softmax(0))
 
 
-def padded_to(image: Any, divisor: int) -> Any:
+def label_probabilities(network: Any, image: Any, settings: Prediction) -> NDArray[np.float64]:
+    """Return the probability of each of several labels that can hold at once: (K,), each from 0 to 1."""
+    return _array(_outputs(network, image, settings).sigmoid())
+
+
+def standardised_values(network: Any, image: Any, settings: Prediction) -> NDArray[np.float64]:
+    """Return what a regression's network gives: (K,) standardised values; see :meth:`Quantity.value`.
+
+    Raises
+    ------
+    InputError
+        ``not-finite``: the network gives no number for this image.
+    """
+    values = _array(_outputs(network, image, settings))
+    if not np.isfinite(values).all():
+        raise InputError("not-finite", "the network gives no finite value for this image")
+    return values
+
+
+def padded_to(image: Any, divisor: int | Sequence[int]) -> Any:
     """Return (1, C, *spatial) padded at the far ends with its edge values, so that `divisor` divides every side."""
     from torch.nn import functional
 
-    missing = [-size % divisor for size in image.shape[2:]]
+    missing = [-size % n for size, n in zip(image.shape[2:], _each(divisor, image), strict=True)]
     if not any(missing):
         return image
     ends = [value for size in reversed(missing) for value in (0, size)]
     return functional.pad(image, ends, mode="replicate")
 
 
-def _whole(network: Any, image: Any, divisor: int) -> Any:
+def _outputs(network: Any, image: Any, settings: Prediction) -> Any:
+    """Return the outputs (K,) of one image as float64."""
+    import torch
+
+    with torch.inference_mode(), autocast(image.device.type, settings.precision):
+        return network(image)[0].double()
+
+
+def _array(values: Any) -> NDArray[np.float64]:
+    return np.asarray(values.cpu().numpy(), dtype=np.float64)
+
+
+def _whole(network: Any, image: Any, divisor: int | Sequence[int]) -> Any:
     logits = network(padded_to(image, divisor))
     return logits[(slice(None), slice(None), *(slice(size) for size in image.shape[2:]))]
+
+
+def _each(divisor: int | Sequence[int], image: Any) -> tuple[int, ...]:
+    """Return the divisor of each spatial axis of (1, C, *spatial)."""
+    return (divisor,) * (image.ndim - 2) if isinstance(divisor, int) else tuple(divisor)

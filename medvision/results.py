@@ -1,11 +1,11 @@
-"""What stages hand on: segmentations, classifications, saliency, measurements, and the record of a case.
+"""What stages hand on: segmentations, classes, labels, values, saliency, measurements, and the record of a case.
 
 Everything spatial lies on the grid of the input. A record is the one source of the page, the table and the JSON.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -13,11 +13,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from medvision.answers import Classification as Classification
+from medvision.answers import MultiLabel as MultiLabel
+from medvision.answers import Regression as Regression
+from medvision.answers import Value as Value
 from medvision.errors import Finding, InputError
 from medvision.geometry import Geometry
 from medvision.volume import Labels
 
 Verdict = Literal["accept", "review"]
+_SCHEMAS = ("medvision.record/1", "medvision.record/2")  # the last is written, all are read
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,29 +95,6 @@ class Segmentation:
     labels: Labels
     entropy: Saliency
     confidence: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class Classification:
-    """The probability of each class; they sum to 1.
-
-    Raises
-    ------
-    InputError
-        A probability lies outside 0 to 1, or they do not sum to 1.
-    """
-
-    probabilities: Mapping[str, float]
-
-    def __post_init__(self) -> None:
-        values = list(self.probabilities.values())
-        if not values or not min(values) >= 0 or not abs(sum(values) - 1) <= 1e-3:  # so worded, NaN is refused too
-            raise InputError("not-finite", f"probabilities lie in 0 to 1 and sum to 1, got {values}")
-
-    @property
-    def predicted(self) -> str:
-        """The most probable class."""
-        return max(self.probabilities, key=lambda name: self.probabilities[name])
 
 
 @dataclass(frozen=True)
@@ -194,7 +176,7 @@ class Record:
     case
         The case's id.
     task
-        ``"segmentation"`` or ``"classification"``.
+        ``"segmentation"``, ``"classification"``, ``"multilabel"`` or ``"regression"``.
     geometry
         The input's grid.
     modality
@@ -204,11 +186,16 @@ class Record:
     manifest
         Where it came from.
     measurements
-        One for each label; empty for a classification.
+        One for each label of a segmentation; empty for all else.
     probabilities
-        One for each class; None for a segmentation.
+        One for each class, or for each of several labels; None for all else.
+    thresholds
+        Of several labels that can hold at once, the probability from which on each is taken for present; None for all
+        else.
+    values
+        One for each label of a regression; empty for all else.
     confidence
-        Mean probability of each label found; None for a classification.
+        Mean probability of each label found by a segmentation; None for all else.
     saliency
         The maps that were made, without their values.
     files
@@ -220,7 +207,7 @@ class Record:
     """
 
     case: str
-    task: Literal["segmentation", "classification"]
+    task: Literal["segmentation", "classification", "multilabel", "regression"]
     geometry: Geometry
     modality: str | None
     findings: tuple[Finding, ...]
@@ -232,6 +219,26 @@ class Record:
     files: Mapping[str, str] = field(default_factory=dict)
     checks: Mapping[str, Any] = field(default_factory=dict)
     notice: str | None = None
+    thresholds: Mapping[str, float] | None = None
+    values: tuple[Value, ...] = ()
+
+    @property
+    def positives(self) -> tuple[str, ...] | None:
+        """Of several labels that can hold at once, those taken for present; None for another task."""
+        if self.probabilities is None or self.thresholds is None:
+            return None
+        return MultiLabel(self.probabilities, self.thresholds).positives
+
+    @property
+    def answer(self) -> Classification | MultiLabel | Regression | None:
+        """What was said of the image as a whole; None for a segmentation."""
+        if self.values:
+            return Regression(self.values)
+        if self.probabilities is None:
+            return None
+        if self.thresholds is None:
+            return Classification(self.probabilities)
+        return MultiLabel(self.probabilities, self.thresholds)
 
     @property
     def verdict(self) -> Verdict:
@@ -241,7 +248,7 @@ class Record:
     def to_json(self) -> dict[str, Any]:
         """Return the record as JSON values."""
         return {
-            "schema": "medvision.record/1",
+            "schema": _SCHEMAS[-1],
             "case": self.case,
             "task": self.task,
             "verdict": self.verdict,
@@ -250,6 +257,9 @@ class Record:
             "findings": [finding.unplaced().to_json() for finding in self.findings],
             "measurements": [asdict(measurement) for measurement in self.measurements],
             "probabilities": dict(self.probabilities) if self.probabilities is not None else None,
+            "thresholds": dict(self.thresholds) if self.thresholds is not None else None,
+            "positives": list(self.positives) if self.positives is not None else None,
+            "values": [asdict(value) for value in self.values],
             "confidence": dict(self.confidence) if self.confidence is not None else None,
             "saliency": [dict(entry) for entry in self.saliency],
             "files": dict(self.files),
@@ -260,15 +270,15 @@ class Record:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any], *, path: Path | None = None) -> Record:
-        """Return the record that :meth:`to_json` wrote.
+        """Return the record that :meth:`to_json` wrote, of this version or of an older one.
 
         Raises
         ------
         InputError
-            The content is no record of this version, or is damaged.
+            The content is no record of such a version, or is damaged.
         """
-        if not isinstance(content, Mapping) or content.get("schema") != "medvision.record/1":
-            raise InputError("bad-header", "this is no record of the schema medvision.record/1", path=path)
+        if not isinstance(content, Mapping) or content.get("schema") not in _SCHEMAS:
+            raise InputError("bad-header", f"this is no record of the schemas {' and '.join(_SCHEMAS)}", path=path)
         try:
             return cls._read(content)
         except (KeyError, TypeError, ValueError) as error:
@@ -292,7 +302,27 @@ class Record:
             files=content["files"],
             checks=content["checks"],
             notice=content["notice"],
+            **(_newer(content) if content["schema"] != _SCHEMAS[0] else {}),
         )
+
+
+def map_names(methods: Sequence[str]) -> tuple[str, ...]:
+    """Return a name for each map of a case, by the methods that made them: later ones of a method are numbered.
+
+    >>> map_names(["hirescam", "hirescam", "entropy"])
+    ('hirescam', 'hirescam-2', 'entropy')
+    """
+    counts = [list(methods[: place + 1]).count(method) for place, method in enumerate(methods)]
+    return tuple(method if n == 1 else f"{method}-{n}" for method, n in zip(methods, counts, strict=True))
+
+
+def _newer(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the first version of records did not hold: several labels at once, and values."""
+    values = tuple(
+        Value(each["name"], each["value"], each["unit"], tuple(each["known"]) if each["known"] is not None else None)
+        for each in content["values"]
+    )
+    return {"thresholds": content["thresholds"], "values": values}
 
 
 def _measurement(entry: Mapping[str, Any]) -> Measurement:

@@ -365,7 +365,8 @@ def test_a_score_that_does_not_depend_on_the_image_at_all_has_no_gradient() -> N
 
 def test_every_method_is_registered_under_the_name_that_selects_it() -> None:
     assert list(SALIENCY) == ["hirescam", "smoothed-gradient", "seg-hirescam"]
-    assert [kind.task for kind in SALIENCY.values()] == ["classification", "classification", "segmentation"]
+    whole = ("classification", "multilabel", "regression")
+    assert [kind.tasks for kind in SALIENCY.values()] == [whole, whole, ("segmentation",)]
     for name, kind in SALIENCY.items():
         assert type(TypeAdapter(Method).validate_python({"use": name})) is kind
 

@@ -21,6 +21,8 @@ TINY: dict[str, dict[str, Any]] = {
     "segresnet": {"channels": 8, "blocks_down": (1, 1), "blocks_up": (1,)},
     "resnet": {"blocks": (1, 1, 1, 1), "channels": (4, 4, 4, 4), "stem_kernel": 3, "stem_stride": 1},
     "densenet": {"blocks": (1, 1), "channels": 4, "growth": 2},
+    "vit": {"image_size": (16, 8), "patch_size": (4, 4), "channels": 4, "blocks": 1, "heads": 2},
+    "swin-unetr": {"channels": 12, "blocks": (1, 1, 1, 1)},
 }
 
 
@@ -39,12 +41,13 @@ def card(**fields: Any) -> WeightsCard:
 @pytest.mark.parametrize("dimensions", [2, 3])
 @pytest.mark.parametrize("name", sorted(NETWORKS))
 def test_every_network_gives_the_shape_that_its_task_needs(name: str, dimensions: int) -> None:
-    settings = NETWORKS[name](**TINY[name])
+    solid = {"image_size": (16, 8, 24), "patch_size": (4, 4, 4)} if (name, dimensions) == ("vit", 3) else {}
+    settings = NETWORKS[name](**TINY[name] | solid)
     network = settings.build(in_channels=2, out_channels=3, dimensions=dimensions).eval()
-    size = (16, 8, 24)[:dimensions]
+    size = (64, 32, 32)[:dimensions] if name == "swin-unetr" else (16, 8, 24)[:dimensions]
     with torch.inference_mode():
         logits = network(torch.zeros(1, 2, *size))
-    assert logits.shape == ((1, 3, *size) if settings.task == "segmentation" else (1, 3))
+    assert logits.shape == ((1, 3, *size) if "segmentation" in settings.tasks else (1, 3))
 
 
 @pytest.mark.parametrize("name", sorted(NETWORKS))
@@ -62,6 +65,24 @@ def test_a_divisor_is_the_factor_between_the_finest_and_the_coarsest_grid() -> N
     assert network(torch.zeros(1, 1, 12, 4)).shape == (1, 2, 12, 4)
     with pytest.raises(RuntimeError, match="size"):
         network(torch.zeros(1, 1, 14, 4))
+
+
+def test_a_network_for_thick_slices_leaves_their_axis_alone_where_it_is_told_to() -> None:
+    settings = DynUNet(channels=(4, 4, 8), strides=((2, 2, 1), (2, 2, 2)), kernels=((3, 3, 1), (3, 3, 3), (3, 3, 3)))
+    assert settings.divisor == (4, 4, 2)
+    network = settings.build(in_channels=1, out_channels=2, dimensions=3)
+    assert network.input_block.conv1.conv.kernel_size == (3, 3, 1)
+    assert network(torch.zeros(1, 1, 8, 12, 6)).shape == (1, 2, 8, 12, 6)
+    with pytest.raises(RuntimeError, match="size"):
+        network(torch.zeros(1, 1, 8, 12, 5))
+
+
+@pytest.mark.parametrize(
+    "rows", [{"strides": ((2, 2, 1),)}, {"strides": ((2, 2), (2, 2, 1))}, {"kernels": ((3, 3), (3, 3))}]
+)
+def test_strides_and_kernels_have_a_row_a_stage_and_a_number_an_axis(rows: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="rows for 3 stages, each with a number for every axis"):
+        DynUNet(channels=(4, 4, 8), **rows)
 
 
 def test_dropout_and_plain_blocks_are_passed_on() -> None:

@@ -96,7 +96,7 @@ def test_only_what_gave_no_more_than_notes_is_accepted(grades: list[str], verdic
     assert given_.to_json()["verdict"] == verdict
 
 
-@pytest.mark.parametrize("content", [{}, {"schema": "medvision.record/2"}, [], None, "text"])
+@pytest.mark.parametrize("content", [{}, {"schema": "medvision.record/3"}, [], None, "text"])
 def test_what_is_no_record_is_refused(content: Any) -> None:
     with pytest.raises(InputError, match="no record of the schema") as caught:
         Record.from_json(content, path=Path("record.json"))

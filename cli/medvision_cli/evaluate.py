@@ -36,5 +36,7 @@ def command(
         for name, estimate in result.estimates.items():
             left_out = f"; not defined in {count} cases" if (count := result.undefined.get(name)) else ""
             typer.echo(f"{name}: {estimate}{left_out}")
+        for note in result.notes:
+            typer.echo(note)
         typer.echo(f"{result.cases} cases compared, {len(result.problems)} left out")
     raise typer.Exit(4 if result.problems else 0)

@@ -12,7 +12,7 @@ from medvision.explain.cam import activation_map
 from medvision.explain.layers import bottleneck, finest_needed, stages_by_grid, stages_in_order
 from medvision.explain.maps import ExplainedMap
 from medvision.explain.probing import own_copy, undisturbed
-from medvision.explain.scores import Region, margin, region_score, runner_up
+from medvision.explain.scores import Output, Region, margin, region_score, runner_up
 
 if TYPE_CHECKING:
     import torch
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False), kw_only=True)
 class HiResCam:
-    """HiResCAM of the margin between a class and the best other class.
+    """HiResCAM of the margin between a class and the best other class, or of an output that stands by itself.
 
     The map is relu(sum over channels of activation x gradient) at one layer, so that, unlike with Grad-CAM, no place
     counts for more than the network made of it. One value stands for one cell of the layer; the size of a cell is in
@@ -42,16 +42,21 @@ class HiResCam:
     networks. arXiv:2011.08891, 2020.
     """
 
-    task: ClassVar[str] = "classification"
+    tasks: ClassVar[tuple[str, ...]] = ("classification", "multilabel", "regression")
 
     use: Literal["hirescam"] = "hirescam"
     layer: str | None = None
     lesion_mm: Annotated[float, Field(gt=0)] | None = None
 
     def __call__(
-        self, network: torch.nn.Module, x: torch.Tensor, target: int, *, spacing_mm: Sequence[float] | None = None
+        self,
+        network: torch.nn.Module,
+        x: torch.Tensor,
+        target: int | Output,
+        *,
+        spacing_mm: Sequence[float] | None = None,
     ) -> ExplainedMap:
-        """Return the map of one image for a class.
+        """Return the map of one image for a class, or for an output by itself.
 
         Parameters
         ----------
@@ -61,6 +66,7 @@ class HiResCam:
             (1, C, I, J[, K]), on the network's device.
         target
             The class. With a single logit 1 is what it speaks for, 0 what it speaks against.
+            An :class:`Output` is explained by itself: what raises it.
         spacing_mm
             Of the voxels of `x`; None for a picture.
 
@@ -102,7 +108,7 @@ class SegHiResCam:
     interpretable semantic segmentation via gradient-weighted class activation mapping. AAAI 2020.
     """
 
-    task: ClassVar[str] = "segmentation"
+    tasks: ClassVar[tuple[str, ...]] = ("segmentation",)
 
     use: Literal["seg-hirescam"] = "seg-hirescam"
     layer: str | None = None

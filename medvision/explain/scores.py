@@ -1,4 +1,4 @@
-"""The number whose origin a map shows: a margin between classes, or the logits of a region.
+"""The number whose origin a map shows: a margin between classes, an output by itself, or the logits of a region.
 
 Logits, never probabilities: the gradient of a softmax vanishes where the network is sure.
 """
@@ -34,8 +34,21 @@ class Region:
     label: int | None = None
 
 
-def runner_up(logits: torch.Tensor, target: int) -> int | None:
-    """Return the most likely class other than `target`; None where there is one logit only.
+@dataclass(frozen=True)
+class Output:
+    """An output that answers a question of its own: one of several labels that can hold at once, or a value.
+
+    Parameters
+    ----------
+    number
+        Of the output, from 0.
+    """
+
+    number: int
+
+
+def runner_up(logits: torch.Tensor, target: int | Output) -> int | None:
+    """Return the most likely class other than `target`; None where there is one logit only, or nothing to compare.
 
     Parameters
     ----------
@@ -48,15 +61,17 @@ def runner_up(logits: torch.Tensor, target: int) -> int | None:
         The network gave something else or values that are not finite, or there is no such class.
     """
     _require_logits(logits, target, dimensions=2)
-    if logits.shape[1] == 1:
+    if isinstance(target, Output) or logits.shape[1] == 1:
         return None
     others = logits[0].detach().clone()
     others[target] = -np.inf
     return int(others.argmax())
 
 
-def margin(logits: torch.Tensor, target: int, rival: int | None) -> torch.Tensor:
+def margin(logits: torch.Tensor, target: int | Output, rival: int | None) -> torch.Tensor:
     """Return the logit of `target` less that of `rival`; for a single logit, its value for 1 and less it for 0.
+
+    Of an :class:`Output`, the output itself.
 
     Parameters
     ----------
@@ -72,6 +87,8 @@ def margin(logits: torch.Tensor, target: int, rival: int | None) -> torch.Tensor
     >>> float(margin(logits, 0, runner_up(logits, 0)))
     1.5
     """
+    if isinstance(target, Output):
+        return logits[0, target.number]
     if rival is None:
         return logits[0, 0] if target == 1 else -logits[0, 0]
     return logits[0, target] - logits[0, rival]
@@ -106,7 +123,7 @@ def region_score(logits: torch.Tensor, region: Region) -> torch.Tensor:
     return values[inside].sum()
 
 
-def _require_logits(logits: Any, target: int, *, dimensions: int) -> None:
+def _require_logits(logits: Any, target: int | Output, *, dimensions: int) -> None:
     import torch
 
     shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else ()
@@ -115,8 +132,9 @@ def _require_logits(logits: Any, target: int, *, dimensions: int) -> None:
         raise UsageError(
             "usage", f"a network that gives logits {wanted} is needed, this one gives {shape or type(logits).__name__}"
         )
-    classes = max(2, shape[1])
-    if not 0 <= target < classes:
-        raise UsageError("usage", f"there is no class {target}: the network has {classes}")
+    classes = shape[1] if isinstance(target, Output) else max(2, shape[1])
+    number = target.number if isinstance(target, Output) else target
+    if not 0 <= number < classes:
+        raise UsageError("usage", f"there is no class {number}: the network has {classes}")
     if not bool(logits.isfinite().all()):
         raise UsageError("not-explainable", "the network's logits are not finite")

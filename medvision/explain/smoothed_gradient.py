@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 from medvision.errors import UsageError
 from medvision.explain.maps import ExplainedMap
 from medvision.explain.probing import gradient, own_copy, undisturbed
-from medvision.explain.scores import margin, runner_up
+from medvision.explain.scores import Output, margin, runner_up
 
 if TYPE_CHECKING:
     import torch
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class SmoothedGradient:
     """The size of the gradient of the margin with respect to the image, averaged over noisy copies and smoothed.
 
-    The margin is that between a class and the class that comes second on the image without noise. The map is summed
+    The margin is that between a class and the class that comes second on the image without noise; of several labels
+    that can hold at once, and of values, it is the output itself. The map is summed
     over channels and smoothed by a Gaussian of 1 % of the shortest axis, at least 2 voxels. It has no sign: it shows
     where the network looks, not what speaks for or against.
 
@@ -41,7 +42,7 @@ class SmoothedGradient:
     D. Smilkov et al.: SmoothGrad: removing noise by adding noise. arXiv:1706.03825, 2017.
     """
 
-    task: ClassVar[str] = "classification"
+    tasks: ClassVar[tuple[str, ...]] = ("classification", "multilabel", "regression")
 
     use: Literal["smoothed-gradient"] = "smoothed-gradient"
     samples: Annotated[int, Field(ge=1)] = 8
@@ -49,9 +50,14 @@ class SmoothedGradient:
     seed: Annotated[int, Field(ge=0)] = 0
 
     def __call__(
-        self, network: torch.nn.Module, x: torch.Tensor, target: int, *, spacing_mm: Sequence[float] | None = None
+        self,
+        network: torch.nn.Module,
+        x: torch.Tensor,
+        target: int | Output,
+        *,
+        spacing_mm: Sequence[float] | None = None,
     ) -> ExplainedMap:
-        """Return the map of one image for a class.
+        """Return the map of one image for a class, or for an output by itself.
 
         Parameters
         ----------
@@ -61,6 +67,7 @@ class SmoothedGradient:
             (1, C, I, J[, K]), on the network's device.
         target
             The class. With a single logit 1 is what it speaks for, 0 what it speaks against.
+            An :class:`Output` is explained by itself: what raises it.
         spacing_mm
             Of the voxels of `x`; None for a picture.
 
@@ -87,7 +94,7 @@ class SmoothedGradient:
         return ExplainedMap(ndimage.gaussian_filter(mean.cpu().numpy(), sigma), parameters)
 
     def _mean_size(
-        self, network: torch.nn.Module, x: torch.Tensor, target: int, sd: float
+        self, network: torch.nn.Module, x: torch.Tensor, target: int | Output, sd: float
     ) -> tuple[float, torch.Tensor]:
         """Return the margin without noise, and the mean size of its gradient, (I, J[, K])."""
         import torch

@@ -1,4 +1,4 @@
-"""Networks that give an image its class."""
+"""Networks that give an image as a whole its class, its labels or its values."""
 
 from __future__ import annotations
 
@@ -8,11 +8,17 @@ from pydantic import ConfigDict, Field, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from medvision.frameworks import monai_module
+from medvision.networks.norms import Norm, with_norm
+from medvision.parameters import Stages
+from medvision.parts import Parts
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class ResNet:
-    """A residual network (He et al., CVPR 2016) with basic blocks, in 2D or 3D (MONAI ``ResNet``).
+    """A residual network (He et al., CVPR 2016), in 2D or 3D (MONAI ``ResNet``).
+
+    With `block` ``"bottleneck"``, `blocks` (3, 4, 6, 3) and no `shortcut_bias` it is torchvision's ResNet-50, name by
+    name, with the stride in the middle convolution of a block.
 
     Parameters
     ----------
@@ -21,15 +27,24 @@ class ResNet:
     blocks
         Residual blocks of each of the four stages; (2, 2, 2, 2) is ResNet-18.
     channels
-        Feature maps of each of the four stages.
+        Feature maps of each of the four stages; blocks of the kind bottleneck give four times as many on.
     stem_kernel, stem_stride
         Size and stride of the first convolution; 3 and 1 suit pictures below 64 pixels.
     stem_pool
         Whether a max pooling of stride 2 follows the stem, as in the original.
+    block
+        ``"basic"``: two convolutions of size 3; ``"bottleneck"``: one of size 3 between two of size 1.
+    shortcut_bias
+        Whether the convolutions of the shortcuts have a bias, as MONAI's; the original and torchvision have none.
+    norm
+        ``"batch"``, ``"instance"``, or ``"group"`` with up to 8 groups.
+    dropout
+        Share of features dropped before the last layer, 0 to 1.
     """
 
-    task: ClassVar[str] = "classification"
+    tasks: ClassVar[tuple[str, ...]] = ("classification", "multilabel", "regression")
     divisor: ClassVar[int] = 1
+    parts: ClassVar[Parts] = Parts(image=("conv1.weight",), encoder=("conv1.", "bn1.", "layer"), head=("fc.",))
 
     use: Literal["resnet"] = "resnet"
     blocks: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (2, 2, 2, 2)
@@ -37,11 +52,20 @@ class ResNet:
     stem_kernel: int = Field(default=7, ge=1)
     stem_stride: int = Field(default=2, ge=1)
     stem_pool: bool = True
+    block: Literal["basic", "bottleneck"] = "basic"
+    shortcut_bias: bool = True
+    norm: Norm = "batch"
+    dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
+
+    @property
+    def stages(self) -> Stages:
+        """The stages from stem to head."""
+        return (("stem", ("conv1", "bn1")), *((f"stage {n}", (f"layer{n}",)) for n in range(1, 5)), ("head", ("fc",)))
 
     def build(self, *, in_channels: int, out_channels: int, dimensions: int) -> Any:
         """Return the module: (B, in_channels, *spatial) to logits (B, out_channels)."""
-        return monai_module("networks.nets").ResNet(
-            block="basic",
+        network = monai_module("networks.nets").ResNet(
+            block=self.block,
             layers=list(self.blocks),
             block_inplanes=list(self.channels),
             spatial_dims=dimensions,
@@ -50,7 +74,11 @@ class ResNet:
             conv1_t_stride=self.stem_stride,
             no_max_pool=not self.stem_pool,
             num_classes=out_channels,
+            bias_downsample=self.shortcut_bias,
         )
+        if self.dropout:
+            network.avgpool = _with_dropout(network.avgpool, self.dropout)
+        return with_norm(network, self.norm, dimensions)
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -69,20 +97,34 @@ class DenseNet:
         Feature maps that each layer adds.
     dropout
         Share of features dropped in each layer, 0 to 1.
+    norm
+        ``"batch"``, ``"instance"``, or ``"group"`` with up to 8 groups.
     """
 
-    task: ClassVar[str] = "classification"
+    tasks: ClassVar[tuple[str, ...]] = ("classification", "multilabel", "regression")
     divisor: ClassVar[int] = 1
+    parts: ClassVar[Parts] = Parts(
+        image=("features.conv0.weight",), encoder=("features.",), head=("class_layers.out.",)
+    )
 
     use: Literal["densenet"] = "densenet"
     blocks: tuple[PositiveInt, ...] = Field(default=(6, 12, 24, 16), min_length=1)
     channels: int = Field(default=64, ge=1)
     growth: int = Field(default=32, ge=1)
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
+    norm: Norm = "batch"
+
+    @property
+    def stages(self) -> Stages:
+        """The stages from stem to head; the norm or transition behind a dense block is of its stage."""
+        last = len(self.blocks)
+        behind = [f"transition{n}" for n in range(1, last)] + ["norm5"]
+        blocks = [(f"block {n}", (f"features.denseblock{n}", f"features.{behind[n - 1]}")) for n in range(1, last + 1)]
+        return (("stem", ("features.conv0", "features.norm0")), *blocks, ("head", ("class_layers",)))
 
     def build(self, *, in_channels: int, out_channels: int, dimensions: int) -> Any:
         """Return the module: (B, in_channels, *spatial) to logits (B, out_channels)."""
-        return monai_module("networks.nets").DenseNet(
+        network = monai_module("networks.nets").DenseNet(
             spatial_dims=dimensions,
             in_channels=in_channels,
             out_channels=out_channels,
@@ -91,3 +133,11 @@ class DenseNet:
             block_config=self.blocks,
             dropout_prob=self.dropout,
         )
+        return with_norm(network, self.norm, dimensions)
+
+
+def _with_dropout(pool: Any, share: float) -> Any:
+    """Return a layer that pools and drops: behind the pool it needs no name of its own in the head's weights."""
+    from torch import nn
+
+    return nn.Sequential(pool, nn.Dropout(share))

@@ -12,11 +12,15 @@ from pydantic.dataclasses import dataclass
 from medvision.contract import Contract
 from medvision.explain import Method
 from medvision.geometry import Triple
-from medvision.networks import Network
-from medvision.predict import Prediction
+from medvision.networks import DynUNet, Network
+from medvision.pipeline.sides import side_faults
+from medvision.predict import Prediction, Quantity
 from medvision.selection import Selection
 from medvision.steps import Step
 from medvision.training import Training
+from medvision.training.schedules import schedule_of
+
+Task = Literal["segmentation", "classification", "multilabel", "regression"]
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -61,13 +65,15 @@ class Settings:
     name
         The pipeline's name.
     task
-        ``"segmentation"`` or ``"classification"``.
+        ``"segmentation"``, ``"classification"`` (one of several classes), ``"multilabel"`` (each label is a question of
+        its own, and several can hold at once) or ``"regression"`` (real values).
     description
         One line for lists.
     contract
         What it was made for.
     labels
-        The name of each label: from 1 for a segmentation (0 is background), from 0 for a classification.
+        The name of each label: from 1 for a segmentation (0 is background), from 0 for all else. Those of a regression
+        name its values.
     network
         The network, by name and with its settings.
     select
@@ -80,6 +86,8 @@ class Settings:
         How the network is applied.
     explain
         The saliency maps that a run makes. A segmentation's entropy is always written.
+    regression
+        Of a regression, what each value is: one for each label, in their order.
     train
         How the network is trained.
     card
@@ -87,7 +95,7 @@ class Settings:
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
-    task: Literal["segmentation", "classification"]
+    task: Task
     description: str
     contract: Contract
     labels: Mapping[_Number, _Name]
@@ -97,11 +105,18 @@ class Settings:
     steps: tuple[Step, ...] = ()
     predict: Prediction = Field(default_factory=Prediction)
     explain: tuple[Method, ...] = ()
+    regression: tuple[Quantity, ...] = ()
     train: Training = Field(default_factory=Training)
     card: Card = Field(default_factory=Card)
 
     def __post_init__(self) -> None:
-        faults = [*_label_faults(self), *_task_faults(self), *_size_faults(self)]
+        faults = [
+            *_label_faults(self),
+            *_task_faults(self),
+            *_training_faults(self),
+            *_size_faults(self),
+            *side_faults(self),
+        ]
         if faults:
             raise ValueError("; ".join(faults))
 
@@ -111,20 +126,24 @@ class Settings:
         return len(self.labels) + (1 if self.task == "segmentation" else 0)
 
     def to_json(self) -> dict[str, Any]:
-        """Return all settings as JSON values, those left out in the file included; without `select` where it is None.
+        """Return all settings as JSON values, those left out in the file included.
 
-        So the hash of a pipeline without rules is what it was before there were any, and its results stay its own.
+        Without `select` where it is None, and `regression` where there is none: so the hash of a pipeline that has
+        neither is what it was before there were any, and its results stay its own.
         """
         values: dict[str, Any] = TypeAdapter(Settings).dump_python(self, mode="json")
         if self.select is None:
             del values["select"]
+        if not self.regression:
+            del values["regression"]
         return values
 
     def meaning(self) -> dict[str, Any]:
         """Return, as JSON values, the settings without which the weights mean nothing."""
         everything = self.to_json()
         contract = {key: everything["contract"][key] for key in ("dimensions", "channels", "side")}
-        return {key: everything[key] for key in ("task", "labels", "steps", "network")} | {"contract": contract}
+        keys = [key for key in ("task", "labels", "steps", "network", "regression") if key in everything]
+        return {key: everything[key] for key in keys} | {"contract": contract}
 
 
 def input_spacing_mm(settings: Settings) -> Triple | None:
@@ -142,36 +161,73 @@ def _label_faults(settings: Settings) -> Iterator[str]:
         yield "labels: two have the same name"
     if settings.task == "classification" and len(labels) < 2:
         yield "labels: a classification needs two or more"
+    wanted = len(labels) if settings.task == "regression" else 0
+    if len(settings.regression) != wanted:
+        place = "one [[regression]] table, with its unit, for each label" if wanted else "no [[regression]] table"
+        yield f"regression: a {settings.task} has {place}, got {len(settings.regression)}"
+    if settings.predict.thresholds and (
+        settings.task != "multilabel" or len(settings.predict.thresholds) != len(labels)
+    ):
+        yield f"predict.thresholds: they are for multilabel, one for each label, got {len(settings.predict.thresholds)}"
 
 
 def _task_faults(settings: Settings) -> Iterator[str]:
     """Yield what would be passed over in silence, because it means nothing for the task."""
     network, train = settings.network, settings.train
-    if network.task != settings.task:
-        yield f"network: {network.use!r} is made for a {network.task}, not for a {settings.task}"
+    if settings.task not in network.tasks:
+        made_for = " or ".join(network.tasks)
+        yield f"network: {network.use!r} is made for a {made_for}, not for a {settings.task}"
     for number, method in enumerate(settings.explain, 1):
-        if method.task != settings.task:
+        if settings.task not in method.tasks:
             yield f"explain.{number}: {method.use!r} does not explain a {settings.task}"
     used = [method.use for method in settings.explain]
     if len(set(used)) != len(used):
         yield "explain: a method stands there twice; their maps would have one name"
-    if settings.task == "classification" and (settings.contract.side or settings.contract.orientation_check):
+    if settings.task != "segmentation" and (settings.contract.side or settings.contract.orientation_check):
         yield "contract: side and orientation_check are for a segmentation"
-    if settings.task == "segmentation" and (train.balanced or train.label_smoothing):
+    if settings.task != "classification" and (train.balanced or train.label_smoothing):
         yield "train: balanced and label_smoothing are for a classification"
-    if settings.task == "classification" and settings.predict.window is not None:
-        yield "predict.window: a classification sees the whole image"
+    if settings.task in ("multilabel", "regression") and train.class_weights:
+        yield "train: class_weights is for a segmentation or a classification"
+    if settings.task != "segmentation" and settings.predict.window is not None:
+        yield f"predict.window: a {settings.task} sees the whole image"
+
+
+def _training_faults(settings: Settings) -> Iterator[str]:
+    """Yield settings of the training that do not go with each other, or with the network."""
+    train, loss = settings.train, settings.train.loss
+    if loss is not None and settings.task not in loss.tasks:
+        yield f"train.loss: {loss.use!r} is for a {' or '.join(loss.tasks)}, not for a {settings.task}"
+    if loss is not None and not loss.weighs_classes and (train.class_weights or train.label_smoothing):
+        yield f"train.loss: this {loss.use!r} has no use for class_weights and label_smoothing"
+    if train.deep_supervision and not isinstance(settings.network, DynUNet):
+        yield f"train.deep_supervision: it is for the network 'dynunet', not for {settings.network.use!r}"
+    if train.warmup and schedule_of(train) == "one-cycle":
+        yield "train.warmup: it is for the schedules poly and cosine; one-cycle begins with a rise of its own"
 
 
 def _size_faults(settings: Settings) -> Iterator[str]:
     """Yield sizes and axes that do not go with the number of dimensions, or with the network."""
-    dimensions, divisor = settings.contract.dimensions, settings.network.divisor
+    dimensions, stated = settings.contract.dimensions, settings.network.divisor
+    divisor = (stated,) * dimensions if isinstance(stated, int) else stated
+    for name in ("strides", "kernels"):
+        rows = getattr(settings.network, name, None)
+        if rows is not None and len(rows[0]) != dimensions:
+            yield f"network.{name}: {dimensions} numbers a row are wanted, got {list(rows[0])}"
     for place, size in (("train.patch", settings.train.patch), ("predict.window", settings.predict.window)):
         if size is not None and len(size) != dimensions:
             yield f"{place}: {dimensions} sizes are wanted, got {list(size)}"
-        if size is not None and 1 < divisor >= max(size):
+        if size is not None and max(divisor) > 1 and all(n >= side for n, side in zip(divisor, size, strict=False)):
             yield f"{place}: this network leaves one voxel of {list(size)}, from which nothing can be told"
-    if settings.train.patch is not None and any(size % divisor for size in settings.train.patch):
-        yield f"train.patch: {divisor} must divide every side for this network, got {list(settings.train.patch)}"
+    whole = getattr(settings.network, "image_size", None)
+    if whole is not None and len(whole) != dimensions:
+        yield f"network.image_size: {dimensions} sizes are wanted, got {list(whole)}"
+    patch = settings.train.patch
+    if patch is not None and whole is not None and patch != whole:
+        yield f"train.patch: this network takes images of {list(whole)}, not {list(patch)}"
+    if patch is not None and any(side % n for n, side in zip(divisor, patch, strict=False)):
+        yield f"train.patch: {stated} must divide every side for this network, got {list(patch)}"
     if max(settings.train.augmentation.mirror_axes, default=0) >= dimensions:
         yield f"train.augmentation.mirror_axes: there are {dimensions} axes, numbered from 0"
+    if dimensions == 2 and settings.train.augmentation.rotation_axes is not None:
+        yield "train.augmentation.rotation_axes: a picture turns about one axis only; leave it out"

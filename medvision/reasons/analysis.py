@@ -224,7 +224,7 @@ CASES: Mapping[str, Reason] = {
     "unit-differs": Reason(
         "The values are in another unit than those of the training data.",
         "The same number means something else: the network would see other tissue, or another uptake.",
-        "Convert the values to the unit of the training data, e.g. by --no-suv.",
+        "Convert the values to the unit of the training data.",
     ),
     "channels-differ": Reason(
         "The number of channels is not the pipeline's.",

@@ -8,13 +8,14 @@ from typing import Any
 
 from medvision import io
 from medvision.errors import Finding
+from medvision.fingerprint import check, compare, measure_case
 from medvision.frameworks import versions
 from medvision.measure import measure
 from medvision.pipeline import PipelineFolder
-from medvision.results import Classification, Manifest, Measurement, Record, Saliency, Segmentation
+from medvision.results import Manifest, Measurement, MultiLabel, Record, Regression, Saliency, Segmentation
 from medvision.study import Case
 from medvision.volume import Volume
-from medvision.workflows.classify import classify
+from medvision.workflows.classify import Answer, classify
 from medvision.workflows.segment import segment
 
 
@@ -36,7 +37,7 @@ class Analysis:
 
     record: Record
     volume: Volume
-    result: Segmentation | Classification
+    result: Segmentation | Answer
     saliency: tuple[Saliency, ...]
 
 
@@ -58,6 +59,8 @@ def analyse(case: Case, pipeline: PipelineFolder, network: Any, *, device: str =
     volume = io.read_volume(case)
     settings = pipeline.settings
     noticed = [*volume.findings, *settings.contract.check(volume, case)]
+    unlike, compared = _compared(volume, case, pipeline)
+    noticed += _not_told(unlike, noticed)
     record = Record(
         case=case.id,
         task=settings.task,
@@ -76,7 +79,7 @@ def analyse(case: Case, pipeline: PipelineFolder, network: Any, *, device: str =
                 findings=(*noticed, *segmented.findings, *_noticed_of(measurements)),
                 measurements=measurements,
                 confidence=dict(segmented.segmentation.confidence),
-                checks=segmented.checks,
+                checks={**segmented.checks, **compared},
                 saliency=tuple(entry.to_json() for entry in segmented.saliency),
             ),
             volume,
@@ -84,17 +87,36 @@ def analyse(case: Case, pipeline: PipelineFolder, network: Any, *, device: str =
             segmented.saliency,
         )
     classified = classify(volume, settings, network)
+    answer = classified.answer
     return Analysis(
         replace(
             record,
             findings=(*noticed, *classified.findings),
-            probabilities=dict(classified.classification.probabilities),
+            probabilities=None if isinstance(answer, Regression) else dict(answer.probabilities),
+            thresholds=dict(answer.thresholds) if isinstance(answer, MultiLabel) else None,
+            values=answer.values if isinstance(answer, Regression) else (),
+            checks=compared,
             saliency=tuple(entry.to_json() for entry in classified.saliency),
         ),
         volume,
-        classified.classification,
+        answer,
         classified.saliency,
     )
+
+
+def _compared(volume: Volume, case: Case, pipeline: PipelineFolder) -> tuple[tuple[Finding, ...], dict[str, Any]]:
+    """Return how the case differs from the training data, and every figure with its limits."""
+    if pipeline.fingerprint is None:
+        return (), {}
+    figures = measure_case(volume, id=case.id, modality=case.modality)
+    entries = {entry.figure: entry.to_json() for entry in compare(figures, pipeline.fingerprint)}
+    return check(figures, pipeline.fingerprint), {"fingerprint": entries}
+
+
+def _not_told(findings: Sequence[Finding], told: Sequence[Finding]) -> list[Finding]:
+    """Return the findings on matters that nobody told yet, or told as a note where they are warnings."""
+    codes = {(finding.code, grade) for finding in told for grade in (finding.grade, "note")}
+    return [finding for finding in findings if (finding.code, finding.grade) not in codes]
 
 
 def _noticed_of(measurements: Sequence[Measurement]) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""Classify an image, and show what spoke for the class."""
+"""Say of an image as a whole its class, its labels or its values, and show what spoke for them."""
 
 from __future__ import annotations
 
@@ -6,47 +6,122 @@ from dataclasses import dataclass
 from typing import Any
 
 from medvision.errors import Finding
+from medvision.explain import Output
 from medvision.pipeline import Settings
-from medvision.predict import class_probabilities, to_tensor
-from medvision.results import Classification, Saliency
+from medvision.predict import class_probabilities, label_probabilities, standardised_values, to_tensor
+from medvision.results import Classification, MultiLabel, Regression, Saliency, Value
 from medvision.steps import apply, undo
 from medvision.volume import Volume
+
+Answer = Classification | MultiLabel | Regression
+_MOST_EXPLAINED = 3  # of the labels that are taken for present
 
 
 @dataclass(frozen=True, eq=False)
 class Classified:
-    """A classification with the maps that explain it, and what was noticed."""
+    """What is said of an image as a whole, with the maps that explain it, and what was noticed."""
 
-    classification: Classification
+    answer: Answer
     saliency: tuple[Saliency, ...]
     findings: tuple[Finding, ...]
 
 
 def classify(volume: Volume, settings: Settings, network: Any) -> Classified:
-    """Return the probability of each class, and for the most probable one the pipeline's saliency maps."""
+    """Return the answer for a volume, and the pipeline's saliency maps.
+
+    Explained are the most probable class; of several labels that can hold at once the three most probable of those
+    taken for present, or where there is none the most probable one; every value of a regression.
+    """
     prepared = apply(settings.steps, volume)
     device = next(network.parameters()).device
     image = to_tensor(prepared.voxels, dimensions=settings.contract.dimensions, device=str(device))
-    values = class_probabilities(network, image, settings.predict)
+    answer = answered(network, image, settings)
+    maps = [
+        _explain(method, prepared, image, target, volume, settings, network)
+        for method in settings.explain
+        for target in _targets(answer)
+    ]
+    return Classified(answer, tuple(maps), doubts(answer, settings))
+
+
+def answered(network: Any, image: Any, settings: Settings) -> Answer:
+    """Return what a network says of a prepared image (1, C, *spatial), by the pipeline's task and its labels.
+
+    Raises
+    ------
+    InputError
+        The network gives no finite number for this image.
+    """
     names = [settings.labels[number] for number in sorted(settings.labels)]
-    result = Classification({name: float(value) for name, value in zip(names, values, strict=True)})
-    target = names.index(result.predicted)
-    maps = [_explain(method, prepared, image, target, volume, settings, network) for method in settings.explain]
-    return Classified(result, tuple(maps), _doubts(result, settings))
+    if settings.task == "regression":
+        outputs = standardised_values(network, image, settings.predict)
+        return Regression(
+            tuple(
+                Value(name, quantity.value(float(output)), quantity.unit, quantity.known)
+                for name, quantity, output in zip(names, settings.regression, outputs, strict=True)
+            )
+        )
+    if settings.task == "multilabel":
+        chances = map(float, label_probabilities(network, image, settings.predict))
+        return MultiLabel(dict(zip(names, chances, strict=True)), thresholds_of(settings))
+    values = class_probabilities(network, image, settings.predict)
+    return Classification({name: float(value) for name, value in zip(names, values, strict=True)})
 
 
-def _doubts(result: Classification, settings: Settings) -> tuple[Finding, ...]:
-    first, second = sorted(result.probabilities.values(), reverse=True)[:2]
-    if first - second >= settings.predict.review_margin:
+def thresholds_of(settings: Settings) -> dict[str, float]:
+    """Return from which probability on each label of a multilabel pipeline is taken for present, by name."""
+    stated = settings.predict.thresholds or (0.5,) * len(settings.labels)
+    return {
+        settings.labels[number]: threshold for number, threshold in zip(sorted(settings.labels), stated, strict=True)
+    }
+
+
+def doubts(answer: Answer, settings: Settings) -> tuple[Finding, ...]:
+    """Return what speaks for having a person look: answers near to their turning point, values never seen."""
+    margin = settings.predict.review_margin
+    if isinstance(answer, Regression):
+        return tuple(_unseen(value) for value in answer.values if not value.is_known)
+    if isinstance(answer, MultiLabel):
+        distances = {name: abs(value - answer.thresholds[name]) for name, value in answer.probabilities.items()}
+        near = [name for name, distance in distances.items() if distance < margin / 2]
+        if not near:
+            return ()
+        message = f"the probability of {' and of '.join(near)} is less than {margin / 2:g} from the threshold"
+        return (Finding("probability-near-threshold", "warning", message),)
+    first, second = sorted(answer.probabilities.values(), reverse=True)[:2]
+    if first - second >= margin:
         return ()
-    message = (
-        f"the two most probable classes are {first - second:.2f} apart; {settings.predict.review_margin} is asked for"
-    )
+    message = f"the two most probable classes are {first - second:.2f} apart; {margin} is asked for"
     return (Finding("probability-near-threshold", "warning", message),)
 
 
+def _unseen(value: Value) -> Finding:
+    low, high = value.known or (value.value, value.value)
+    unit = "" if value.unit == "1" else f" {value.unit}"
+    message = f"{value.name} is {value.value:.4g}{unit}; {low:.4g} to {high:.4g}{unit} is known from the training"
+    return Finding("value-outside-training", "warning", message)
+
+
+def _targets(answer: Answer) -> list[int | Output]:
+    """Return the numbers of the outputs that are explained, each as the question that it answers."""
+    if isinstance(answer, Regression):
+        return [Output(number) for number in range(len(answer.values))]
+    names = list(answer.probabilities)
+    if isinstance(answer, MultiLabel):
+        ranked = sorted(names, key=lambda name: -answer.probabilities[name])
+        found = [name for name in ranked if name in answer.positives]
+        return [Output(names.index(name)) for name in (found or ranked[:1])[:_MOST_EXPLAINED]]
+    return [names.index(answer.predicted)]
+
+
 def _explain(
-    method: Any, prepared: Volume, image: Any, target: int, volume: Volume, settings: Settings, network: Any
+    method: Any,
+    prepared: Volume,
+    image: Any,
+    target: int | Output,
+    volume: Volume,
+    settings: Settings,
+    network: Any,
 ) -> Saliency:
     spacing = prepared.geometry.spacing[: settings.contract.dimensions] if volume.geometry.physical else None
     explained = method(network, image, target, spacing_mm=spacing)
@@ -55,6 +130,6 @@ def _explain(
         undo(values, prepared.geometry, volume.geometry, order=1, fill=0.0),
         volume.geometry,
         method=method.use,
-        target=settings.labels[target],
+        target=settings.labels[target.number if isinstance(target, Output) else target],
         parameters=dict(explained.parameters),
     )

@@ -18,7 +18,7 @@ from medvision.progress import Progress, silent
 from medvision.results import Record
 from medvision.study import AS_IT_STANDS, Case, Reading, Source
 from medvision.workflows.report import require_results, verified_record
-from medvision.workflows.scores import Scored, estimates, scores_csv, undefined
+from medvision.workflows.scores import Scored, estimates, left_out, scored_answer, scores_csv, undefined
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,8 @@ class Evaluation:
         Cases that could not be compared, with the reason; among them those that cannot be read.
     manifest
         What was compared: pipeline, weights, split, seed and versions.
+    notes
+        Which labels or values have no figure, or not all, and why; a sentence each.
     """
 
     estimates: dict[str, Estimate]
@@ -45,6 +47,7 @@ class Evaluation:
     undefined: dict[str, int]
     problems: tuple[Finding, ...]
     manifest: dict[str, Any]
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the evaluation as JSON values."""
@@ -53,6 +56,7 @@ class Evaluation:
             "cases": self.cases,
             "estimates": {name: estimate.to_json() for name, estimate in self.estimates.items()},
             "undefined": self.undefined,
+            "notes": list(self.notes),
             "manifest": self.manifest,
             "problems": [problem.unplaced().to_json() for problem in self.problems],
         }
@@ -108,7 +112,9 @@ def evaluate(
         "seed": seed,
         "versions": dict(versions()),
     }
-    result = Evaluation(estimates(scored, seed=seed), len(scored), undefined(scored), tuple(problems), manifest)
+    result = Evaluation(
+        estimates(scored, seed=seed), len(scored), undefined(scored), tuple(problems), manifest, left_out(scored)
+    )
     write_text(out / "evaluation.csv", scores_csv(scored))
     write_json(out / "evaluation.json", result.to_json())
     progress(len(wanted), len(wanted), "done")
@@ -131,16 +137,14 @@ def _compared(case: Case, ledger: Ledger, pipeline: PipelineFolder) -> Scored:
     if record.manifest.input_sha256 != case.images_digest():
         text = f"the result of case {case.id} belongs to another image, or another reading of it"
         raise InputError("input-changed", text, path=case.path)
+    answer = record.answer
+    if answer is not None:
+        return scored_answer(case, answer, pipeline.settings)
+    return _compared_masks(case, record, ledger.folder / "cases" / case.id, dict(pipeline.settings.labels))
+
+
+def _compared_masks(case: Case, record: Record, folder: Path, labels: dict[int, str]) -> Scored:
     patient = case.patient if case.patient is not None else case.id
-    labels = dict(pipeline.settings.labels)
-    if record.task == "classification":
-        if not isinstance(case.label, int) or case.label not in labels:
-            raise InputError("bad-labels", f"case {case.id} has no class of this pipeline", path=case.path)
-        return Scored(case.id, patient, probabilities=record.probabilities, truth=labels[case.label])
-    return _compared_masks(case, patient, record, ledger.folder / "cases" / case.id, labels)
-
-
-def _compared_masks(case: Case, patient: str, record: Record, folder: Path, labels: dict[int, str]) -> Scored:
     mask = Source("nifti", (folder / record.files["mask"],))
     found = io.read_labels(Case(case.id, case.images, label=mask), labels, record.geometry)
     truth = io.read_labels(case, labels, record.geometry)

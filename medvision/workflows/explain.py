@@ -40,7 +40,7 @@ def explain(
         A method is unknown, or does not fit the task.
     """
     settings = pipeline.settings
-    fitting = {name: kind for name, kind in SALIENCY.items() if kind.task == settings.task}
+    fitting = {name: kind for name, kind in SALIENCY.items() if settings.task in kind.tasks}
     unknown = sorted(set(methods) - set(fitting))
     if unknown:
         known = ", ".join(sorted(fitting))

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from medvision.evaluate import dice
 from medvision.geometry import Geometry
 from medvision.pipeline import Settings
-from medvision.predict import class_probabilities, from_tensor, to_tensor, voxel_probabilities
+from medvision.predict import from_tensor, to_tensor, voxel_probabilities
 from medvision.training import Validation
 from medvision.volume import Labels
+from medvision.workflows.classify import answered
 from medvision.workflows.prepare import PreparedCase
-from medvision.workflows.scores import Scored, estimates
+from medvision.workflows.scores import Scored, deciding, estimates, scored_answer
 
 
 def score(network: Any, held_out: Sequence[PreparedCase], settings: Settings) -> list[Scored]:
@@ -28,10 +29,10 @@ def score(network: Any, held_out: Sequence[PreparedCase], settings: Settings) ->
 
 
 def validation(scored: Sequence[Scored], settings: Settings) -> Validation:
-    """Return the figures of a validation, and the one that decides: mean Dice or AUC."""
+    """Return the figures of a validation, and the one that decides: see :func:`medvision.workflows.scores.deciding`."""
     found = estimates(scored, seed=None).items()
     figures = {name: estimate.value for name, estimate in found if estimate.value is not None}
-    return Validation(figures.get("mean Dice" if settings.task == "segmentation" else "AUC", 0.0), figures)
+    return Validation(deciding(figures, settings), figures)
 
 
 def _scored(network: Any, prepared: PreparedCase, settings: Settings) -> Scored:
@@ -40,11 +41,9 @@ def _scored(network: Any, prepared: PreparedCase, settings: Settings) -> Scored:
     voxels, truth = sample.part(tuple(slice(0, size) for size in sample.shape))
     device = str(next(network.parameters()).device)
     image = to_tensor(voxels[..., None] if dimensions == 2 else voxels, dimensions=dimensions, device=device)
+    if settings.task != "segmentation":
+        return scored_answer(case, answered(network, image, settings), settings)
     patient = case.patient if case.patient is not None else case.id
-    if isinstance(sample.whole, int):
-        values = class_probabilities(network, image, settings.predict)
-        chances = {names[number]: float(values[number]) for number in names}
-        return Scored(case.id, patient, probabilities=chances, truth=names[sample.whole])
     found = voxel_probabilities(network, image, settings.predict, divisor=settings.network.divisor)
     winner = from_tensor(found, dimensions=dimensions).argmax(0)
     return Scored(case.id, patient, dice=_dice(winner, np.asarray(truth).reshape(winner.shape), names))

@@ -18,7 +18,7 @@ from medvision.frameworks import versions
 from medvision.pipeline import PipelineFolder
 from medvision.progress import Progress, silent
 from medvision.report import CohortRow, PipelineFacts, render_case, render_cohort, results_csv
-from medvision.results import Record, Saliency
+from medvision.results import Record, Saliency, map_names
 from medvision.study import Case, Source
 from medvision.volume import Labels, Volume
 
@@ -171,7 +171,7 @@ def _rewritten(entry: Entry, ledger: Ledger, pipeline: PipelineFolder) -> Entry:
         record,
         volume,
         labels=_labels(record, folder, pipeline),
-        saliency=[_map(content, record, folder) for content in record.saliency],
+        saliency=_maps(record, folder),
         pipeline=pipeline,
     )
     return replace(entry, files={**(entry.files or {}), **ledger.hashes([page])})
@@ -183,8 +183,13 @@ def _labels(record: Record, folder: Path, pipeline: PipelineFolder) -> Labels | 
     return io.read_labels(_written(folder / record.files["mask"]), dict(pipeline.settings.labels), record.geometry)
 
 
-def _map(content: Mapping[str, Any], record: Record, folder: Path) -> Saliency:
-    values = io.read_volume(_written(folder / record.files[content["method"]])).voxels[0]
+def _maps(record: Record, folder: Path) -> list[Saliency]:
+    names = map_names([content["method"] for content in record.saliency])
+    return [_map(content, record, folder / record.files[n]) for n, content in zip(names, record.saliency, strict=True)]
+
+
+def _map(content: Mapping[str, Any], record: Record, file: Path) -> Saliency:
+    values = io.read_volume(_written(file)).voxels[0]
     return Saliency(
         np.asarray(values, dtype=np.float32),
         record.geometry,

@@ -19,7 +19,7 @@ from medvision.frameworks import choose_device, versions
 from medvision.pipeline import PipelineFolder
 from medvision.progress import Progress, silent
 from medvision.report import overlay_png
-from medvision.results import Classification, Segmentation
+from medvision.results import Regression, Segmentation, map_names
 from medvision.selection import Selection, chosen
 from medvision.study import AS_IT_STANDS, Case, Collection, Reading, by_image
 from medvision.workflows.analyse import Analysis, analyse
@@ -204,19 +204,24 @@ def _scanned(inputs: Sequence[Path], split: str | None, reading: Reading) -> Col
 
 
 def write_analysis(analysis: Analysis, folder: Path, pipeline: PipelineFolder, *, notice: str | None) -> list[Path]:
-    """Write mask or probabilities, maps, record and page of one case into `folder`, and return the files."""
+    """Write mask, probabilities or values, maps, record and page of one case into `folder`, and return the files."""
     files = {}
     if isinstance(analysis.result, Segmentation):
         files["mask"] = "mask.nii.gz"
         io.write_labels(folder / files["mask"], analysis.result.labels)
+    elif isinstance(analysis.result, Regression):
+        files["values"] = "values.json"
+        stated = {value.name: {"value": value.value, "unit": value.unit} for value in analysis.result.values}
+        write_json(folder / files["values"], stated)
     else:
         files["probabilities"] = "probabilities.json"
         write_json(folder / files["probabilities"], dict(analysis.result.probabilities))
-    for saliency in analysis.saliency:
-        files[saliency.method] = f"{saliency.method}.nii.gz"
-        io.write_map(folder / files[saliency.method], saliency.values, saliency.geometry)
-        files[f"{saliency.method} overlay"] = f"{saliency.method}.png"
-        write_bytes(folder / f"{saliency.method}.png", overlay_png(analysis.volume, saliency))
+    names = map_names([saliency.method for saliency in analysis.saliency])
+    for name, saliency in zip(names, analysis.saliency, strict=True):
+        files[name] = f"{name}.nii.gz"
+        io.write_map(folder / files[name], saliency.values, saliency.geometry)
+        files[f"{name} overlay"] = f"{name}.png"
+        write_bytes(folder / f"{name}.png", overlay_png(analysis.volume, saliency))
     files |= {"record": "record.json", "page": PAGE}
     record = replace(analysis.record, files=files, notice=notice)
     write_json(folder / files["record"], record.to_json())
@@ -224,7 +229,7 @@ def write_analysis(analysis: Analysis, folder: Path, pipeline: PipelineFolder, *
         folder / files["page"],
         record,
         analysis.volume,
-        labels=None if isinstance(analysis.result, Classification) else analysis.result.labels,
+        labels=analysis.result.labels if isinstance(analysis.result, Segmentation) else None,
         saliency=analysis.saliency,
         pipeline=pipeline,
     )

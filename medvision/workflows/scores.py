@@ -4,38 +4,56 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+import math
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medvision.evaluate import Estimate, auc, bootstrap_interval, multiclass_auc
+from medvision.evaluate import Estimate, auc, multiclass_auc
+from medvision.pipeline import Settings
+from medvision.results import MultiLabel, Regression
+from medvision.study import Case
+from medvision.workflows.classify import Answer
+from medvision.workflows.figures import estimate, of_labels, of_values, title_of
+from medvision.workflows.scored import Scored as Scored
+from medvision.workflows.targets import class_of, marks_of, values_of
 
 
-@dataclass(frozen=True)
-class Scored:
-    """One case beside the truth.
+def scored_answer(case: Case, answer: Answer, settings: Settings) -> Scored:
+    """Return what was said of an image as a whole beside the truth that its case states.
 
-    Parameters
-    ----------
-    case
-        The case's id.
-    patient
-        What cases of one patient have in common; the case's id where no patient is named. Not written anywhere.
-    dice, hausdorff95_mm
-        By label name; None where a figure is not defined. Empty for a classification.
-    probabilities, truth
-        The probability of each class, and the true one; None for a segmentation.
+    Raises
+    ------
+    InputError
+        The case has no label or value of this pipeline.
     """
+    patient = case.patient if case.patient is not None else case.id
+    names = [settings.labels[number] for number in sorted(settings.labels)]
+    if isinstance(answer, Regression):
+        truths = dict(zip(names, values_of(case, settings), strict=True))
+        values = {value.name: value.value for value in answer.values}
+        units = {value.name: value.unit for value in answer.values}
+        return Scored(case.id, patient, values=values, truths=truths, units=units)
+    if isinstance(answer, MultiLabel):
+        marks = dict(zip(names, marks_of(case, settings), strict=True))
+        return Scored(case.id, patient, probabilities=answer.probabilities, thresholds=answer.thresholds, marks=marks)
+    truth = settings.labels[class_of(case, settings)]
+    return Scored(case.id, patient, probabilities=answer.probabilities, truth=truth)
 
-    case: str
-    patient: str
-    dice: Mapping[str, float | None] = field(default_factory=dict)
-    hausdorff95_mm: Mapping[str, float | None] = field(default_factory=dict)
-    probabilities: Mapping[str, float] | None = None
-    truth: str | None = None
+
+def deciding(figures: Mapping[str, float], settings: Settings) -> float:
+    """Return the one figure by which trainings are compared, the greater the better; 0 where it is not defined.
+
+    Mean Dice; AUC, of several labels its mean over them; of a regression the mean absolute error in standard deviations
+    of the training cases, averaged over the values and taken negative, so that -1 is far off and 0 perfect.
+    """
+    if settings.task != "regression":
+        return figures.get("mean Dice" if settings.task == "segmentation" else "AUC", 0.0)
+    pairs = zip((settings.labels[number] for number in sorted(settings.labels)), settings.regression, strict=True)
+    errors = [figures.get(title_of("MAE", name, each.unit), math.nan) / (each.sd or 1.0) for name, each in pairs]
+    defined = [error for error in errors if not math.isnan(error)]
+    return -float(np.mean(defined)) if defined else 0.0
 
 
 def estimates(scored: Sequence[Scored], *, seed: int | None) -> dict[str, Estimate]:
@@ -43,8 +61,15 @@ def estimates(scored: Sequence[Scored], *, seed: int | None) -> dict[str, Estima
 
     For a segmentation: mean Dice over cases (each the mean over labels that are defined), then Dice and 95 % Hausdorff
     distance of each label. For a classification: AUC (one class against the rest, averaged, for more than two) and
-    accuracy. What is undefined in every case is left out.
+    accuracy. For several labels at once: AUC, accuracy and F1 as means over labels, then of each label, over the cases
+    of which it is known; see :func:`left_out`. For a regression, of each value: mean absolute error, root mean square
+    error, bias and limits of agreement in its unit, and Pearson's correlation. What is undefined in every case is left
+    out.
     """
+    if scored[0].values:
+        return of_values(scored, seed)
+    if scored[0].marks:
+        return of_labels(scored, seed)
     if scored[0].probabilities is not None:
         return _of_classes(scored, seed)
     columns = _columns(scored)
@@ -53,7 +78,7 @@ def estimates(scored: Sequence[Scored], *, seed: int | None) -> dict[str, Estima
         defined = [(value, entry.patient) for value, entry in zip(values, scored, strict=True) if value is not None]
         if defined:
             numbers, patients = zip(*defined, strict=True)
-            found[title] = _estimate((np.array(numbers, dtype=np.float64),), patients, np.mean, seed)
+            found[title] = estimate((np.array(numbers, dtype=np.float64),), patients, np.mean, seed)
     return found
 
 
@@ -63,11 +88,29 @@ def undefined(scored: Sequence[Scored]) -> dict[str, int]:
     return {title: count for title, count in counts.items() if count}
 
 
-def sentences(figures: Mapping[str, Estimate], *, held_out: int) -> tuple[str, ...]:
-    """Return the figures as sentences for a card."""
-    return tuple(
-        f"{name} {estimate}; {held_out} held-out cases, n counts patients" for name, estimate in figures.items()
-    )
+def left_out(scored: Sequence[Scored]) -> tuple[str, ...]:
+    """Return a sentence for each label or value of which some figures are not defined, and left out of the means.
+
+    The AUC of a label needs cases that have it and cases that do not.
+    """
+    told = []
+    for name in scored[0].marks:
+        known = [entry.marks[name] for entry in scored if entry.marks[name] is not None]
+        if len(set(known)) < 2:
+            stated = (
+                f"present in {'all' if known and known[0] else 'none'} of {len(known)} cases" if known else "unknown"
+            )
+            told.append(f"No AUC of {name}: it is {stated}; the means are over the other labels")
+    for name in scored[0].truths:
+        if all(entry.truths[name] is None for entry in scored):
+            told.append(f"No figure of {name}: its true value is known of no case")
+    return tuple(told)
+
+
+def sentences(figures: Mapping[str, Estimate], *, held_out: int, notes: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the figures as sentences for a card, and behind them what :func:`left_out` says."""
+    told = [f"{name} {estimate}; {held_out} held-out cases, n counts patients" for name, estimate in figures.items()]
+    return (*told, *notes)
 
 
 def scores_csv(scored: Sequence[Scored]) -> str:
@@ -75,13 +118,20 @@ def scores_csv(scored: Sequence[Scored]) -> str:
     first = scored[0]
     titles = [f"dice_{name}" for name in first.dice] + [f"hd95_mm_{name}" for name in first.hausdorff95_mm]
     titles += [f"p_{name}" for name in first.probabilities or {}] + (["truth"] if first.truth is not None else [])
+    titles += [f"truth_{name}" for name in first.marks]
+    titles += [f"{kind}{name}" for kind in ("", "truth_") for name in first.values]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["case", *titles])
     for entry in scored:
         numbers = [*entry.dice.values(), *entry.hausdorff95_mm.values(), *(entry.probabilities or {}).values()]
         cells = ["" if number is None else f"{number:.6f}" for number in numbers]
-        writer.writerow([entry.case, *cells, *([entry.truth] if entry.truth is not None else [])])
+        cells += [entry.truth] if entry.truth is not None else []
+        cells += ["" if mark is None else str(int(mark)) for mark in entry.marks.values()]
+        # Values have any size, so that a number of decimals would cut small ones off.
+        values = [*entry.values.values(), *(entry.truths[name] for name in entry.values)]
+        cells += ["" if value is None else f"{value:.10g}" for value in values]
+        writer.writerow([entry.case, *cells])
     return text.getvalue()
 
 
@@ -105,21 +155,9 @@ def _of_classes(scored: Sequence[Scored], seed: int | None) -> dict[str, Estimat
     statistic = _two_class_auc if len(names) == 2 else multiclass_auc
     right = (chances.argmax(1) == truth).astype(np.float64)
     return {
-        "AUC": _estimate((chances, truth), patients, statistic, seed),
-        "accuracy": _estimate((right,), patients, np.mean, seed),
+        "AUC": estimate((chances, truth), patients, statistic, seed),
+        "accuracy": estimate((right,), patients, np.mean, seed),
     }
-
-
-def _estimate(
-    values: tuple[NDArray[Any], ...],
-    patients: Sequence[str],
-    statistic: Callable[..., float | None],
-    seed: int | None,
-) -> Estimate:
-    if seed is None:
-        value = statistic(*values)
-        return Estimate(None if value is None else float(value), None, None, len(set(patients)))
-    return bootstrap_interval(values, patients, statistic, seed=seed)
 
 
 def _two_class_auc(chances: NDArray[np.float64], truth: NDArray[np.intp]) -> float | None:

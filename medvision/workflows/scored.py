@@ -1,0 +1,42 @@
+"""One case beside the truth, as all figures are made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One case beside the truth.
+
+    Parameters
+    ----------
+    case
+        The case's id.
+    patient
+        What cases of one patient have in common; the case's id where no patient is named. Not written anywhere.
+    dice, hausdorff95_mm
+        By label name; None where a figure is not defined. Empty but for a segmentation.
+    probabilities
+        The probability of each class or label; None for a segmentation and a regression.
+    truth
+        The true one of several classes.
+    thresholds, marks
+        Of several labels that can hold at once: from which probability on each is taken for present, and whether it
+        is; None where that is not known.
+    values, truths, units
+        Of a regression, by name: the values found, the true ones (None where one is not known), and their units.
+    """
+
+    case: str
+    patient: str
+    dice: Mapping[str, float | None] = field(default_factory=dict)
+    hausdorff95_mm: Mapping[str, float | None] = field(default_factory=dict)
+    probabilities: Mapping[str, float] | None = None
+    truth: str | None = None
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    marks: Mapping[str, bool | None] = field(default_factory=dict)
+    values: Mapping[str, float] = field(default_factory=dict)
+    truths: Mapping[str, float | None] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)

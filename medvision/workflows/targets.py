@@ -1,0 +1,140 @@
+"""What a case is to be learned as: its class, its labels or its values, as a network is trained on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvision.errors import InputError
+from medvision.pipeline import Settings
+from medvision.study import Case, Flags, Numbers, Source
+
+_LEAST_VALUES = 2  # to tell a standard deviation
+
+
+def target_of(case: Case, settings: Settings) -> int | NDArray[np.float32]:
+    """Return what a network is trained on for an image as a whole.
+
+    Returns
+    -------
+    The number of the class; or (K,) float32: of several labels 1, 0 or NaN (not known) for each, of a regression the
+    standardised values, NaN where one is not known.
+
+    Raises
+    ------
+    InputError
+        ``label-missing``: the case has no label of this pipeline; ``bad-labels``: its numbers do not fit the labels.
+    PipelineError
+        The mean and sd of a regression are not known yet; see :func:`with_scaling`.
+    """
+    if settings.task == "classification":
+        return class_of(case, settings)
+    if settings.task == "multilabel":
+        marks = marks_of(case, settings)
+        return np.array([np.nan if mark is None else mark for mark in marks], dtype=np.float32)
+    pairs = zip(values_of(case, settings), settings.regression, strict=True)
+    outputs = [np.nan if value is None else quantity.standardised(value) for value, quantity in pairs]
+    return np.array(outputs, dtype=np.float32)
+
+
+def with_scaling(settings: Settings, cases: Sequence[Case]) -> Settings:
+    """Return the settings with what is left out of a regression's scale measured on the training cases.
+
+    Mean, standard deviation (over cases) and range of each value; what the settings state stays as it is. The
+    settings of another task come back unchanged.
+
+    Parameters
+    ----------
+    cases
+        Those to train on, and no others: of several folds, all of them, so that the folds mean the same.
+
+    Raises
+    ------
+    InputError
+        A case has no value of this pipeline; or a value is known of fewer than two cases, or the same in all.
+    """
+    if settings.task != "regression":
+        return settings
+    rows = [values_of(case, settings) for case in cases]
+    quantities = []
+    for number, quantity in enumerate(settings.regression):
+        values = np.array([row[number] for row in rows if row[number] is not None], dtype=np.float64)
+        if len(values) < _LEAST_VALUES or values.min() == values.max():
+            name = settings.labels[number]
+            text = f"{name} is known of {len(values)} cases, and has {len(np.unique(values))} different values"
+            raise InputError("too-few-cases", text, cure="Train on cases whose values differ.")
+        if quantity.mean is None:
+            quantity = replace(quantity, mean=float(values.mean()), sd=float(values.std(ddof=1)))
+        if quantity.known is None:
+            quantity = replace(quantity, known=(float(values.min()), float(values.max())))
+        quantities.append(quantity)
+    return replace(settings, regression=tuple(quantities))
+
+
+def class_of(case: Case, settings: Settings) -> int:
+    """Return the number of the case's class.
+
+    Raises
+    ------
+    InputError
+        It has none of this pipeline.
+    """
+    if not isinstance(case.label, int) or case.label not in settings.labels:
+        raise InputError("label-missing", f"case {case.id} has no label of {_known(settings)}", path=case.path)
+    return case.label
+
+
+def marks_of(case: Case, settings: Settings) -> tuple[bool | None, ...]:
+    """Return for each label, in their order, whether the case has it; None where that is not known.
+
+    Raises
+    ------
+    InputError
+        Nothing is stated; a number is no label of this pipeline or stands there twice; or there are more or fewer flags
+        than labels.
+    """
+    label, count = case.label, len(settings.labels)
+    if isinstance(label, Flags):
+        if len(label.values) != count:
+            text = f"case {case.id} has {len(label.values)} marks, the pipeline {count} labels"
+            raise InputError("bad-labels", text, path=case.path)
+        return label.values
+    if label is None or isinstance(label, Source):
+        cure = "Write the numbers of its labels, e.g. [0, 3], or [] for a case that has none."
+        text = f"case {case.id} does not state which it has of {_known(settings)}"
+        raise InputError("label-missing", text, path=case.path, cure=cure)
+    stated = label if isinstance(label, Numbers) else Numbers((label,))
+    named = [*stated.given, *stated.unknown]
+    if not set(named) <= set(settings.labels) or len(set(named)) != len(named):
+        text = f"case {case.id} names what is not, or twice, one of {_known(settings)}"
+        raise InputError("bad-labels", text, path=case.path)
+    return tuple(None if number in stated.unknown else number in stated.given for number in range(count))
+
+
+def values_of(case: Case, settings: Settings) -> tuple[float | None, ...]:
+    """Return the case's values in their units, in the order of the labels; None where one is not known.
+
+    Raises
+    ------
+    InputError
+        It states no value, or more or fewer than the pipeline has.
+    """
+    stated = Numbers((case.label,)) if isinstance(case.label, int) else case.label
+    if not isinstance(stated, Numbers) or not stated.given or all(number is None for number in stated.given):
+        cure = "Write its value, e.g. 61.5, or several with ; between them."
+        raise InputError(
+            "label-missing", f"case {case.id} has no value of {_known(settings)}", path=case.path, cure=cure
+        )
+    if stated.unknown or len(stated.given) != len(settings.labels):
+        text = (
+            f"case {case.id} states {len(stated.given)} values, wanted are {len(settings.labels)}: {_known(settings)}"
+        )
+        raise InputError("bad-labels", text, path=case.path)
+    return stated.given
+
+
+def _known(settings: Settings) -> str:
+    return ", ".join(f"{number} {name}" for number, name in settings.labels.items())
