@@ -73,6 +73,7 @@ def render_cohort(
             "columns": shown,
             "all_columns": len(columns),
             "classified": any(record.probabilities for record in records),
+            "several": any(record.positives is not None for record in records),
             "strips": strips,
             "plot_size": (WIDTH, HEIGHT),
             "left_out": left_out,

@@ -43,6 +43,7 @@ def _environment() -> Environment:
         "fixed": wording.fixed,
         "with_spread": wording.with_spread,
         "percent": wording.percent,
+        "significant": wording.significant,
         "duration": wording.duration,
         "figure": wording.figure,
         "link": link,
