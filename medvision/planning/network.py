@@ -1,0 +1,115 @@
+"""Which network, and how large."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from medvision.fingerprint import Fingerprint
+from medvision.planning.decision import Decision, Request
+from medvision.planning.grid import Grid
+from medvision.planning.patch import Sampling, width_of
+
+SMALL_SIDE = 64
+"""Longest side up to which a classifier has one block a stage, in voxels: few layers see all of a small image."""
+
+FINE_STEM = 48
+"""Shortest side below which the first convolution keeps every voxel (He et al., CVPR 2016, on pictures of 32)."""
+
+POOLED_STEM = 128
+"""Shortest side from which the stem is the original's: stride 2, and pooling; its last maps have a 32nd of the side."""
+
+WIDTHS = ((500, 16), (10_000, 32), (None, 64))
+"""Feature maps of a classifier's first stage up to a number of cases, in 2D. Those of the shipped cxr-pneumonia and of
+ResNet-18; few cases are learnt by heart by a wide network."""
+
+MOST_BATCH = 128
+BATCH_SHARE = 16
+"""A step of a classifier sees at most this many cases, and at most one case in `BATCH_SHARE`."""
+
+BYTES = 60
+"""What a training step of a small resnet keeps: bytes for each voxel behind the stem and feature map there."""
+
+MOST_BLOCKS_CASES = 1000
+"""Cases from which a classifier of larger images has the two blocks a stage of ResNet-18."""
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A classifier's batch and settings."""
+
+    batch: int
+    decisions: tuple[Decision, ...]
+
+
+def segmenter(data: Fingerprint, sampling: Sampling) -> tuple[Decision, ...]:
+    """Return the U-Net that goes with the patches."""
+    topology, dimensions = sampling.topology, len(sampling.patch)
+    stages = len(topology.kernels)
+    sides = " x ".join(str(side // n) for side, n in zip(sampling.patch, topology.divisor, strict=True))
+    found = [
+        Decision("network.use", "dynunet", "A segmentation: the U-Net of nnU-Net."),
+        Decision(
+            "network.channels",
+            list(width_of(stages, dimensions)),
+            f"{stages} stages, down to {sides} voxels; each has twice the feature maps of the one before.",
+        ),
+    ]
+    if not topology.isotropic:
+        why = "Voxels are longer along one axis, or there are few of them: it is halved once the others are as coarse."
+        found.append(Decision("network.strides", [list(row) for row in topology.strides], why))
+        why = "The same axis is looked along once the others are as coarse."
+        found.append(Decision("network.kernels", [list(row) for row in topology.kernels], why))
+    return tuple(found)
+
+
+def classifier(data: Fingerprint, grid: Grid, request: Request) -> Classifier:
+    """Return the residual network for whole images, by their size and the number of cases."""
+    width = next(width for most, width in WIDTHS if most is None or data.cases < most)
+    width //= 2 if data.dimensions == 3 else 1
+    blocks = 1 if max(grid.shape) <= SMALL_SIDE or data.cases < MOST_BLOCKS_CASES else 2
+    side = " x ".join(map(str, grid.shape))
+    flat = "; in 3D half of it, as a kernel has three times the weights" if data.dimensions == 3 else ""
+    stem, stem_stride = _stem(grid)
+    batch, why = _batch(data, grid, request, width, stem_stride)
+    return Classifier(
+        batch,
+        (
+            Decision("network.use", "resnet", f"A {data.task}: a residual network."),
+            Decision(
+                "network.blocks",
+                [blocks] * 4,
+                f"Images of {side} voxels, {data.cases} cases: small or few ones need no depth.",
+            ),
+            Decision(
+                "network.channels",
+                [width * 2**n for n in range(4)],
+                f"{data.cases} cases: few are learnt by heart by a wide network{flat}.",
+            ),
+            *stem,
+            Decision("train.batch", batch, why),
+        ),
+    )
+
+
+def _stem(grid: Grid) -> tuple[list[Decision], int]:
+    """Return the settings of the first convolution, and by how much it and the pooling reduce each side."""
+    shortest = min(grid.shape)
+    if shortest >= POOLED_STEM:
+        why = f"The shortest side is {shortest}: the original's first convolution and pooling."
+        kernel, stride, pool = 7, 2, True
+    else:
+        kernel, stride, pool = 3, 1 if shortest < FINE_STEM else 2, False
+        why = f"The shortest side is {shortest}: a coarser first convolution would leave few voxels to the last stage."
+    names = {"stem_kernel": kernel, "stem_stride": stride, "stem_pool": pool}
+    return [Decision(f"network.{name}", value, why) for name, value in names.items()], stride * (2 if pool else 1)
+
+
+def _batch(data: Fingerprint, grid: Grid, request: Request, width: int, stride: int) -> tuple[int, str]:
+    voxels = 1.0
+    for side in grid.shape:
+        voxels *= max(1, side // stride)
+    fit = int(request.memory_gb * 1e9 / (voxels * width * BYTES))
+    most = max(1, min(MOST_BATCH, fit, data.cases // BATCH_SHARE))
+    batch = max(4, 2 ** (most.bit_length() - 1))
+    why = f"{fit} images fit into {request.memory_gb:g} GB; at most one case in {BATCH_SHARE}, and {MOST_BATCH}."
+    return batch, why

@@ -1,0 +1,88 @@
+"""How long a network is trained, and by which optimiser."""
+
+from __future__ import annotations
+
+import math
+
+from medvision.fingerprint import Fingerprint
+from medvision.planning.decision import Decision, Request
+from medvision.planning.grid import Grid
+
+PASSES = {True: 100, False: 30}
+"""How often each voxel (of a segmentation: True) or each image is seen in a training. The shipped mr-hippocampus was
+trained for 43 and cxr-pneumonia for 33 passes."""
+
+LEAST_STEPS = {True: 2000, False: 1000}
+MOST_STEPS = 25_000
+"""Steps at least, and at most: a tenth of nnU-Net's 250,000. `--max-minutes` fits them to a time."""
+
+STEPS_PER_EPOCH = (20, 250)
+"""An epoch is one pass over the cases, within these limits: the greater one is nnU-Net's."""
+
+VALIDATIONS = 10
+"""How often a network is validated in a training."""
+
+MEMORY = 15
+"""The running average of the weights reaches back over one part in this many of the training: the shipped pipelines'
+12 to 16."""
+
+HELD_OUT = 0.2
+MANY_PATIENTS = 10_000
+"""A fifth of patients is held out, as in five folds; of so many patients, half of that gives narrow intervals."""
+
+FEW_PATIENTS = 25
+"""Patients below which a fifth held out says little, and folds are the way to measure."""
+
+
+def training_of(data: Fingerprint, grid: Grid, request: Request, *, batch: int, voxels: int) -> tuple[Decision, ...]:
+    """Return the length of the training, its optimiser, and what is held out.
+
+    Parameters
+    ----------
+    batch
+        Samples a step.
+    voxels
+        Of a sample.
+    """
+    dense = data.task == "segmentation"
+    wanted = PASSES[dense] * data.cases * math.prod(grid.shape) / (batch * voxels)
+    steps = min(MOST_STEPS, max(LEAST_STEPS[dense], round(wanted)))
+    low, high = STEPS_PER_EPOCH
+    per_epoch = min(high, max(low, round(data.cases * math.prod(grid.shape) / (batch * voxels))))
+    epochs = max(1, round(steps / per_epoch))
+    said = f"{PASSES[dense]} passes over {data.cases} cases are {wanted:,.0f} steps"
+    limits = f" (at least {LEAST_STEPS[dense]:,}, at most {MOST_STEPS:,})"
+    average = round(min(0.999, 1 - MEMORY / (epochs * per_epoch)), 3)
+    why = f"The running average of the weights reaches back over a {MEMORY}th of the training."
+    return (
+        Decision("train.epochs", epochs, f"{said}{limits}: {epochs} epochs of {per_epoch}."),
+        Decision("train.steps_per_epoch", per_epoch, f"About one pass over the cases, {low} to {high} steps."),
+        *_optimiser(dense=dense),
+        Decision("train.average", average, why),
+        *_held_out(data, request),
+        Decision("train.validate_every", max(1, epochs // VALIDATIONS), f"{VALIDATIONS} times in the training."),
+    )
+
+
+def _optimiser(*, dense: bool) -> tuple[Decision, ...]:
+    if dense:
+        why = "A U-Net: SGD with Nesterov momentum and a falling rate (nnU-Net)."
+        return (Decision("train.optimiser", "sgd", why), Decision("train.learning_rate", 0.01, why))
+    why = "A network for whole images: AdamW, which needs no tuning of the rate."
+    return (
+        Decision("train.optimiser", "adamw", why),
+        Decision("train.learning_rate", 0.001, why),
+        Decision("train.weight_decay", 0.01, "AdamW's usual decay; the default is that of SGD."),
+        Decision("train.warmup", 0.05, "Adam's averages are of few steps at first."),
+    )
+
+
+def _held_out(data: Fingerprint, request: Request) -> tuple[Decision, ...]:
+    if request.fixed_split:
+        return (Decision("train.validation", None, "The data set fixes which cases are held out."),)
+    share = HELD_OUT / 2 if data.patients >= MANY_PATIENTS else HELD_OUT
+    count, who = max(1, round(share * data.patients)), "cases" if data.patients == data.cases else "patients"
+    why = f"{count} of {data.patients} {who} are held out."
+    if data.patients < FEW_PATIENTS:
+        why += " They are too few to tell good from bad: train with --folds 5 to measure on all."
+    return (Decision("train.validation", share, why),)

@@ -1,0 +1,231 @@
+"""All rules together: networks, losses, lengths, variation and contract."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from planned import channel, chosen, classification, regression, segmentation
+
+from medvision.errors import PipelineError
+from medvision.fingerprint import ClassFigures, Fingerprint
+from medvision.pipeline import PipelineFolder
+from medvision.planning import Decision, Plan, Request, plan
+
+REQUEST = Request("mine")
+
+
+def planned(data: Fingerprint, **request: Any) -> dict[str, Any]:
+    return chosen(plan(data, Request("mine", **request)))
+
+
+def test_crops_of_a_hippocampus_are_planned_as_the_shipped_pipeline_is() -> None:
+    shipped = PipelineFolder.open("mr-hippocampus").settings
+    found = plan(segmentation(labels=segmentation().labels), REQUEST).settings
+    assert found.steps == tuple(step for step in shipped.steps)
+    assert found.train.patch == (40, 56, 40)
+    assert found.predict.window == (40, 56, 40)
+    assert found.network.use == "dynunet"
+    assert found.contract.modality == "MR"
+    assert found.contract.spacing_mm == (0.5, 2.0)
+    assert found.explain == shipped.explain
+    assert found.train.optimiser == "sgd"
+
+
+def test_small_pictures_are_planned_nearly_as_the_shipped_pipeline_is() -> None:
+    shipped = PipelineFolder.open("cxr-pneumonia").settings
+    found = plan(classification(cases=4708, imbalance=2.9), REQUEST).settings
+    assert found.steps == shipped.steps
+    assert found.explain == shipped.explain
+    assert found.contract.values == (0.0, 255.0)
+    names = ("use", "blocks", "channels", "stem_kernel", "stem_stride", "stem_pool")
+    assert [getattr(found.network, n) for n in names] == [getattr(shipped.network, n) for n in names]
+    same = ("epochs", "batch", "balanced", "optimiser", "learning_rate", "weight_decay", "label_smoothing")
+    assert [getattr(found.train, n) for n in same] == [getattr(shipped.train, n) for n in same]
+
+
+def test_a_volume_of_a_few_hundred_cases_has_a_narrow_network() -> None:
+    found = planned(classification(shape=(64, 64, 64), dimensions=3, cases=1286))
+    assert found["network.channels"] == [16, 32, 64, 128]
+    assert found["network.blocks"] == [1, 1, 1, 1]
+    assert (found["network.stem_kernel"], found["network.stem_stride"], found["network.stem_pool"]) == (3, 2, False)
+    assert found["train.batch"] == 64
+
+
+def test_many_large_pictures_have_a_resnet_18_with_its_own_stem() -> None:
+    found = planned(classification(shape=(500, 500, 1), cases=20_000))
+    assert found["network.channels"] == [64, 128, 256, 512]
+    assert found["network.blocks"] == [2, 2, 2, 2]
+    assert (found["network.stem_kernel"], found["network.stem_stride"], found["network.stem_pool"]) == (7, 2, True)
+    assert found["train.batch"] == 128
+    assert planned(classification(shape=(500, 500, 1), cases=20_000), memory_gb=0.5)["train.batch"] < 128
+
+
+def test_few_cases_have_a_narrow_network_and_a_small_batch() -> None:
+    found = planned(classification(cases=40))
+    assert found["network.channels"] == [16, 32, 64, 128]
+    assert found["train.batch"] == 4
+
+
+def test_unequal_classes_are_drawn_alike_and_equal_ones_as_they_come() -> None:
+    assert planned(classification(imbalance=4.0))["train.balanced"] is True
+    assert planned(classification(imbalance=1.2))["train.balanced"] is False
+    assert planned(classification(cases=500))["train.label_smoothing"] == 0.1
+    assert planned(classification(cases=5000))["train.label_smoothing"] == 0.05
+
+
+def test_labels_that_occur_together_and_real_values_have_a_loss_of_their_own() -> None:
+    several = plan(classification(task="multi-label", imbalance=9.0), REQUEST)
+    assert several.settings.task == "multilabel"
+    assert "train.balanced" not in chosen(several)
+    values = plan(regression(), REQUEST)
+    assert values.settings.labels == {0: "age"}
+    assert [quantity.unit for quantity in values.settings.regression] == ["1"]
+    for found in (several, values):
+        assert "train.loss" in chosen(found)
+        assert "train.label_smoothing" not in chosen(found)
+
+
+@pytest.mark.parametrize(
+    ("data", "steps"),
+    [
+        (segmentation(cases=10), 2000),
+        (segmentation(cases=200), 2009),
+        (segmentation(cases=3000, shape=(400, 400, 300)), 25_000),
+        (classification(cases=5232), 1226),
+        (classification(cases=100), 1000),
+        (classification(cases=200_000), 25_000),
+    ],
+)
+def test_a_training_is_so_many_passes_within_limits(data: Fingerprint, steps: int) -> None:
+    train = plan(data, REQUEST).settings.train
+    assert train.total_steps == pytest.approx(steps, rel=0.03)
+    assert 20 <= train.steps_per_epoch <= 250
+    assert 0.9 <= train.average <= 0.999
+    assert train.epochs / train.validate_every >= 10 or train.validate_every == 1
+
+
+def test_held_out_are_a_fifth_or_what_the_data_set_fixes() -> None:
+    assert planned(segmentation())["train.validation"] == 0.2
+    assert planned(classification(cases=20_000))["train.validation"] == 0.1
+    assert planned(segmentation(), fixed_split=True)["train.validation"] is None
+    few = {each.setting: each.reason for each in plan(segmentation(cases=12), REQUEST).decisions}
+    assert "--folds 5" in few["train.validation"]
+    grouped = {each.setting: each.reason for each in plan(segmentation(patients=127), REQUEST).decisions}
+    assert "25 of 127 patients" in grouped["train.validation"]
+
+
+def test_left_and_right_are_mirrored_only_where_nothing_has_a_side() -> None:
+    mirror = "train.augmentation.mirror_axes"
+    assert planned(segmentation())[mirror] == [0]
+    assert planned(segmentation(sided=(("kidney left", "kidney right"),)))[mirror] == []
+    assert planned(segmentation(), sides=True)[mirror] == []
+    assert planned(segmentation(spacing=None))[mirror] == []
+    assert planned(classification())[mirror] == []
+    assert planned(classification(shape=(64, 64, 64), spacing=(1, 1, 1), dimensions=3))[mirror] == []
+
+
+def test_cases_that_all_state_their_side_are_brought_to_one() -> None:
+    assert planned(segmentation(), sides=True)["contract.side"] == "left"
+    assert "contract.side" not in planned(segmentation())
+    assert "contract.side" not in planned(segmentation(sided=(("a left", "a right"),)), sides=True)
+    assert "contract.side" not in planned(classification(), sides=True)
+
+
+def test_variation_is_stronger_where_cases_are_few_and_turns_thick_slices_little() -> None:
+    name = "train.augmentation.rotation_degrees"
+    assert planned(segmentation(cases=50))[name] == 22.5
+    assert planned(segmentation(cases=200))[name] == 15.0
+    assert planned(segmentation(cases=5000))[name] == 10.5
+    assert planned(segmentation(spacing=(0.8, 0.8, 5.0), shape=(400, 400, 20)))[name] == 5.0
+    assert planned(classification())["train.augmentation.shift"] == 0.07
+    assert planned(segmentation())["train.augmentation.shift"] == 0.0
+
+
+def test_masks_keep_their_two_values() -> None:
+    half = channel(greatest=255, high=255, mean=127.5, sd=127.5, labelled=False)
+    found = planned(classification(channels=(half,)))
+    assert {found[f"train.augmentation.{name}"] for name in ("noise", "brightness", "contrast", "gamma")} == {0.0}
+    assert planned(classification())["train.augmentation.noise"] == 0.07
+
+
+def test_the_contract_is_what_the_cases_were_with_margins() -> None:
+    data = segmentation(spacing=([0.5, 1.0], 1, [1.0, 4.0]))
+    found = planned(data, shows="A knee")
+    assert found["contract.shows"] == "A knee"
+    assert found["contract.spacing_mm"] == [0.25, 8.0]
+    assert found["contract.dimensions"] == 3
+    assert "contract.values" not in found
+    mixed = segmentation(modalities={"MR": 100, "unknown": 100})
+    assert planned(mixed)["contract.modality"] is None
+    assert "To be" not in planned(data)["contract.shows"]
+    assert "in words" in planned(data)["contract.shows"]
+
+
+def test_what_makes_no_pipeline_is_refused_with_its_place() -> None:
+    with pytest.raises(PipelineError, match="name: String should match"):
+        plan(segmentation(), Request("My Liver"))
+    gap = segmentation(labels=(segmentation().labels[1],))
+    with pytest.raises(PipelineError, match="numbered from 1 without gaps"):
+        plan(gap, REQUEST)
+
+
+def test_a_decision_without_a_reason_is_none() -> None:
+    with pytest.raises(ValueError, match="has a reason"):
+        Decision("train.batch", 2, "")
+
+
+def fingerprints() -> Iterator[Fingerprint]:
+    yield segmentation()
+    yield segmentation(modality="CT", spacing=(0.8, 0.8, 5.0), shape=(512, 512, 40), cases=30)
+    yield segmentation(spacing=None, shape=(512, 384, 1), dimensions=2, modality=None)
+    yield classification(imbalance=12.0)
+    yield classification(shape=(180, 200, 160), spacing=(1, 1, 1.2), dimensions=3, modality="MR", cases=300)
+    yield classification(task="multi-label")
+    yield regression()
+
+
+@pytest.mark.parametrize("data", list(fingerprints()))
+def test_every_setting_is_decided_once_with_a_reason_and_is_in_force(data: Fingerprint) -> None:
+    found = plan(data, REQUEST)
+    places = [each.setting for each in found.decisions]
+    assert len(set(places)) == len(places)
+    assert all(each.reason.endswith(".") or each.setting == "description" for each in found.decisions)
+    assert all(each.shown for each in found.decisions)
+    content = found.settings.to_json()
+    for each in found.decisions:
+        table, _, name = each.setting.partition(".")
+        if each.value is None:
+            continue
+        if table in ("steps", "explain"):
+            (entry,) = [entry for entry in content[table] if entry["use"] == name]
+            assert {key: entry[key] for key in each.value} == each.value
+        elif table not in ("labels", "regression"):
+            value = content
+            for part in each.setting.split("."):
+                value = value[part]
+            assert value == each.value
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    shape=st.lists(st.integers(1, 600), min_size=3, max_size=3),
+    thick=st.floats(0.2, 12),
+    cases=st.integers(1, 20_000),
+    memory_gb=st.sampled_from([1.0, 8.0, 80.0]),
+    dense=st.booleans(),
+)
+def test_any_volumes_give_a_valid_plan(
+    shape: list[int], thick: float, cases: int, memory_gb: float, *, dense: bool
+) -> None:
+    make = segmentation if dense else classification
+    data = make(shape=shape, spacing=(1, 1, round(thick, 3)), dimensions=3, cases=cases)
+    assert isinstance(plan(data, Request("x", memory_gb=memory_gb)), Plan)
+
+
+def test_unnamed_classes_of_a_fingerprint_are_named_in_the_labels() -> None:
+    data = classification(classes=tuple(ClassFigures(n, f"class {n}", 9, 0.5) for n in range(2)))
+    assert plan(data, REQUEST).settings.labels == {0: "class 0", 1: "class 1"}
