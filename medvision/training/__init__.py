@@ -14,6 +14,8 @@ from medvision.training.optimisers import build_optimiser as build_optimiser
 from medvision.training.pace import EveryEpoch as EveryEpoch
 from medvision.training.pace import Pace as Pace
 from medvision.training.pace import UntilDeadline as UntilDeadline
+from medvision.training.place import Alone as Alone
+from medvision.training.place import Place as Place
 from medvision.training.samples import Prepared as Prepared
 from medvision.training.samples import Sample as Sample
 from medvision.training.samples import Sampler as Sampler

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +22,7 @@ from medvision.training.average import averaged, follow
 from medvision.training.loggers import Logs
 from medvision.training.optimisers import build_optimiser, set_learning_rate
 from medvision.training.pace import EveryEpoch, Pace
+from medvision.training.place import Alone, Place
 from medvision.training.schedules import learning_rate
 from medvision.training.settings import Training
 from medvision.training.tuned import Tuned, Whole
@@ -92,7 +94,7 @@ def optimise(
     settings: Training,
     *,
     folder: Path,
-    device: str = "cpu",
+    place: Place | None = None,
     deterministic: bool = True,
     tuned: Tuned | None = None,
     pace: Pace | None = None,
@@ -118,6 +120,9 @@ def optimise(
         Takes the checkpoints; those found there are gone on from.
     tuned
         Which parameters are trained; all where None.
+    place
+        Where it runs: in this process on the CPU where None. Of several processes the first alone asks `pace`,
+        validates, writes and tells.
     pace
         How many epochs are left; those of the settings where None.
     deterministic
@@ -132,15 +137,17 @@ def optimise(
     """
     import torch
 
-    network.to(device)
-    tuned, pace, logs = tuned or Whole(), pace or EveryEpoch(settings.epochs), logs or Logs({})
+    place, tuned, pace = place or Alone(), tuned or Whole(), pace or EveryEpoch(settings.epochs)
+    logs, progress = (logs or Logs({}), progress) if place.is_first else (Logs({}), silent)
+    network.to(place.device)
     kept = averaged(network) if settings.average else network
     optimiser = build_optimiser(settings, tuned.groups(network))
     state, found = checkpoint.load(folder, network, kept, optimiser)
+    called, optimiser = place.setup(network, optimiser)
     logs.begin(state.rows)
     exact = deterministic_algorithms(deterministic)
     with torch.random.fork_rng(enabled=True), small_convolutions_in_fp32(network), exact:
-        while (left := pace.left(state)) and not _without_gain(state, settings):
+        while (left := place.from_first(partial(pace.left, state))) and not _without_gain(state, settings):
             began, clock = time.monotonic(), _Clock()
             network.train()
             tuned.begin_epoch(network, state.epoch, state.epoch + left)
@@ -152,44 +159,54 @@ def optimise(
                 with clock.counted("data"):
                     batch = batches(step)
                 with clock.counted("network"):
-                    torch.manual_seed(settings.seed * 1_000_003 + step)  # what the network itself draws: dropout
-                    total += _improve(network, batch, objective, optimiser, settings.clip)
+                    # what the network itself draws: dropout, another one in every process
+                    torch.manual_seed(settings.seed * 1_000_003 + step + (place.rank << 48))
+                    total += _improve(called, network, batch, objective, optimiser, place, settings.clip)
                     follow(kept, network, decay=settings.average, step=step)
                 _require_finite(total, "loss", step)
                 progress(step + 1, (state.epoch + left) * settings.steps_per_epoch, state.words)
 
             row = {"epoch": state.epoch + 1.0, "learning_rate": _rate_of(optimiser)}
-            row |= {"loss": total / settings.steps_per_epoch}
+            row |= {"loss": place.mean(total) / settings.steps_per_epoch}
             if left == 1 or (state.epoch + 1) % settings.validate_every == 0:
                 with clock.counted("validation"):
-                    result = validate(kept.eval())
+                    result = Validation(*place.from_first(lambda: _validated(kept, validate)))
                 _require_finite(result.score, "score", step)
                 row |= {"score": result.score, **result.figures}
                 if result.score > state.best:
                     state = state.improved(result.score)
-                    if settings.keep == "best":
+                    if settings.keep == "best" and place.is_first:
                         checkpoint.save_weights(folder / checkpoint.BEST, kept)
             share = state.share + (1 - state.share) / left
             row |= clock.figures()
             state = state.advanced(row, share=share, seconds=time.monotonic() - began)
-            checkpoint.save(folder, network, kept, optimiser, state)
+            if place.is_first:
+                checkpoint.save(folder, network, kept, optimiser, state)
             logs.log(row)
 
+    place.barrier()  # the first process has written what all now read
     epoch, told = _leave_best(network, kept, state, settings, folder)
     return Fitted(state.rows, epoch, (*found, *told))
 
 
-def _improve(network: Any, batch: Batch, objective: Objective, optimiser: Any, clip: float) -> float:
-    """Do one step of the optimiser, and return the loss before it."""
+def _improve(
+    called: Any, network: Any, batch: Batch, objective: Objective, optimiser: Any, place: Place, clip: float
+) -> float:
+    """Do one step of the optimiser, and return the loss before it; `called` is `network` as its place calls it."""
     import torch
 
-    loss = objective(network, batch)
-    loss.backward()
+    loss = objective(called, batch)
+    place.backward(loss)
     if clip:
         torch.nn.utils.clip_grad_norm_(network.parameters(), clip)
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)
     return float(loss.detach())
+
+
+def _validated(kept: Any, validate: Callable[[Any], Validation]) -> tuple[float, dict[str, float]]:
+    result = validate(kept.eval())
+    return float(result.score), {name: float(value) for name, value in result.figures.items()}
 
 
 def _leave_best(

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from medvision.frameworks import Precision, autocast
 from medvision.training.augment import apply, draw
 from medvision.training.loop import Batch
 from medvision.training.losses import AnyLoss, supervised
+from medvision.training.place import ALONE, Place
 from medvision.training.samples import Prepared, Sampler, class_counts
 from medvision.training.settings import Training
 
@@ -24,27 +24,31 @@ class VariedBatches:
         Draws the samples of a step.
     settings
         How they are varied, and the seed.
-    device
-        Where they are varied and used.
+    place
+        Where they are varied and used; of several processes, each is given its own rows.
     """
 
     sampler: Sampler
     settings: Training
-    device: str = "cpu"
+    place: Place = ALONE
 
     def __call__(self, step: int) -> Batch:
         """Return the batch of a step."""
         import torch
 
+        device, rows = self.place.device, self.place.rows(self.settings.batch)
+
         images, targets = self.sampler.batch(step)
         layout = torch.channels_last if images.ndim == 4 else torch.channels_last_3d
-        images = images.to(self.device, memory_format=layout)
-        targets = targets.to(self.device)
+        images = images.to(device, memory_format=layout)
+        targets = targets.to(device)
         random = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + step)
         variation = draw(self.settings.augmentation, len(images), tuple(images.shape[2:]), random)
         voxelwise = targets.ndim == images.ndim - 1
         images, moved = apply(variation, images, targets if voxelwise else None, random)
-        return Batch(images.contiguous(memory_format=layout), moved if voxelwise else targets)
+        # Drawn and varied whole in every process, so that each sample is what it would be in a single one.
+        own = images[rows].contiguous(memory_format=layout)
+        return Batch(own, (moved if voxelwise else targets)[rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,18 +63,18 @@ class Supervised:
         (K,) tensor, or None.
     label_smoothing
         Share of the target spread over all classes.
-    precision
-        Of the network; the loss is always computed in fp32.
+    place
+        Says the precision of the network, and adds up over processes; the loss is always computed in fp32.
     """
 
     loss: AnyLoss
     class_weights: Any = None
     label_smoothing: float = 0.0
-    precision: Precision = "fp32"
+    place: Place = ALONE
 
     def __call__(self, network: Any, batch: Batch) -> Any:
         """Return the loss, a scalar."""
-        with autocast(batch.images.device.type, self.precision):
+        with self.place.autocast():
             outputs = network(batch.images)
         outputs = [each.float() for each in outputs] if isinstance(outputs, list | tuple) else outputs.float()
         return supervised(
@@ -79,6 +83,7 @@ class Supervised:
             batch.targets,
             class_weights=self.class_weights,
             label_smoothing=self.label_smoothing,
+            gather=None if self.place.world == 1 else self.place.gather,
         )
 
 
