@@ -145,5 +145,9 @@ class UsageError(MedvisionError, ValueError):
     """The request contradicts itself; exit code 2."""
 
 
+class ProcessLostError(MedvisionError, ConnectionError):
+    """One of the processes of a training failed, and this one cannot go on without it."""
+
+
 class ExtraMissingError(MedvisionError, ImportError):  # type: ignore[misc]  # ImportError.path is a str
     """An optional package is needed and not installed; exit code 2."""

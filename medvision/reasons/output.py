@@ -70,6 +70,11 @@ RUNNING: Mapping[str, Reason] = {
         "The result would belong to no file that exists.",
         "Run again when the copy is complete.",
     ),
+    "process-lost": Reason(
+        "Another process of the same training failed.",
+        "All of them compute every step together; one alone would train something else.",
+        "Mend what the message says of that process; the same command goes on where the last epoch ended.",
+    ),
     "logger-failed": Reason(
         "A server or a file that keeps the figures of a training could not be written.",
         "The training goes on, and its own folder keeps all figures; that record of them is not whole.",
