@@ -102,7 +102,7 @@ def intensity(voxels: NDArray[Any]) -> Intensity:
         float(greatest),
         mean,
         (squares / voxels.size) ** 0.5,
-        np.count_nonzero(voxels == least) / voxels.size,
+        float(np.count_nonzero(voxels == least) / voxels.size),
     )
 
 

@@ -5,6 +5,7 @@ which travels with a pipeline as ``fingerprint.json``; :func:`check` holds a new
 """
 
 from medvision.fingerprint.case import CaseFigures as CaseFigures
+from medvision.fingerprint.case import Target as Target
 from medvision.fingerprint.case import measure_case as measure_case
 from medvision.fingerprint.check import Comparison as Comparison
 from medvision.fingerprint.check import check as check

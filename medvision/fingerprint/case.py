@@ -22,8 +22,9 @@ SAMPLED = 1000
 PROBED = 20_000
 """Voxels of a channel at which edges are looked for: enough for a mean to 0.01 standard deviations."""
 
-Target = Labels | int | Sequence[int] | Sequence[float]
-"""Labels of a segmentation, the class, which of several labels a case has (0 or 1 each), or the values to predict."""
+Target = Labels | int | Sequence[float | None]
+"""Labels of a segmentation, the class, which of several labels a case has (0 or 1 each), or the values to predict; None
+or NaN for what is not known of the latter two."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ class CaseFigures:
     labels: Mapping[int, LabelMeasure] | None = None
     names: Mapping[int, str] = field(default_factory=dict)
     all_labels: LabelMeasure | None = None
-    target: tuple[float, ...] | None = None
+    target: tuple[float | None, ...] | None = None
     patient: str | None = field(default=None, repr=False)
 
     def to_text(self) -> str:
@@ -185,9 +186,12 @@ def measure_case(
         slabs=tuple(_cut(volume)),
         patient=patient,
     )
+    if target is None:
+        return figures
     if not isinstance(target, Labels):
-        numbers = None if target is None else tuple(np.atleast_1d(np.asarray(target, dtype=np.float64)).tolist())
-        return replace(figures, target=numbers)
+        numbers = [target] if isinstance(target, int) else target
+        given = [None if number is None or np.isnan(number) else float(number) for number in numbers]
+        return replace(figures, target=tuple(given))
     mask = target.voxels > 0
     return replace(
         figures,
@@ -238,7 +242,7 @@ def _values(voxels: NDArray[Any], generator: np.random.Generator) -> Values:
     sample = voxels[places] if voxels.size > SAMPLED else voxels.ravel()
     return Values(
         intensity(voxels if voxels.ndim > 1 else voxels[None]),
-        1 - np.count_nonzero(voxels) / voxels.size,
+        float(1 - np.count_nonzero(voxels) / voxels.size),
         sample.astype("<f4").tobytes(),
     )
 

@@ -118,6 +118,10 @@ def _stated(figures: CaseFigures, fingerprint: Fingerprint) -> Iterator[Finding]
     if known and figures.modality is None and UNKNOWN not in fingerprint.modalities:
         message = f"the training data are {words}; the file states no modality"
         yield Finding("modality-unknown", "note", message)
+    # A file format that states no unit is not unlike: CT is in HU whether or not NIfTI says so.
+    if figures.unit is not None and UNKNOWN not in fingerprint.units and figures.unit not in fingerprint.units:
+        units = " or ".join(fingerprint.units)
+        yield Finding("unit-differs", "warning", f"the training data are in {units}, the image is in {figures.unit}")
     if len(figures.whole) != len(fingerprint.channels):
         message = f"{len(fingerprint.channels)} channel(s) are known, got {len(figures.whole)}"
         yield Finding("channels-differ", "warning", message)
@@ -163,7 +167,7 @@ def _intensities(values: Values, channel: Channel, fingerprint: Fingerprint, of:
             limits = shifted(getattr(known, f"{name}_z"), cases, floor=Z_SHIFT)
             yield Comparison(code, f"{words}{of}", values.z(getattr(found, name)), *limits, "SD from the mean")
         if known.least.least >= 0:
-            yield Comparison(code, f"the percentile 0.5 of the values{of}", found.low, -NEGATIVE_Z * found.sd, None)
+            yield Comparison(code, f"the least value{of}", found.least, -NEGATIVE_Z * found.sd, None)
     limits = shifted(known.edge_z, cases, floor=Z_SHIFT)
     yield Comparison(code, f"the brightness of edges beside that of planes{of}", values.edge_z, *limits, "SD")
     limits = shifted(known.share_zero, cases, floor=SHARE_SHIFT)

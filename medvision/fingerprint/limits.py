@@ -43,8 +43,8 @@ SHARE_SHIFT = 0.25
 """Floor for shares of an image."""
 
 NEGATIVE_Z = 0.1
-"""How far below 0 the percentile 0.5 may lie, in standard deviations of the case, where no training case goes below 0:
-resampling puts a few voxels there."""
+"""How far below 0 the least value may lie, in standard deviations of the case, where no training case goes below 0: MR
+has no values there, CT has."""
 
 SLABS_KNOWN = 0.02
 """Share of training cases with slabs from which on slabs are not reported."""
@@ -53,8 +53,8 @@ SLABS_KNOWN = 0.02
 def shifted(spread: Spread, cases: int, *, floor: float) -> tuple[float, float]:
     """Return the least and the greatest value that is not outside, for a figure that may be 0 or negative.
 
-    >>> shifted(Spread.of(range(101)), 10_000, floor=0.0)
-    (-70.12, 170.12)
+    >>> shifted(Spread.of(range(101)), 10, floor=0.0)
+    (-190.0, 290.0)
     """
     factor = REACH * (1 + UNSURE / cases)
     low = spread.p50 - max(factor * (spread.p50 - spread.p10), floor)

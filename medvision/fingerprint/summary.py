@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,8 @@ from medvision.fingerprint.value import (
     Task,
 )
 
-_SIDES = re.compile(r"(?<![a-z])(left|right|l|r)(?![a-z])")
+_RIGHT_OF = {"left": "right", "sinister": "dexter", "sinistra": "dextra", "sinistrum": "dextrum", "os": "od", "l": "r"}
+_LEFT = re.compile("|".join((*list(_RIGHT_OF)[:4], r"(?<![a-z])os(?![a-z])", "(?<![a-z])l", "l(?![a-z])")))
 
 
 def summarise(
@@ -62,6 +63,7 @@ def summarise(
         cases=len(figures),
         patients=len({case.patient for case in figures} - {None}) + sum(case.patient is None for case in figures),
         modalities=_counts(case.modality for case in figures),
+        units=_counts(case.unit for case in figures),
         orientations=_counts(case.orientation for case in figures) if physical else {},
         absolute=is_absolute(figures),
         physical=physical,
@@ -95,16 +97,20 @@ def is_absolute(cases: Sequence[CaseFigures]) -> bool:
 def sided_pairs(names: Iterable[str]) -> tuple[tuple[str, str], ...]:
     """Return the pairs of names that differ in left and right alone, as (left, right).
 
-    >>> sided_pairs(["Kidney left", "Kidney right", "Liver", "lung_L", "lung_R"])
-    (('Kidney left', 'Kidney right'), ('lung_L', 'lung_R'))
+    >>> sided_pairs(["Kidney left", "Kidney right", "Liver", "lung_L", "lung_R", "RV", "LV"])
+    (('Kidney left', 'Kidney right'), ('lung_L', 'lung_R'), ('LV', 'RV'))
     """
-    found: dict[str, dict[str, str]] = {}
-    for name in names:
-        side = _SIDES.search(name.lower().replace("_", " "))
-        if side:
-            rest = name.lower()[: side.start()] + "*" * len(side.group()[:1]) + name.lower()[side.end() :]
-            found.setdefault(rest, {})[side.group()[0]] = name
-    return tuple((pair["l"], pair["r"]) for pair in found.values() if len(pair) == 2)
+    known = {name.lower(): name for name in names}
+    right_of = {name: next((known[other] for other in _as_right(name) if other in known), None) for name in known}
+    return tuple((known[name], right) for name, right in right_of.items() if right is not None)
+
+
+def _as_right(name: str) -> Iterator[str]:
+    """Yield what the right one of a left name may be called: with every word for left exchanged, or one of them."""
+    if "left" in name:
+        yield name.replace("left", "right")
+    for found in _LEFT.finditer(name):
+        yield name[: found.start()] + _RIGHT_OF[found.group()] + name[found.end() :]
 
 
 def doubts(cases: Iterable[CaseFigures]) -> tuple[Finding, ...]:
@@ -139,6 +145,10 @@ def _require(figures: Sequence[CaseFigures], task: Task, names: Mapping[int, str
     unfit = sum(not _fits(case, task, names) for case in figures)
     if unfit:
         raise InputError("label-missing", f"{unfit} of {len(figures)} cases have no target of a {task} of these names")
+    if task == "regression":
+        for place, number in enumerate(sorted(names)):
+            if all(case.target is None or case.target[place] is None for case in figures):
+                raise InputError("label-missing", f"no case states the target {names[number]!r}")
 
 
 def _fits(case: CaseFigures, task: Task, names: Mapping[int, str]) -> bool:
@@ -148,7 +158,7 @@ def _fits(case: CaseFigures, task: Task, names: Mapping[int, str]) -> bool:
         return False
     if task == "classification":
         return len(case.target) == 1 and case.target[0] in names
-    return len(case.target) == len(names) and (task == "regression" or set(case.target) <= {0.0, 1.0})
+    return len(case.target) == len(names) and (task == "regression" or set(case.target) <= {0.0, 1.0, None})
 
 
 def _counts(words: Iterable[str | None]) -> dict[str, int]:
@@ -221,12 +231,13 @@ def _targets(figures: Sequence[CaseFigures], task: Task, names: Mapping[int, str
             "foreground_box": _axes(entry.box for entry in filled) if filled else None,
             "foreground_box_mm": _axes(entry.box_mm for entry in filled) if filled and physical else None,
         }
-    targets = np.array([case.target for case in figures], dtype=np.float64)
+    targets = np.array([case.target for case in figures], dtype=np.float64)  # what is not known becomes NaN
     if task == "regression":
+        known = [column[~np.isnan(column)] for column in targets.T]
         return {
             "targets": tuple(
                 TargetFigures(names[number], float(column.mean()), float(column.std()), Spread.of(column))
-                for number, column in zip(sorted(names), targets.T, strict=True)
+                for number, column in zip(sorted(names), known, strict=True)
             )
         }
     numbers = sorted(names)

@@ -229,6 +229,8 @@ class Fingerprint:
         How many; a case without a named patient counts as a patient of its own.
     modalities
         Cases of each DICOM modality; ``"unknown"`` where not stated.
+    units
+        Cases of each unit of the values, e.g. ``"HU"``; ``"unknown"`` where not stated.
     orientations
         Cases stored in each order of axes, e.g. ``"LPS"``; empty where not physical.
     absolute
@@ -273,6 +275,7 @@ class Fingerprint:
     cases: Annotated[int, Field(ge=1)]
     patients: Annotated[int, Field(ge=1)]
     modalities: Mapping[str, _Count]
+    units: Mapping[str, _Count]
     orientations: Mapping[str, _Count]
     absolute: bool
     physical: bool
@@ -297,8 +300,9 @@ class Fingerprint:
         for name in ("labels", "classes", "targets"):
             if bool(getattr(self, name)) != (name == wanted):
                 raise ValueError(f"a {self.task} has {wanted}")
-        if self.patients > self.cases or sum(self.modalities.values()) != self.cases:
-            raise ValueError("patients or modalities do not fit the number of cases")
+        counted = {sum(counts.values()) for counts in (self.modalities, self.units)}
+        if self.patients > self.cases or counted != {self.cases}:
+            raise ValueError("patients, modalities or units do not fit the number of cases")
         if any((figure is None) == self.physical for figure in (self.spacing_mm, self.extent_mm, self.anisotropy)):
             raise ValueError("spacing_mm, extent_mm and anisotropy are known where images are physical, and only there")
 

@@ -4,6 +4,7 @@
 ``card.md`` what a person must know. The TOML is data: nothing in it is ever executed.
 """
 
+from medvision.pipeline.folder import FINGERPRINT as FINGERPRINT
 from medvision.pipeline.folder import PipelineFolder as PipelineFolder
 from medvision.pipeline.folder import builtin_folder as builtin_folder
 from medvision.pipeline.folder import builtin_names as builtin_names
