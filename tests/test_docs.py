@@ -20,6 +20,7 @@ from medvision.explain import SALIENCY
 from medvision.networks import NETWORKS
 from medvision.pipeline import PipelineFolder, builtin_names
 from medvision.steps import STEPS
+from medvision.training.losses import LOSSES
 from medvision_cli.app import app
 
 TOP = Path(__file__).resolve().parent.parent
@@ -62,7 +63,13 @@ def test_every_command_is_named_in_the_readme(words: str) -> None:
 
 @pytest.mark.parametrize(
     ("page", "names"),
-    [("steps", STEPS), ("networks", NETWORKS), ("saliency", SALIENCY), ("pipelines", builtin_names())],
+    [
+        ("steps", STEPS),
+        ("networks", NETWORKS),
+        ("losses", LOSSES),
+        ("saliency", SALIENCY),
+        ("pipelines", builtin_names()),
+    ],
 )
 def test_everything_that_a_pipeline_can_name_has_its_section(page: str, names: Any) -> None:
     text = (DOCS / "reference" / f"{page}.md").read_text("utf-8")

@@ -133,7 +133,7 @@ def test_a_decoder_must_fit_its_encoder() -> None:
 def test_weights_come_back_bit_by_bit(tmp_path: Path) -> None:
     trained, fresh = built(seed=1), built(seed=2)
     sha256 = save_weights(tmp_path / "w.safetensors", trained)
-    load_weights(fresh, tmp_path / "w.safetensors", sha256=sha256)
+    load_weights(tmp_path / "w.safetensors", fresh, sha256=sha256)
     for name, tensor in state_of(trained).items():
         assert torch.equal(tensor, state_of(fresh)[name]), name
     image = torch.rand(1, 1, 8, 8)
@@ -158,7 +158,7 @@ def test_tensors_that_two_modules_share_are_saved_once(tmp_path: Path) -> None:
 def test_loading_leaves_the_network_in_training_where_it_was_and_its_parameters_learnable(tmp_path: Path) -> None:
     network = built()
     sha256 = save_weights(tmp_path / "w.safetensors", network)
-    load_weights(network.train(), tmp_path / "w.safetensors", sha256=sha256)
+    load_weights(tmp_path / "w.safetensors", network.train(), sha256=sha256)
     assert network.training
     assert all(parameter.requires_grad for parameter in network.parameters())
 
@@ -166,7 +166,7 @@ def test_loading_leaves_the_network_in_training_where_it_was_and_its_parameters_
 def refused(network: Any, path: Path, sha256: str) -> PipelineError:
     before = {name: tensor.clone() for name, tensor in state_of(network).items()}
     with pytest.raises(PipelineError) as caught:
-        load_weights(network, path, sha256=sha256)
+        load_weights(path, network, sha256=sha256)
     assert caught.value.path == path
     assert all(torch.equal(before[name], tensor) for name, tensor in state_of(network).items())
     return caught.value

@@ -49,7 +49,7 @@ def test_its_finest_answer_is_that_of_the_plain_network_with_the_same_seed(norm:
 
 def test_every_head_is_trained_and_all_gradients_are_there() -> None:
     network = built(4, 4, 4, 4, 4).train()
-    sum(answer.square().mean() for answer in network(image())).backward()  # type: ignore[union-attr]
+    sum(answer.square().mean() for answer in network(image())).backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
 
 

@@ -6,7 +6,7 @@ import difflib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from medvision.errors import OutputError, PipelineError
 from medvision.files import sha256_of, sha256_of_text, write_bytes
 from medvision.fingerprint import Fingerprint
 from medvision.frameworks import versions
-from medvision.networks import WeightsCard, ensemble_of, load_weights
+from medvision.networks import DynUNet, WeightsCard, ensemble_of, load_weights
 from medvision.pipeline.reading import read_settings
 from medvision.pipeline.settings import Settings
 
@@ -117,10 +117,13 @@ class PipelineFolder:
         """
         import torch
 
-        settings = self.settings
+        settings, network = self.settings, self.settings.network
+        build = network.build
+        if isinstance(network, DynUNet):
+            build = partial(network.build, deep_supervision=training and settings.train.deep_supervision)
         with torch.random.fork_rng():
             torch.manual_seed(settings.train.seed)
-            return settings.network.build(
+            return build(
                 in_channels=len(settings.contract.channels),
                 out_channels=settings.outputs,
                 dimensions=settings.contract.dimensions,

@@ -100,6 +100,8 @@ def _inside(node: dict[str, Any], part: str | int, whole: dict[str, Any]) -> dic
 def _resolved(node: dict[str, Any], whole: dict[str, Any]) -> dict[str, Any]:
     """Return what a node stands for: that which it refers to, and of a table that may be left out, the table."""
     while "$ref" in node or "anyOf" in node:
-        tables = [part for part in node.get("anyOf", [node]) if "$ref" in part]
+        tables = [part for part in node.get("anyOf", [node]) if "$ref" in part or "discriminator" in part]
+        if tables and "discriminator" in tables[0]:
+            return dict(tables[0])
         node = whole["$defs"].get(tables[0]["$ref"].removeprefix("#/$defs/"), {}) if tables else {}
     return node
