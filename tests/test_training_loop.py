@@ -20,6 +20,7 @@ from medvision.frameworks import state_of
 from medvision.networks import DynUNet
 from medvision.progress import Progress, silent
 from medvision.training import (
+    Alone,
     Augmentation,
     Sample,
     Sampler,
@@ -50,7 +51,7 @@ def fit(
     """Train as the workflow does, and return the rows without their durations."""
     batches = VariedBatches(Sampler(samples, settings), settings)
     loss = default_loss("classification" if isinstance(samples[0].target, int) else "segmentation")
-    objective = Supervised(loss, None, settings.label_smoothing, precision)
+    objective = Supervised(loss, None, settings.label_smoothing, Alone("cpu", precision))
     fitted = optimise(network, batches, objective, validate, settings, folder=folder, progress=progress)
     return [{name: value for name, value in row.items() if "seconds" not in name} for row in fitted.rows]
 
