@@ -1,5 +1,7 @@
 """Training: one explicit loop, and the parts it is made of."""
 
+from medvision.training.augmentation import Augmentation as Augmentation
+from medvision.training.augmentation import Probabilities as Probabilities
 from medvision.training.checkpoint import seconds_spent as seconds_spent
 from medvision.training.curves import write_curves as write_curves
 from medvision.training.folds import folds as folds
@@ -20,7 +22,6 @@ from medvision.training.samples import Prepared as Prepared
 from medvision.training.samples import Sample as Sample
 from medvision.training.samples import Sampler as Sampler
 from medvision.training.samples import StoredSample as StoredSample
-from medvision.training.settings import Augmentation as Augmentation
 from medvision.training.settings import Training as Training
 from medvision.training.split import Split as Split
 from medvision.training.split import find_copies as find_copies

@@ -7,47 +7,10 @@ from typing import Literal
 from pydantic import ConfigDict, Field, PositiveInt
 from pydantic.dataclasses import dataclass
 
+from medvision.training.augmentation import Augmentation
 from medvision.training.losses import Loss
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-
-@dataclass(frozen=True, config=_STRICT)
-class Augmentation:
-    """How samples are varied; every parameter is drawn anew for each sample.
-
-    Parameters
-    ----------
-    rotation_degrees
-        Largest rotation about each axis.
-    scale
-        Largest relative change of size; 0.2 draws from 0.8 to 1.2.
-    shift
-        Largest shift along each axis, as a share of the sample's side.
-    mirror_axes
-        Axes (0, 1, 2) along each of which half of the samples are mirrored, whatever `probability` says. Never the
-        left-right axis where labels have sides.
-    noise
-        Largest standard deviation of added Gaussian noise, in units of the network's input.
-    brightness
-        Largest relative change of all values.
-    contrast
-        Largest relative change of the values' distance to their mean.
-    gamma
-        Largest change of the exponent on values scaled to 0 to 1.
-    probability
-        How often each of the others is applied, 0 to 1.
-    """
-
-    rotation_degrees: float = Field(default=15.0, ge=0.0, le=180.0)
-    scale: float = Field(default=0.15, ge=0.0, lt=1.0)
-    shift: float = Field(default=0.0, ge=0.0, le=0.5)
-    mirror_axes: tuple[Literal[0, 1, 2], ...] = ()
-    noise: float = Field(default=0.1, ge=0.0)
-    brightness: float = Field(default=0.1, ge=0.0, lt=1.0)
-    contrast: float = Field(default=0.2, ge=0.0, lt=1.0)
-    gamma: float = Field(default=0.3, ge=0.0, lt=1.0)
-    probability: float = Field(default=0.5, ge=0.0, le=1.0)
 
 
 @dataclass(frozen=True, config=_STRICT)

@@ -37,18 +37,14 @@ class VariedBatches:
         import torch
 
         device, rows = self.place.device, self.place.rows(self.settings.batch)
-
-        images, targets = self.sampler.batch(step)
+        images, targets = self.sampler.batch(step, rows)
         layout = torch.channels_last if images.ndim == 4 else torch.channels_last_3d
-        images = images.to(device, memory_format=layout)
-        targets = targets.to(device)
         random = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + step)
-        variation = draw(self.settings.augmentation, len(images), tuple(images.shape[2:]), random)
-        voxelwise = targets.ndim == images.ndim - 1
-        images, moved = apply(variation, images, targets if voxelwise else None, random)
-        # Drawn and varied whole in every process, so that each sample is what it would be in a single one.
-        own = images[rows].contiguous(memory_format=layout)
-        return Batch(own, (moved if voxelwise else targets)[rows])
+        shape, channels = tuple(images.shape[2:]), images.shape[1]
+        variation = draw(self.settings.augmentation, self.settings.batch, shape, random, channels=channels)
+        # Drawn for the whole batch in every process, so that each sample is what it would be in a single one.
+        images, targets = apply(variation[rows], images.to(device), targets.to(device))
+        return Batch(images.contiguous(memory_format=layout), targets)
 
 
 @dataclass(frozen=True, eq=False)
