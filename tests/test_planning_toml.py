@@ -17,6 +17,7 @@ from medvision.fingerprint import Fingerprint
 from medvision.networks import DenseNet, DynUNet, ResNet, SegResNet
 from medvision.pipeline import PipelineFolder, Settings, builtin_names, read_settings
 from medvision.pipeline.settings import Card
+from medvision.pipeline.sides import sided
 from medvision.planning import Decision, Request, pipeline_toml, plan
 from medvision.predict import Prediction
 from medvision.selection import Selection
@@ -61,6 +62,7 @@ def any_settings(draw: st.DrawFn) -> Settings:
         if dense
         else st.sampled_from([ResNet(), ResNet(blocks=(1, 1, 1, 1)), DenseNet(growth=8)])
     )
+    mirrored = st.sampled_from([()] if sided(names) else [(), (0,), (0, 2)])  # left is never mirrored into right
     return Settings(
         name=draw(st.from_regex(r"[a-z0-9][a-z0-9-]{0,9}", fullmatch=True)),
         task="segmentation" if dense else "classification",
@@ -80,7 +82,7 @@ def any_settings(draw: st.DrawFn) -> Settings:
         train=Training(
             learning_rate=draw(st.floats(1e-9, 1.0)),
             seed=draw(st.integers(0, 2**32 - 1)),
-            augmentation=Augmentation(mirror_axes=draw(st.sampled_from([(), (0,), (0, 2)])), scale=draw(share)),
+            augmentation=Augmentation(mirror_axes=draw(mirrored), scale=draw(share)),
         ),
         card=Card(intended_use=draw(words), limits=tuple(draw(st.lists(words, max_size=3)))),
     )

@@ -115,7 +115,7 @@ class Settings:
             *_task_faults(self),
             *_training_faults(self),
             *_size_faults(self),
-            *side_faults(self),
+            *_augmentation_faults(self),
         ]
         if faults:
             raise ValueError("; ".join(faults))
@@ -227,7 +227,13 @@ def _size_faults(settings: Settings) -> Iterator[str]:
         yield f"train.patch: this network takes images of {list(whole)}, not {list(patch)}"
     if patch is not None and any(side % n for n, side in zip(divisor, patch, strict=False)):
         yield f"train.patch: {stated} must divide every side for this network, got {list(patch)}"
-    if max(settings.train.augmentation.mirror_axes, default=0) >= dimensions:
+
+
+def _augmentation_faults(settings: Settings) -> Iterator[str]:
+    """Yield axes that there are not, and variation that mistakes left for right."""
+    dimensions, augmentation = settings.contract.dimensions, settings.train.augmentation
+    if max(augmentation.mirror_axes, default=0) >= dimensions:
         yield f"train.augmentation.mirror_axes: there are {dimensions} axes, numbered from 0"
-    if dimensions == 2 and settings.train.augmentation.rotation_axes is not None:
+    if dimensions == 2 and augmentation.rotation_axes is not None:
         yield "train.augmentation.rotation_axes: a picture turns about one axis only; leave it out"
+    yield from side_faults(settings)
