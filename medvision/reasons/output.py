@@ -70,6 +70,11 @@ RUNNING: Mapping[str, Reason] = {
         "The result would belong to no file that exists.",
         "Run again when the copy is complete.",
     ),
+    "network-compiled": Reason(
+        "Whether torch.compile makes a step on this GPU faster was measured.",
+        "A compiled network rounds otherwise: weights differ a little from those of a training without it.",
+        "Ask for --deterministic, which leaves it out, where two trainings are to be compared bit by bit.",
+    ),
     "process-lost": Reason(
         "Another process of the same training failed.",
         "All of them compute every step together; one alone would train something else.",
