@@ -33,7 +33,7 @@ def ensemble_of(members: Sequence[Any], task: str) -> Any:
     if not members:
         raise ValueError("an ensemble has one member or more")
 
-    class Ensemble(nn.Module):
+    class Ensemble(nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.members = nn.ModuleList(members)

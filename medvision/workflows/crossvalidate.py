@@ -11,6 +11,7 @@ from typing import Any
 from medvision.batch import holding
 from medvision.errors import Finding
 from medvision.files import write_json, write_text
+from medvision.fingerprint import CaseFigures
 from medvision.networks import save_weights
 from medvision.pipeline import PipelineFolder
 from medvision.progress import Progress, silent
@@ -18,6 +19,7 @@ from medvision.training import Split, folds
 from medvision.workflows.budget import Budget
 from medvision.workflows.card import card_text
 from medvision.workflows.claim import write_settings
+from medvision.workflows.fingerprint import write_fingerprint
 from medvision.workflows.prepare import prepare
 from medvision.workflows.scores import estimates, scores_csv, sentences
 from medvision.workflows.targets import with_scaling
@@ -109,7 +111,7 @@ def crossvalidate(
         ]
         results = _results(trained, pipeline.settings.train.seed)
         _write_tables(out, trained, results)
-        _write_ensemble(out / "ensemble", trained, parts[0], results)
+        _write_ensemble(out / "ensemble", trained, parts[0], [entry.figures for entry in prepared.values()], results)
         final = train_on(
             Split((*parts[0].train, *parts[0].val), (), parts[0].findings),
             prepared,
@@ -147,7 +149,9 @@ def _write_tables(out: Path, trained: Sequence[Trained], results: tuple[str, ...
     write_json(out / "crossvalidation.json", {"results": list(results), "folds": each})
 
 
-def _write_ensemble(out: Path, trained: Sequence[Trained], part: Split, results: tuple[str, ...]) -> None:
+def _write_ensemble(
+    out: Path, trained: Sequence[Trained], part: Split, figures: Sequence[CaseFigures], results: tuple[str, ...]
+) -> None:
     """Write the networks of all folds as one pipeline."""
     first = trained[0].pipeline
     networks = [one.pipeline.load_network() for one in trained]
@@ -156,7 +160,9 @@ def _write_ensemble(out: Path, trained: Sequence[Trained], part: Split, results:
         *results,
         "These are figures of single networks; the ensemble has seen every case.",
     )
-    card = replace(first.require_weights(), sha256=sha256, results=told, members=len(networks))
+    fingerprint, _ = write_fingerprint(figures, first.settings, out)
+    card = first.require_weights()
+    card = replace(card, sha256=sha256, results=told, members=len(networks), fingerprint_sha256=fingerprint)
     write_settings(out, first)
     card.save(out / "weights.json")
     parts = Split((*part.train, *part.val), (), part.findings)

@@ -1,0 +1,49 @@
+"""A cross-validation on the hippocampus data beside nnU-Net's on the same cases, case by case.
+
+    medvision train mr-hippocampus DATA --folds 5 --out OUT
+    python benchmarks/hippocampus.py OUT DATA/nnunet_v2_cv_dice.json
+
+The second file holds nnU-Net's Dice of each case, from a cross-validation whose folds are by case: the other side of
+the same head often was in its training folds, and never is in ours. Prints both means with intervals over subjects, and
+the paired difference.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from medvision import io
+from medvision.comparison import paired_difference
+from medvision.evaluate import bootstrap_interval
+
+LABELS = ("anterior", "posterior")
+
+
+def main(out: str, theirs: str) -> None:
+    """Print the comparison."""
+    reference = json.loads(Path(theirs).read_text(encoding="utf-8"))["cases"]
+    patients = {case.id: case.patient or case.id for case in io.scan([Path(theirs).parent]).cases}
+    with (Path(out) / "crossvalidation.csv").open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["case"] in reference]
+    names = [f"dice_{name.capitalize()}" for name in LABELS]
+    subjects = [patients[row["case"]] for row in rows]
+    columns = {"mean": (np.array([[float(row[name]) for name in names] for row in rows]).mean(1), None)}
+    for label, name in zip(LABELS, names, strict=True):
+        columns[label] = (np.array([float(row[name]) for row in rows]), label)
+    print(f"{len(rows)} cases of {len(set(subjects))} subjects, each held out once")
+    for title, (ours, label) in columns.items():
+        chosen = LABELS if label is None else (label,)
+        nnunet = np.array([np.mean([reference[row["case"]][name] for name in chosen]) for row in rows])
+        both = [bootstrap_interval((values,), subjects, np.mean, seed=0) for values in (ours, nnunet)]
+        gain = paired_difference([(nnunet,)], [(ours,)], subjects, np.mean, seed=0)
+        figures = f"medvision {both[0]}   nnU-Net {both[1]}"
+        print(f"Dice {title:<10} {figures}   difference {gain.value:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
