@@ -70,7 +70,7 @@ class Probabilities:
 
 @dataclass(frozen=True, config=_STRICT)
 class Augmentation:
-    """How samples are varied; every parameter is drawn anew for each sample. The defaults are nnU-Net's.
+    """How samples are varied; every parameter is drawn anew for each sample. The defaults are near nnU-Net's for volumes.
 
     Parameters
     ----------
