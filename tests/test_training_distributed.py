@@ -139,6 +139,7 @@ def test_a_process_alone_computes_in_its_precision() -> None:
 
 
 def test_without_fabric_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "0")
     monkeypatch.setitem(sys.modules, "lightning_fabric", None)
     with pytest.raises(ExtraMissingError, match=r"medvision-toolkit\[train\]"):
         Ranks("cpu", "fp32", devices=2)

@@ -22,6 +22,7 @@ from typing import Any, TypeVar, final
 
 from medvision.errors import ExtraMissingError, MedvisionError, ProcessLostError
 from medvision.frameworks import Precision, autocast
+from medvision.training.launch import require_launched
 from medvision.training.place import share
 
 Value = TypeVar("Value")
@@ -54,6 +55,8 @@ class Ranks:
 
     Raises
     ------
+    UsageError
+        Nobody has started the processes; Fabric would start them anew, and end them without a word.
     ExtraMissingError
         The extra ``[train]`` is not installed.
     """
@@ -69,6 +72,7 @@ class Ranks:
         timeout_seconds: float = 1800.0,
     ) -> None:
         self.precision = precision
+        require_launched(devices, nodes)
         self._fabric = _fabric(device, devices, nodes, timeout_seconds, freezes)
         with _quiet_log():
             self._fabric.launch()
@@ -245,6 +249,7 @@ class Ranks:
 def _fabric(device: str, devices: int, nodes: int, timeout_seconds: float, freezes: bool) -> Any:
     try:
         from lightning_fabric import Fabric
+        from lightning_fabric.plugins.environments import LightningEnvironment
         from lightning_fabric.strategies import DDPStrategy
     except ImportError as error:
         message = "a training in several processes needs Lightning Fabric"
@@ -254,7 +259,12 @@ def _fabric(device: str, devices: int, nodes: int, timeout_seconds: float, freez
         timeout=timedelta(seconds=timeout_seconds),
         find_unused_parameters=freezes,
     )
-    return Fabric(accelerator=device, devices=devices, num_nodes=nodes, strategy=strategy, precision="32-true")
+    # Within a Slurm job Fabric would ask Slurm who this process is, though srun has not started it.
+    own = "LOCAL_RANK" in os.environ and "TORCHELASTIC_RUN_ID" not in os.environ
+    plugins = LightningEnvironment() if own else None
+    return Fabric(
+        accelerator=device, devices=devices, num_nodes=nodes, strategy=strategy, precision="32-true", plugins=plugins
+    )
 
 
 def _synchronise_batch_norms(network: Any) -> None:
