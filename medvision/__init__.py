@@ -3,7 +3,7 @@
 >>> import medvision as mv
 >>> sorted(mv.__all__)  # doctest: +NORMALIZE_WHITESPACE
 ['Case', 'Geometry', 'Labels', 'MedvisionError', 'Pipeline', 'Reading', 'Volume', '__version__', 'check', 'convert',
- 'deidentify', 'demo', 'doctor', 'load', 'scan', 'train']
+ 'deidentify', 'demo', 'doctor', 'load', 'plan', 'scan', 'train']
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from medvision.workflows.calls import check as check
     from medvision.workflows.calls import convert as convert
     from medvision.workflows.calls import deidentify as deidentify
+    from medvision.workflows.calls import plan as plan
     from medvision.workflows.demo import demo as demo
     from medvision.workflows.doctor import doctor as doctor
     from medvision.workflows.pipeline import Pipeline as Pipeline
@@ -45,6 +46,7 @@ _HOMES = {
     "demo": "medvision.workflows.demo:demo",
     "doctor": "medvision.workflows.doctor:doctor",
     "load": "medvision.io:load",
+    "plan": "medvision.workflows.calls:plan",
     "scan": "medvision.io:scan",
     "train": "medvision.workflows.pipeline:train_by_name",
 }

@@ -70,7 +70,8 @@ def _limits(data: Fingerprint) -> tuple[Decision, ...]:
     given = f"{fine:.3g} mm" if fine == coarse else f"{fine:.3g} to {coarse:.3g} mm"
     why = f"The cases have {given}; up to {SPACING_MARGIN:g} times finer or coarser comes close."
     found.append(Decision("contract.spacing_mm", _widened(fine, coarse, SPACING_MARGIN), why))
-    why = f"The cases' fields of view are {small:.3g} to {large:.3g} mm a side, with a margin of {EXTENT_MARGIN:g}."
+    given = f"{small:.3g} mm" if small == large else f"{small:.3g} to {large:.3g} mm"
+    why = f"The cases' fields of view are {given} a side, with a margin of {EXTENT_MARGIN:g}."
     found.append(Decision("contract.extent_mm", _widened(small, large, EXTENT_MARGIN), why))
     return tuple(found)
 

@@ -107,8 +107,9 @@ def _spatial_steps(data: Fingerprint, spacing: tuple[float, ...]) -> Iterator[De
 
 
 def _reoriented(data: Fingerprint) -> Decision:
-    stored = ", ".join(f"{count} as {name}" for name, count in data.orientations.items())
-    return Decision("steps.reorient", {"orientation": "RAS"}, f"The cases are stored {stored}; axes mean one thing.")
+    stored = ", ".join(f"{name} ({count} cases)" for name, count in data.orientations.items())
+    why = f"Stored are {stored}; the network sees one order of axes."
+    return Decision("steps.reorient", {"orientation": "RAS"}, why)
 
 
 def _stored(data: Fingerprint) -> Grid:

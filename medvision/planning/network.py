@@ -23,8 +23,8 @@ WIDTHS = ((500, 16), (10_000, 32), (None, 64))
 ResNet-18; few cases are learnt by heart by a wide network."""
 
 MOST_BATCH = 128
-BATCH_SHARE = 16
-"""A step of a classifier sees at most this many cases, and at most one case in `BATCH_SHARE`."""
+CASES_A_PLACE = 16
+"""A step of a classifier sees at most this many cases, and at most one case in so many: a pass has as many steps."""
 
 BYTES = 60
 """What a training step of a small resnet keeps: bytes for each voxel behind the stem and feature map there."""
@@ -109,7 +109,7 @@ def _batch(data: Fingerprint, grid: Grid, request: Request, width: int, stride: 
     for side in grid.shape:
         voxels *= max(1, side // stride)
     fit = int(request.memory_gb * 1e9 / (voxels * width * BYTES))
-    most = max(1, min(MOST_BATCH, fit, data.cases // BATCH_SHARE))
+    most = max(1, min(MOST_BATCH, fit, data.cases // CASES_A_PLACE))
     batch = max(4, 2 ** (most.bit_length() - 1))
-    why = f"{fit} images fit into {request.memory_gb:g} GB; at most one case in {BATCH_SHARE}, and {MOST_BATCH}."
+    why = f"{fit} images fit into {request.memory_gb:g} GB; at most one case in {CASES_A_PLACE}, and {MOST_BATCH}."
     return batch, why

@@ -32,7 +32,8 @@ def pipeline_toml(settings: Settings, decisions: Sequence[Decision] = (), *, hea
         Lines of comment at the top.
     """
     reasons = {each.setting: each.reason for each in decisions}
-    return "\n".join([*_comment(head), *_table("", settings, reasons)]).strip("\n") + "\n"
+    above = [*_comment(head), ""] if head else []
+    return "\n".join([*above, *_table("", settings, reasons)]).strip("\n") + "\n"
 
 
 def _table(place: str, value: Any, reasons: Mapping[str, str], header: str = "") -> Iterator[str]:

@@ -8,11 +8,11 @@ from medvision.fingerprint import Fingerprint
 from medvision.planning.decision import Decision, Request
 from medvision.planning.grid import Grid
 
-PASSES = {True: 100, False: 30}
-"""How often each voxel (of a segmentation: True) or each image is seen in a training. The shipped mr-hippocampus was
-trained for 43 and cxr-pneumonia for 33 passes."""
+PASSES = {"voxels": 100, "images": 30}
+"""How often each voxel of a segmentation, or each image of another task, is seen in a training. The first release of
+mr-hippocampus was trained for 43 passes, and that of cxr-pneumonia for 33."""
 
-LEAST_STEPS = {True: 2000, False: 1000}
+LEAST_STEPS = {"voxels": 2000, "images": 1000}
 MOST_STEPS = 25_000
 """Steps at least, and at most: a tenth of nnU-Net's 250,000. `--max-minutes` fits them to a time."""
 
@@ -22,7 +22,7 @@ STEPS_PER_EPOCH = (20, 250)
 VALIDATIONS = 10
 """How often a network is validated in a training."""
 
-MEMORY = 15
+AVERAGED = 15
 """The running average of the weights reaches back over one part in this many of the training: the shipped pipelines'
 12 to 16."""
 
@@ -44,20 +44,20 @@ def training_of(data: Fingerprint, grid: Grid, request: Request, *, batch: int, 
     voxels
         Of a sample.
     """
-    dense = data.task == "segmentation"
-    wanted = PASSES[dense] * data.cases * math.prod(grid.shape) / (batch * voxels)
-    steps = min(MOST_STEPS, max(LEAST_STEPS[dense], round(wanted)))
+    seen = "voxels" if data.task == "segmentation" else "images"
+    wanted = PASSES[seen] * data.cases * math.prod(grid.shape) / (batch * voxels)
+    steps = min(MOST_STEPS, max(LEAST_STEPS[seen], round(wanted)))
     low, high = STEPS_PER_EPOCH
     per_epoch = min(high, max(low, round(data.cases * math.prod(grid.shape) / (batch * voxels))))
     epochs = max(1, round(steps / per_epoch))
-    said = f"{PASSES[dense]} passes over {data.cases} cases are {wanted:,.0f} steps"
-    limits = f" (at least {LEAST_STEPS[dense]:,}, at most {MOST_STEPS:,})"
-    average = round(min(0.999, 1 - MEMORY / (epochs * per_epoch)), 3)
-    why = f"The running average of the weights reaches back over a {MEMORY}th of the training."
+    said = f"{PASSES[seen]} passes over {data.cases} cases are {wanted:,.0f} steps"
+    limits = f" (at least {LEAST_STEPS[seen]:,}, at most {MOST_STEPS:,})"
+    average = round(min(0.999, 1 - AVERAGED / (epochs * per_epoch)), 3)
+    why = f"The running average of the weights reaches back over a {AVERAGED}th of the training."
     return (
         Decision("train.epochs", epochs, f"{said}{limits}: {epochs} epochs of {per_epoch}."),
         Decision("train.steps_per_epoch", per_epoch, f"About one pass over the cases, {low} to {high} steps."),
-        *_optimiser(dense=dense),
+        *_optimiser(dense=seen == "voxels"),
         Decision("train.average", average, why),
         *_held_out(data, request),
         Decision("train.validate_every", max(1, epochs // VALIDATIONS), f"{VALIDATIONS} times in the training."),

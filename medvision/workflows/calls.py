@@ -6,11 +6,13 @@ from pathlib import Path
 
 from medvision.deid import DeidOptions
 from medvision.files import Paths, as_paths
+from medvision.planning import MEMORY_GB
 from medvision.progress import Progress, silent
 from medvision.study import AS_IT_STANDS, Reading
 from medvision.workflows import check as checking
 from medvision.workflows import convert as converting
 from medvision.workflows import deid as deidentifying
+from medvision.workflows import plan as planning
 
 
 def check(
@@ -66,4 +68,27 @@ def deidentify(
         mapping=Path(mapping) if mapping is not None else None,
         dry_run=dry_run,
         progress=progress,
+    )
+
+
+def plan(
+    data: Paths,
+    out: str | Path,
+    *,
+    task: str | None = None,
+    name: str | None = None,
+    memory_gb: float = MEMORY_GB,
+    dry_run: bool = False,
+    progress: Progress = silent,
+) -> planning.PlanResult:
+    """Measure labelled data, and write a pipeline for them; see :func:`medvision.workflows.plan.plan`.
+
+    Examples
+    --------
+    >>> import medvision as mv
+    >>> planned = mv.plan("data/", "mine")  # doctest: +SKIP
+    >>> [(each.setting, each.value, each.reason) for each in planned.plan.decisions]  # doctest: +SKIP
+    """
+    return planning.plan(
+        as_paths(data), Path(out), task=task, name=name, memory_gb=memory_gb, dry_run=dry_run, progress=progress
     )

@@ -1,0 +1,199 @@
+"""Plan a training: measure labelled data, and write the pipeline that the rules give for them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medvision import io
+from medvision.errors import Finding, InputError, UsageError
+from medvision.files import write_text
+from medvision.fingerprint import CaseFigures, Fingerprint, Task, doubts, measure_case, summarise
+from medvision.pipeline import FINGERPRINT
+from medvision.planning import MEMORY_GB, Plan, Request, pipeline_toml
+from medvision.planning import plan as planned
+from medvision.planning.training import FEW_PATIENTS
+from medvision.progress import Progress, silent
+from medvision.study import Case
+from medvision.workflows.taught import names_of, numbers_of, target_of, task_of
+
+UNEQUAL = 10.0
+"""Cases of the most frequent class for each of the rarest, above which it is told."""
+
+TASKS: Mapping[str, Task] = {
+    "segmentation": "segmentation",
+    "classification": "classification",
+    "multilabel": "multi-label",
+    "regression": "regression",
+}
+"""The tasks by their names in a ``pipeline.toml``, and as a fingerprint calls them."""
+
+_HEAD = (
+    "Planned from the training data, which fingerprint.json measures. The words above a setting say why it is so;\n"
+    "change what you know better. What is not said here has its default: see docs/reference/pipeline-toml.md."
+)
+
+
+@dataclass(frozen=True)
+class PlanResult:
+    """What a plan came to.
+
+    Parameters
+    ----------
+    folder
+        The new pipeline folder; None where nothing was written.
+    plan
+        The settings, and each decision with its reason.
+    fingerprint
+        What the data are like.
+    findings
+        What was noticed about the data.
+    left_out
+        How many cases were not looked at, because the data set keeps them for a test.
+    """
+
+    folder: Path | None
+    plan: Plan
+    fingerprint: Fingerprint
+    findings: tuple[Finding, ...]
+    left_out: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as JSON values."""
+        return {
+            "schema": "medvision.plan/1",
+            "folder": None if self.folder is None else str(self.folder),
+            "findings": [finding.unplaced().to_json() for finding in self.findings],
+            "left_out": self.left_out,
+            **self.plan.to_json(),
+            "fingerprint": self.fingerprint.to_json(),
+        }
+
+
+def plan(
+    data: Sequence[Path],
+    out: Path,
+    *,
+    task: str | None = None,
+    name: str | None = None,
+    memory_gb: float = MEMORY_GB,
+    dry_run: bool = False,
+    progress: Progress = silent,
+) -> PlanResult:
+    """Measure labelled data, choose all settings by written rules, and leave a pipeline folder that `train` takes.
+
+    Parameters
+    ----------
+    data
+        Data sets with labels; see :func:`medvision.io.scan`. Cases of a split ``"test"`` are not looked at.
+    out
+        The new pipeline folder: ``pipeline.toml`` and ``fingerprint.json``.
+    task
+        ``"segmentation"``, ``"classification"``, ``"multilabel"`` or ``"regression"``; None tells it by the labels.
+    name
+        The pipeline's name; None takes that of the folder.
+    memory_gb
+        Memory of the device that will train, in 10^9 bytes: patch and batch are sized for it.
+    dry_run
+        Whether nothing is written.
+    progress
+        Told of every case that is measured.
+
+    Raises
+    ------
+    InputError
+        A case cannot be read, or lacks a label that fits the task.
+    PipelineError
+        No pipeline can be made of these data.
+    UsageError
+        There is no such task, or no memory; `out` holds a pipeline already.
+    """
+    _check(out, task, memory_gb, dry_run=dry_run)
+    cases, left_out = _labelled_cases(data)
+    kind = TASKS[task] if task is not None else task_of(cases)
+    names = names_of(cases, kind)
+    figures: list[CaseFigures] = []
+    for number, case in enumerate(cases):
+        volume = io.read_volume(case)
+        target = target_of(case, kind, names, volume)
+        figures.append(measure_case(volume, target, id=case.id, patient=case.patient, modality=case.modality))
+        progress(number + 1, len(cases), "cases measured")
+    known = {n: names.get(n, f"label {n}") for n in numbers_of(figures, names, kind)}
+    fingerprint = summarise(figures, task=kind, names=known, channels=_channels(figures))
+    sides = {case.side for case in cases}
+    request = Request(
+        name=name if name is not None else _name_of(out),
+        memory_gb=memory_gb,
+        sides=sides == {"left", "right"},
+        fixed_split=any(case.split == "val" for case in cases),
+    )
+    found = planned(fingerprint, request)
+    findings = (*doubts(figures), *_doubts_of(fingerprint))
+    if dry_run:
+        return PlanResult(None, found, fingerprint, findings, left_out)
+    fingerprint.save(out / FINGERPRINT)
+    write_text(out / "pipeline.toml", pipeline_toml(found.settings, found.decisions, head=_HEAD))
+    return PlanResult(out, found, fingerprint, findings, left_out)
+
+
+def _check(out: Path, task: str | None, memory_gb: float, *, dry_run: bool) -> None:
+    if task is not None and task not in TASKS:
+        raise UsageError("usage", f"a task is one of {', '.join(TASKS)}, got {task!r}")
+    if not 0 < memory_gb < float("inf"):
+        raise UsageError("usage", f"memory is a number above 0, in GB, got {memory_gb:g}")
+    path = out / "pipeline.toml"
+    if not dry_run and path.exists():
+        raise UsageError("output-exists", "there is a pipeline already", path=path, cure="Choose another --out.")
+
+
+def _labelled_cases(data: Sequence[Path]) -> tuple[list[Case], int]:
+    """Return all cases but those of a test, and the number of these; what cannot be used is an error."""
+    found = io.scan(data)
+    if found.rejected:
+        first = found.rejected[0]
+        text = f"{len(found.rejected)} of the files named cannot be used, first: {first.message}"
+        raise InputError(first.code, text, path=first.path)
+    cases = [case for case in found.cases if case.split != "test"]
+    unlabelled = [case.id for case in cases if case.label is None]
+    if unlabelled or not cases:
+        text = f"{len(unlabelled)} of {len(cases)} cases have no label, first: {(unlabelled or ['none'])[0]}"
+        raise InputError("label-missing", text, path=data[0])
+    return cases, len(found.cases) - len(cases)
+
+
+def _channels(figures: Sequence[CaseFigures]) -> list[str]:
+    count = len(figures[0].whole)
+    return ["image"] if count == 1 else [f"channel {n}" for n in range(1, count + 1)]
+
+
+def _name_of(out: Path) -> str:
+    """Return a pipeline's name made of that of its folder.
+
+    >>> _name_of(Path("My_Liver CT"))
+    'my-liver-ct'
+    """
+    return re.sub("[^a-z0-9]+", "-", out.resolve().name.lower()).strip("-") or "planned"
+
+
+def _doubts_of(data: Fingerprint) -> Iterator[Finding]:
+    if data.patients < FEW_PATIENTS:
+        yield Finding("too-few-cases", "warning", f"there are {data.patients} patients: figures will be wide")
+    if data.slabs:
+        text = f"{data.slabs} of {data.cases} cases have slices of one value beside full ones"
+        yield Finding("slab-constant", "warning", text)
+    if data.imbalance is not None and data.imbalance > UNEQUAL:
+        text = f"there are {data.imbalance:.3g} cases of the most frequent class for each of the rarest"
+        yield Finding("classes-imbalanced", "warning", text)
+    empty = [entry.name for entry in data.labels if entry.cases == 0]
+    empty += [entry.name for entry in data.classes if entry.cases == 0]
+    if empty:
+        yield Finding("label-absent", "warning", f"no case has {', '.join(map(repr, empty))}")
+    spread = max((float(np.ptp([axis.least, axis.greatest])) for axis in data.spacing_mm or ()), default=0.0)
+    if data.dimensions == 2 and spread > 0:
+        text = f"pixels differ in size by up to {spread:.3g} mm, and flat images are not resampled"
+        yield Finding("spacing-differs", "note", text)
