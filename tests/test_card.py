@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 from tiny_pipeline import pipeline
 
+from medvision.contract import Contract
 from medvision.errors import Finding
-from medvision.networks import WeightsCard
+from medvision.networks import ResNet, WeightsCard
 from medvision.pipeline import Settings, read_settings
+from medvision.predict import Prediction, Quantity
 from medvision.study import Case, Source
 from medvision.training import Split
 from medvision.workflows.card import card_text
@@ -81,3 +84,14 @@ def test_the_card_leaves_out_what_is_not_stated(tmp_path: Path) -> None:
     assert sections(card_text(plain, weights, PARTS, ()))["Input"] == [
         "- anything", "- 3D, channels: image.", "- Values seen by the network: as stored.",
     ]  # fmt: skip
+
+
+def test_the_card_says_from_where_on_labels_are_present_and_in_which_unit_values_are() -> None:
+    def of(task: Literal["multilabel", "regression"], **fields: Any) -> list[str]:
+        settings = Settings("a", task, "", Contract("x"), {0: "p", 1: "q"}, ResNet(), **fields)
+        return sections(card_text(settings, WEIGHTS, PARTS, ()))["Output"]
+
+    assert of("multilabel") == ["- 0: p, present from 0.5 on", "- 1: q, present from 0.5 on"]
+    assert of("multilabel", predict=Prediction(thresholds=(0.25, 0.9)))[0] == "- 0: p, present from 0.25 on"
+    values = (Quantity("years", known=(20.0, 80.5)), Quantity("1"))
+    assert of("regression", regression=values) == ["- 0: p in years, known from 20 to 80.5", "- 1: q"]

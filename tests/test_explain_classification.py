@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from scipy import ndimage
 
 from medvision.errors import UsageError
-from medvision.explain import SALIENCY, ExplainedMap, HiResCam, Method, SmoothedGradient
+from medvision.explain import SALIENCY, ExplainedMap, HiResCam, Method, Output, SmoothedGradient
 
 
 class Pooled(torch.nn.Module):
@@ -397,3 +397,23 @@ def test_a_map_with_values_that_are_not_finite_is_refused() -> None:
     with pytest.raises(UsageError, match="not finite") as caught:
         ExplainedMap(np.array([np.inf, 0.0], dtype=np.float32))
     assert caught.value.code == "not-explainable"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_output_is_explained_by_itself_whatever_the_others_say(method: Callable[..., ExplainedMap]) -> None:
+    alone, beside = network(), network()
+    with torch.no_grad():
+        beside.head.weight[1:] = 7.0
+        beside.head.bias[1:] = 9.0
+    maps = [method(made, images(), Output(0)) for made in (alone, beside)]
+    assert np.array_equal(maps[0].values, maps[1].values)
+    with torch.no_grad():
+        logits = alone.eval()(images())
+    assert maps[0].parameters["score"] == pytest.approx(float(logits[0, 0]), rel=1e-5)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_single_output_can_be_explained_and_no_other(method: Callable[..., ExplainedMap]) -> None:
+    assert method(network(classes=1), images(), Output(0)).values.max() > 0
+    with pytest.raises(UsageError, match="no class 1: the network has 1"):
+        method(network(classes=1), images(), Output(1))

@@ -12,11 +12,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import nn
 
+from medvision.errors import InputError
 from medvision.predict import (
     Prediction,
     class_probabilities,
     from_tensor,
+    label_probabilities,
     padded_to,
+    standardised_values,
     to_tensor,
     voxel_probabilities,
 )
@@ -187,3 +190,33 @@ def test_a_tensor_with_gradients_comes_back_as_values() -> None:
 def test_settings_that_make_no_sense_are_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Prediction(**fields)
+
+
+def test_each_axis_can_have_a_divisor_of_its_own() -> None:
+    network, image = Mirror(), image_of((9, 16, 3))
+    found = voxel_probabilities(network, image, Prediction(), divisor=(8, 8, 1))
+    assert torch.allclose(found, wanted(image))
+    voxel_probabilities(network, image, Prediction(window=(9, 8, 3)), divisor=(8, 8, 1))
+    assert set(network.sizes) == {(16, 16, 3), (16, 8, 3)}
+
+
+class Fixed(nn.Module):
+    """Its outputs are always the same."""
+
+    def __init__(self, *outputs: float) -> None:
+        super().__init__()
+        self.outputs = torch.tensor([outputs])
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.outputs
+
+
+def test_labels_have_probabilities_of_their_own_and_values_are_as_they_are() -> None:
+    image, how = torch.zeros(1, 1, 4, 4), Prediction()
+    assert label_probabilities(Fixed(0.0, np.log(3.0)), image, how) == pytest.approx([0.5, 0.75])
+    assert standardised_values(Fixed(-2.5, 40.0), image, how).tolist() == [-2.5, 40.0]
+
+
+def test_a_value_that_is_no_number_is_refused() -> None:
+    with pytest.raises(InputError, match="no finite value"):
+        standardised_values(Fixed(1.0, float("nan")), torch.zeros(1, 1, 4, 4), Prediction())

@@ -5,8 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from medvision.contract import Contract
 from medvision.evaluate import Estimate
-from medvision.workflows.scores import Scored, estimates, scores_csv, sentences
+from medvision.networks import ResNet
+from medvision.pipeline import Settings
+from medvision.predict import Quantity
+from medvision.workflows.scores import Scored, deciding, estimates, left_out, scores_csv, sentences
 
 MASKS = [
     Scored("a", "p1", {"x": 0.5, "y": 1.0}, {"x": 2.0, "y": None}),
@@ -114,3 +118,67 @@ def test_figures_do_not_depend_on_the_order_of_cases() -> None:
     order = np.random.default_rng(0).permutation(len(TWO))
     shuffled = estimates([TWO[n] for n in order], seed=None)
     assert shuffled == estimates(TWO, seed=None)
+
+
+def marked(case: str, *marks: bool | None, chances: tuple[float, ...]) -> Scored:
+    names = ("x", "y")[: len(marks)]
+    limits = dict.fromkeys(names, 0.5)
+    chance, known = dict(zip(names, chances, strict=True)), dict(zip(names, marks, strict=True))
+    return Scored(case, case, probabilities=chance, thresholds=limits, marks=known)
+
+
+SEVERAL = [
+    marked("a", True, True, chances=(0.9, 0.2)),
+    marked("b", False, True, chances=(0.6, 0.8)),
+    marked("c", False, None, chances=(0.1, 0.9)),
+]
+
+
+def test_figures_of_several_labels_are_over_the_cases_of_which_each_is_known() -> None:
+    found = estimates(SEVERAL, seed=None)
+    assert {name: figure.value for name, figure in found.items()} == {
+        "AUC": 1.0,  # of x alone
+        "accuracy": pytest.approx((2 / 3 + 1 / 2) / 2),
+        "F1": pytest.approx(2 / 3),
+        "AUC x": 1.0,
+        "accuracy x": pytest.approx(2 / 3),
+        "F1 x": pytest.approx(2 / 3),
+        "accuracy y": 0.5,
+        "F1 y": pytest.approx(2 / 3),
+    }
+    assert (found["AUC x"].n, found["accuracy y"].n) == (3, 2)
+    assert estimates(SEVERAL, seed=0)["accuracy x"].low is not None
+
+
+def test_labels_of_one_kind_and_values_never_known_are_told() -> None:
+    assert left_out(SEVERAL) == ("No AUC of y: it is present in all of 2 cases; the means are over the other labels",)
+    unknown = [Scored("a", "a", probabilities={"x": 1.0}, thresholds={"x": 0.5}, marks={"x": None})]
+    assert left_out(unknown) == ("No AUC of x: it is unknown; the means are over the other labels",)
+    never = [Scored("a", "a", values={"age": 1.0}, truths={"age": None}, units={"age": "years"})]
+    assert left_out(never) == ("No figure of age: its true value is known of no case",)
+    assert estimates(never, seed=0) == {}
+    assert left_out(MASKS) == left_out(TWO) == ()
+    assert sentences({}, held_out=3, notes=["No AUC."]) == ("No AUC.",)
+
+
+def test_trainings_are_compared_by_one_figure_that_is_the_greater_the_better() -> None:
+    def of(task: str, *quantities: Quantity) -> Settings:
+        labels, network = {0: "age", 1: "score"}, ResNet()
+        return Settings("a", task, "", Contract("x"), labels, network, regression=quantities)  # type: ignore[arg-type]
+
+    assert deciding({"AUC": 0.75, "accuracy": 0.5}, of("multilabel")) == 0.75
+    assert deciding({}, of("classification")) == 0.0
+    ages = of("regression", Quantity("years", 50.0, 10.0), Quantity("1", 0.0, 2.0))
+    assert deciding({"MAE age (years)": 5.0, "MAE score": 0.5}, ages) == pytest.approx(-(0.5 + 0.25) / 2)
+    assert deciding({"MAE score": 0.5}, ages) == pytest.approx(-0.25)
+    assert deciding({}, ages) == 0.0
+
+
+def test_a_table_holds_the_truth_of_labels_and_values() -> None:
+    assert scores_csv(SEVERAL[1:]).splitlines() == [
+        "case,p_x,p_y,truth_x,truth_y",
+        "b,0.600000,0.800000,0,1",
+        "c,0.100000,0.900000,0,",
+    ]
+    row = Scored("a", "a", values={"v": 1.25e-9}, truths={"v": None}, units={"v": "m"})
+    assert scores_csv([row]).splitlines() == ["case,v,truth_v", "a,1.25e-09,"]

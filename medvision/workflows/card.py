@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from medvision.errors import Finding
 from medvision.networks import WeightsCard
 from medvision.pipeline import Settings
+from medvision.predict import Quantity
 from medvision.training import Split
 
 
@@ -16,7 +17,7 @@ def card_text(settings: Settings, weights: WeightsCard, parts: Split, findings: 
     sections = {
         "Intended use": [settings.card.intended_use, "Research use only. Not for diagnosis."],
         "Input": [settings.contract.shows, *_input(settings, weights)],
-        "Output": [f"{number}: {name}" for number, name in settings.labels.items()],
+        "Output": _output(settings),
         "Training data": [
             settings.card.training_data,
             f"Trained on {len(parts.train)} cases of {train} patients, validated on {len(parts.val)} cases of {val}"
@@ -39,6 +40,26 @@ def card_text(settings: Settings, weights: WeightsCard, parts: Split, findings: 
         f"## {title}\n\n" + "\n".join(f"- {line}" for line in lines) + "\n" for title, lines in sections.items()
     )
     return f"{front}\n# {settings.name} {settings.version}\n\n{settings.description}\n\n{body}"
+
+
+def _output(settings: Settings) -> list[str]:
+    """Return what each output is: of several labels with its threshold, of a regression with unit and known values."""
+    names = [(number, settings.labels[number]) for number in sorted(settings.labels)]
+    if settings.task == "multilabel":
+        stated = settings.predict.thresholds or (0.5,) * len(names)
+        return [f"{n}: {name}, present from {limit:g} on" for (n, name), limit in zip(names, stated, strict=True)]
+    if settings.task == "regression":
+        return [
+            f"{n}: {name}" + ("" if each.unit == "1" else f" in {each.unit}") + _known(each)
+            for (n, name), each in zip(names, settings.regression, strict=True)
+        ]
+    return [f"{number}: {name}" for number, name in names]
+
+
+def _known(quantity: Quantity) -> str:
+    if quantity.known is None:
+        return ""
+    return f", known from {quantity.known[0]:.4g} to {quantity.known[1]:.4g}"
 
 
 def _input(settings: Settings, weights: WeightsCard) -> list[str]:
