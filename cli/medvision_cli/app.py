@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from medvision_cli import check, convert, deid, demo, doctor, evaluate, explain, pipelines, report, run, shell, train
+from medvision_cli import check, convert, deid, demo, doctor, evaluate, explain, pipelines, plan, report, run, shell, train
 
 app = typer.Typer(
     name="medvision",
@@ -20,6 +20,7 @@ app = typer.Typer(
 app.callback()(shell.options)
 app.command(name="check")(check.command)
 app.command(name="run")(run.command)
+app.command(name="plan")(plan.command)
 app.command(name="train")(train.command)
 app.command(name="evaluate")(evaluate.command)
 app.command(name="explain")(explain.command)
