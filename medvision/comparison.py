@@ -1,4 +1,4 @@
-"""Whether one way of training is better than another: their difference on the same patients, and how sure it is."""
+"""How good ways of training are, and whether one is better, on the same patients; and how sure that is."""
 
 from __future__ import annotations
 
@@ -79,6 +79,46 @@ class Difference:
         return f"made no difference: {self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
+@dataclass(frozen=True)
+class Level:
+    """How good one way is, the mean over its runs.
+
+    Parameters
+    ----------
+    value
+        The figure; None where it is not defined.
+    low, high
+        The interval; None where it cannot be told.
+    runs
+        The figure of each run.
+    patients
+        How many patients it was measured on.
+
+    Examples
+    --------
+    >>> print(Level(0.871, 0.865, 0.877, (0.87, 0.872), 40))
+    0.871 (0.865 to 0.877)
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    runs: tuple[float, ...]
+    patients: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figure as JSON values."""
+        figures = {"value": self.value, "low": self.low, "high": self.high}
+        return {**figures, "runs": list(self.runs), "patients": self.patients}
+
+    def __str__(self) -> str:
+        if self.value is None:
+            return "not defined"
+        if self.low is None or self.high is None:
+            return f"{self.value:.3f} (no interval)"
+        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+
+
 def paired_difference(
     first: Sequence[Columns],
     second: Sequence[Columns],
@@ -124,36 +164,67 @@ def paired_difference(
     >>> print(paired_difference([(scratch,)], [(transfer,)], ["a", "b", "c", "d"], np.mean, seed=0))
     helped by 0.035 (0.025 to 0.045)
     """
-    _check(first, second, patients, resamples, level)
+    if len(first) != len(second):
+        raise UsageError("usage", f"runs are compared in pairs, got {len(first)} and {len(second)}")
+
+    def differences(draw: Any) -> list[float | None]:
+        pairs = zip(_figures(first, statistic, draw), _figures(second, statistic, draw), strict=True)
+        return [None if one is None or other is None else other - one for one, other in pairs]
+
+    _check((*first, *second), patients, resamples, level)
+    return Difference(*_with_interval(differences, patients, seed, resamples, level), level)
+
+
+def mean_over_runs(
+    runs: Sequence[Columns],
+    patients: Sequence[Hashable],
+    statistic: Callable[..., float | None],
+    *,
+    seed: int,
+    resamples: int = 2000,
+    level: float = 0.95,
+) -> Level:
+    """Return the mean of a statistic over runs, with an interval over patients and runs.
+
+    For the parameters and errors, see :func:`paired_difference`, which tells two ways apart far better than two such
+    intervals side by side.
+    """
+    _check(runs, patients, resamples, level)
+    return Level(*_with_interval(lambda draw: _figures(runs, statistic, draw), patients, seed, resamples, level))
+
+
+def _with_interval(
+    figures: Callable[[Any], list[float | None]], patients: Sequence[Hashable], seed: int, resamples: int, level: float
+) -> tuple[float | None, float | None, float | None, tuple[float, ...], int]:
+    """Return the mean over runs with its interval, each run, and the number of patients.
+
+    `figures` gives the figure of each run for some rows.
+    """
     rows = _rows_of(patients)
-    runs = _differences(first, second, statistic, slice(None))
-    if None in runs:
-        return Difference(None, None, None, (), len(rows), level)
-    found = tuple(float(run) for run in runs if run is not None)
-    value = float(np.mean(found))
+    each = figures(slice(None))
+    found = [figure for figure in each if figure is not None]
+    if len(found) < len(each):
+        return None, None, None, (), len(rows)
+    value, runs = float(np.mean(found)), tuple(found)
     generator = np.random.default_rng(seed)
-    drawn = _resampled(first, second, statistic, rows, resamples, generator)
+    drawn = _resampled(figures, rows, resamples, generator)
     if len(rows) < 2 or len(drawn) < _DEFINED * resamples:
-        return Difference(value, None, None, found, len(rows), level)
-    if len(found) > 1:
-        error = np.std(found, ddof=1) / np.sqrt(len(found))
+        return value, None, None, runs, len(rows)
+    if len(runs) > 1:
+        error = np.std(runs, ddof=1) / np.sqrt(len(runs))
         many = np.repeat(drawn, _DRAWS)
-        drawn = many + error * generator.standard_t(len(found) - 1, len(many))
+        drawn = many + error * generator.standard_t(len(runs) - 1, len(many))
     if np.ptp(drawn) == 0:
-        return Difference(value, None, None, found, len(rows), level)
+        return value, None, None, runs, len(rows)
     low, high = (float(edge) for edge in np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2]))
-    return Difference(value, low, high, found, len(rows), level)
+    return value, low, high, runs, len(rows)
 
 
-def _check(
-    first: Sequence[Columns], second: Sequence[Columns], patients: Sequence[Hashable], resamples: int, level: float
-) -> None:
+def _check(runs: Sequence[Columns], patients: Sequence[Hashable], resamples: int, level: float) -> None:
     if not 0 < level < 1 or resamples < 1:
         raise UsageError("usage", f"a level between 0 and 1 and resamples above 0 are needed: {level}, {resamples}")
-    if len(first) != len(second) or not first:
-        raise UsageError("usage", f"runs are compared in pairs, got {len(first)} and {len(second)}")
-    lengths = {len(column) for run in (*first, *second) for column in run} | {len(patients)}
-    if len(lengths) != 1 or lengths == {0}:
+    lengths = {len(column) for run in runs for column in run} | {len(patients)}
+    if not runs or len(lengths) != 1 or lengths == {0}:
         raise InputError("bad-labels", f"all runs have the same cases, and one at least; got {sorted(lengths)}")
 
 
@@ -165,31 +236,24 @@ def _rows_of(patients: Sequence[Hashable]) -> list[NDArray[np.intp]]:
     return [np.array(places) for places in rows.values()]
 
 
-def _differences(
-    first: Sequence[Columns], second: Sequence[Columns], statistic: Callable[..., float | None], draw: Any
-) -> list[float | None]:
-    """Return the difference of each run on some rows."""
-    found: list[float | None] = []
-    for one, other in zip(first, second, strict=True):
-        was, became = (statistic(*(column[draw] for column in run)) for run in (one, other))
-        known = was is not None and became is not None and np.isfinite(was) and np.isfinite(became)
-        found.append(became - was if was is not None and became is not None and known else None)
-    return found
+def _figures(runs: Sequence[Columns], statistic: Callable[..., float | None], draw: Any) -> list[float | None]:
+    """Return the figure of each run on some rows."""
+    found = [statistic(*(column[draw] for column in run)) for run in runs]
+    return [None if figure is None or not np.isfinite(figure) else float(figure) for figure in found]
 
 
 def _resampled(
-    first: Sequence[Columns],
-    second: Sequence[Columns],
-    statistic: Callable[..., float | None],
+    figures: Callable[[Any], list[float | None]],
     rows: Sequence[NDArray[np.intp]],
     resamples: int,
     generator: np.random.Generator,
 ) -> NDArray[np.float64]:
-    """Return the mean difference over runs of resampled patients, without those where it is not defined."""
+    """Return the mean over runs of resampled patients, without those where it is not defined."""
     known = []
     for _ in range(resamples):
         draw = np.concatenate([rows[patient] for patient in generator.integers(0, len(rows), len(rows))])
-        runs = [run for run in _differences(first, second, statistic, draw) if run is not None]
-        if len(runs) == len(first):
+        found = figures(draw)
+        runs = [figure for figure in found if figure is not None]
+        if len(runs) == len(found):
             known.append(float(np.mean(runs)))
     return np.array(known)

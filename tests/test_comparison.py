@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medvision.comparison import Difference, paired_difference
+from medvision.comparison import Difference, mean_over_runs, paired_difference
 from medvision.errors import InputError, UsageError
 from medvision.evaluate import auc
 
@@ -125,6 +125,28 @@ def test_turned_around_the_difference_is_the_negative_and_the_verdict_the_opposi
     assert {"helped": "hurt", "hurt": "helped"}.get(there.verdict, there.verdict) == back.verdict
 
 
+def test_the_mean_of_runs_has_an_interval_that_holds_the_truth() -> None:
+    generator, held = np.random.default_rng(5), 0
+    for seed in range(100):
+        hardness = generator.normal(0.8, 0.1, 30)
+        runs = [(hardness + generator.normal(0, 0.02),) for _ in range(3)]
+        found = mean_over_runs(runs, range(30), np.mean, seed=seed, resamples=150)
+        assert found.low is not None
+        assert found.high is not None
+        held += found.low <= 0.8 <= found.high
+    assert held >= 91
+
+
+def test_the_mean_of_runs_is_told_with_what_is_known() -> None:
+    known = mean_over_runs([(np.arange(4.0),), (np.arange(4.0) + 2,)], range(4), np.mean, seed=0)
+    assert (known.value, known.runs) == (2.5, (1.5, 3.5))
+    assert str(known).startswith("2.500 (")
+    assert known.to_json()["patients"] == 4
+    assert str(mean_over_runs([(np.arange(4.0),)], ["a"] * 4, np.mean, seed=0)) == "1.500 (no interval)"
+    undefined = mean_over_runs([(np.arange(4), np.zeros(4))], range(4), auc, seed=0)
+    assert (undefined.value, str(undefined)) == (None, "not defined")
+
+
 def test_the_json_holds_the_verdict_and_every_run() -> None:
     told = Difference(0.012, 0.003, 0.021, (0.01, 0.014), 40).to_json()
     assert (told["verdict"], told["runs"], told["patients"]) == ("helped", [0.01, 0.014], 40)
@@ -134,7 +156,7 @@ def test_the_json_holds_the_verdict_and_every_run() -> None:
     ("first", "second", "options", "error"),
     [
         ([(np.zeros(3),)], [(np.zeros(3),)] * 2, {}, UsageError),
-        ([], [], {}, UsageError),
+        ([], [], {}, InputError),
         ([(np.zeros(3),)], [(np.zeros(4),)], {}, InputError),
         ([(np.zeros(3),)], [(np.zeros(3),)], {"level": 1.0}, UsageError),
         ([(np.zeros(3),)], [(np.zeros(3),)], {"resamples": 0}, UsageError),

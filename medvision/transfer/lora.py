@@ -109,7 +109,7 @@ def _least_useless(weight: Any) -> int:
     """Return the least rank whose two matrices have as many numbers as the weight, or more."""
     rows = len(weight)
     columns = weight.numel() // rows
-    return -(-rows * columns // (rows + columns))
+    return math.ceil(rows * columns / (rows + columns))
 
 
 def _merge(part: Any) -> None:
@@ -135,7 +135,7 @@ def _adapter() -> Any:
     import torch
     from torch import nn
 
-    class Adapter(nn.Module):
+    class Adapter(nn.Module):  # type: ignore[misc]  # torch is untyped here
         """The low-rank change of one weight."""
 
         def __init__(self, weight: Any, rank: int, alpha: float, generator: Any) -> None:

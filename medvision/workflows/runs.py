@@ -1,0 +1,276 @@
+"""One of several trainings that are compared: run once, kept with what it says of every case, and read again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+from medvision.errors import PipelineError, UsageError
+from medvision.files import sha256_of, sha256_of_text, write_json
+from medvision.pipeline import PipelineFolder, builtin_folder
+from medvision.progress import Progress, silent
+from medvision.study import Case, Source
+from medvision.training import Split, Store, seconds_spent, split
+from medvision.workflows.budget import Budget
+from medvision.workflows.prepare import PreparedCase, prepare
+from medvision.workflows.scored import Scored
+from medvision.workflows.targets import with_scaling
+from medvision.workflows.train import Machine, Start, labelled_cases, seeded, train_on
+
+_RUN = "run.json"
+_SHORT = 12  # hex digits of a source's hash that are shown
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to train.
+
+    Parameters
+    ----------
+    name
+        How it is called in tables.
+    source
+        The weights that it starts from, as for ``--from``; None starts from scratch.
+    tune
+        What of them is trained, as for ``--tune``.
+    partial
+        Whether weights may be taken that match less than most of the encoder.
+    """
+
+    name: str
+    source: str | None = None
+    tune: str = "full"
+    partial: bool = False
+
+    @property
+    def start(self) -> Start | None:
+        """What a training in this way starts from."""
+        return Start(self.source, self.tune, self.partial) if self.source is not None else None
+
+    def digest(self) -> str:
+        """Return the hash of where it starts and of what is tuned."""
+        return sha256_of_text([digest_of_source(self.source), self.tune, str(self.partial)])
+
+
+def ways_of(words: str, tune: str = "full") -> tuple[Way, ...]:
+    """Return the ways to train that start from the weights named, with commas between; ``scratch`` is none.
+
+    Raises
+    ------
+    UsageError
+        A name is empty.
+
+    Examples
+    --------
+    >>> [(way.name, way.source, way.tune) for way in ways_of("scratch,a.pt", "head")]
+    [('scratch', None, 'full'), ('a.pt', 'a.pt', 'head')]
+    """
+    names = [part.strip() for part in words.split(",")]
+    if not all(names):
+        raise UsageError("usage", f"the name of a start is missing: {words!r}")
+    return tuple(Way("scratch") if name == "scratch" else Way(_short(name), name, tune) for name in names)
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A training that is asked for.
+
+    Parameters
+    ----------
+    way
+        How it is trained.
+    parts
+        Who trains and who is held out.
+    pipeline
+        With the seed of this run.
+    folder
+        Where it goes.
+    minutes
+        The time in which it must be done; None takes the time that the settings need.
+    """
+
+    way: Way
+    parts: Split
+    pipeline: PipelineFolder
+    folder: Path
+    minutes: float | None = None
+
+    @property
+    def seed(self) -> int:
+        """The seed of the training."""
+        return self.pipeline.settings.train.seed
+
+    def identity(self) -> str:
+        """Return the hash of all that its result depends on, besides versions and the machine."""
+        sides = [f"{side}:{_digest_of(case)}" for side in ("train", "val") for case in getattr(self.parts, side)]
+        return sha256_of_text([self.pipeline.settings_sha256, self.way.digest(), str(self.minutes), *sides])
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a run came to.
+
+    Parameters
+    ----------
+    scored
+        What it says of each held-out case, beside the truth, in the order of the split.
+    seconds
+        The time that the training took, interruptions left out.
+    steps
+        Steps of the optimiser.
+    """
+
+    scored: tuple[Scored, ...]
+    seconds: float
+    steps: int
+
+
+class Trainer(Protocol):
+    """Does a run: leaves a pipeline folder, and says what it came to."""
+
+    def __call__(self, run: Run, *, progress: Progress) -> Outcome:
+        """Train."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Workbench:
+    """Trains runs on the same prepared cases, which are prepared when the first run needs them.
+
+    Parameters
+    ----------
+    pipeline
+        Its steps prepare the cases.
+    parts
+        All cases that any run trains on or holds out.
+    store
+        Keeps the prepared cases.
+    machine
+        Where and how it runs.
+    progress
+        Told of the cases that are prepared.
+    """
+
+    pipeline: PipelineFolder
+    parts: Split
+    store: Store
+    machine: Machine = field(default_factory=Machine)
+    progress: Progress = silent
+
+    @cached_property
+    def prepared(self) -> Mapping[str, PreparedCase]:
+        """The prepared cases, by id."""
+        return prepare([*self.parts.train, *self.parts.val], self.pipeline, self.store, progress=self.progress)
+
+    def __call__(self, run: Run, *, progress: Progress) -> Outcome:
+        """Train a run."""
+        cases = {case.id: self.prepared[case.id] for case in (*run.parts.train, *run.parts.val)}
+        trained = train_on(
+            run.parts,
+            cases,
+            run.pipeline,
+            run.folder,
+            start=run.way.start,
+            budget=Budget(run.minutes) if run.minutes is not None else None,
+            machine=self.machine,
+            progress=progress,
+        )
+        steps = int(trained.pipeline.require_weights().trained_with["steps"])
+        return Outcome(tuple(trained.scored), seconds_spent(run.folder / "checkpoints"), steps)
+
+
+def sides_of(pipeline: PipelineFolder, data: Sequence[Path], *, seed: int | None) -> tuple[PipelineFolder, Split]:
+    """Return the pipeline, with the seed and the scales of its data, and who trains and who is held out in all runs.
+
+    The scales of a regression are those of the whole training side, so that runs on a part of it mean the same.
+    """
+    pipeline = seeded(pipeline, seed)
+    settings = pipeline.settings
+    parts = split(labelled_cases(data), validation=settings.train.validation, seed=settings.train.seed)
+    return replace(pipeline, settings=with_scaling(settings, parts.train)), parts
+
+
+def once(run: Run, trainer: Trainer, *, progress: Progress = silent) -> Outcome:
+    """Return what a run came to: as it was kept, or by training now.
+
+    Raises
+    ------
+    PipelineError
+        A run of other settings, other data or another start lies in its folder.
+    """
+    kept = _kept(run)
+    if kept is not None:
+        return kept
+    outcome = trainer(run, progress=progress)
+    entries = [{key: value for key, value in asdict(entry).items() if key != "patient"} for entry in outcome.scored]
+    content = {"identity": run.identity(), "seconds": outcome.seconds, "steps": outcome.steps, "cases": entries}
+    write_json(run.folder / _RUN, content)
+    return _outcome(run, content)
+
+
+def is_done(run: Run) -> bool:
+    """Whether a run lies in its folder, finished; see :func:`once` for errors."""
+    return _kept(run) is not None
+
+
+def with_seed(pipeline: PipelineFolder, seed: int) -> PipelineFolder:
+    """Return the pipeline with another seed of its training."""
+    return replace(pipeline, settings=replace(pipeline.settings, train=replace(pipeline.settings.train, seed=seed)))
+
+
+def named(words: str, progress: Progress) -> Progress:
+    """Return a progress that tells which run it is of."""
+    return lambda done, total, last: progress(done, total, f"{words}: {last}" if last else words)
+
+
+def shown_source(source: str | None) -> str | None:
+    """Return a source as results may hold it: its name without the folder, and the start of its hash."""
+    if source is None:
+        return None
+    if not Path(source).exists():
+        return source
+    return f"{_short(source)} (SHA-256 {digest_of_source(source)[:_SHORT]})"
+
+
+def digest_of_source(source: str | None) -> str:
+    """Return the hash of the weights that a source names; its own words where no file of it is here."""
+    if source is None:
+        return "scratch"
+    places = (Path(source), Path(source) / "weights.safetensors", builtin_folder() / source / "weights.safetensors")
+    return next((sha256_of(path) for path in places if path.is_file()), source)
+
+
+def _short(source: str) -> str:
+    """Return a source without the folder that it lies in."""
+    return Path(source).resolve().name if Path(source).exists() else source
+
+
+def _kept(run: Run) -> Outcome | None:
+    path = run.folder / _RUN
+    if not path.is_file():
+        return None
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if content["identity"] != run.identity():
+        message = "a training of other settings, other data or another start lies here"
+        raise PipelineError("weights-mismatch", message, path=run.folder, cure="Choose another --out.")
+    return _outcome(run, content)
+
+
+def _outcome(run: Run, content: Mapping[str, Any]) -> Outcome:
+    patients = patients_of(run.parts.val)
+    scored = tuple(Scored(patient=patients[entry["case"]], **entry) for entry in content["cases"])
+    return Outcome(scored, content["seconds"], content["steps"])
+
+
+def patients_of(cases: Sequence[Case]) -> dict[str, str]:
+    """Return the patient of each case, by its id; a case that names none is a patient of its own."""
+    return {case.id: f"patient {case.patient}" if case.patient is not None else f"case {case.id}" for case in cases}
+
+
+def _digest_of(case: Case) -> str:
+    label: Any = case.label
+    return f"{case.id}:{case.digest()}:{label.digest() if isinstance(label, Source) else label!r}"

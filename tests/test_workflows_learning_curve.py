@@ -1,0 +1,208 @@
+"""Learning curves: nested subsets by patient, the same for every start; each training is done once."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from stubbed_training import CLASSES, Played, write_pictures, write_settings
+from typer.testing import CliRunner
+
+from medvision.errors import UsageError
+from medvision.pipeline import PipelineFolder
+from medvision.study import Case, Source
+from medvision.workflows.learning_curve import Asked, learning_curve, plan_of_curve
+from medvision.workflows.runs import Way, ways_of
+from medvision.workflows.subsets import sizes_of, subset
+
+WAYS = (Way("scratch"), Way("a", "a.pt", "head"))
+
+
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How intervals behave is tested in test_comparison; here they are only to be quick."""
+    monkeypatch.setattr("medvision.workflows.paired._RESAMPLES", 200)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> tuple[PipelineFolder, list[Path]]:
+    return PipelineFolder.open(write_settings(tmp_path / "s", **CLASSES)), [write_pictures(tmp_path / "p.npz")]
+
+
+def by_size() -> Played:
+    """Return a training that gains with the number of cases, and more from weights where cases are few."""
+    return Played(lambda run: len(run.parts.train) / 100 + (4 / len(run.parts.train) if run.way.source else 0))
+
+
+def cases_of(counts: list[int]) -> list[Case]:
+    """Return patients with so many cases each; every fourth patient is of the second class."""
+    source = (Source("npz", (Path("x.npz"),), ("x", 0)),)
+    return [
+        Case(f"p{patient}_{n}", source, label=int(patient % 4 == 0), patient=f"p{patient}")
+        for patient, count in enumerate(counts)
+        for n in range(count)
+    ]
+
+
+@given(st.lists(st.integers(1, 4), min_size=8, max_size=40), st.integers(0, 5), st.integers(0, 3))
+def test_subsets_are_of_whole_patients_nested_and_no_larger_than_asked(
+    counts: list[int], seed: int, repeat: int
+) -> None:
+    cases = cases_of(counts)
+    before: set[str] = set()
+    for size in (4, 6, len(cases)):
+        chosen = {case.id for case in subset(cases, size, seed=seed, repeat=repeat)}
+        assert before <= chosen
+        assert size - 3 <= len(chosen) <= size
+        patients = {case.patient for case in cases if case.id in chosen}
+        assert chosen == {case.id for case in cases if case.patient in patients}
+        before = chosen
+    assert len(before) == len(cases)
+    assert subset(cases, None, seed=seed, repeat=repeat) == tuple(cases)
+
+
+@given(st.integers(0, 20))
+def test_each_class_is_there_in_its_share(repeat: int) -> None:
+    cases = cases_of([1] * 80)
+    for size in (8, 20, 40):
+        of_second = sum(case.label == 1 for case in subset(cases, size, seed=0, repeat=repeat))
+        assert abs(of_second - size / 4) <= 1
+
+
+def test_the_repeat_decides_who_is_drawn_and_the_order_of_cases_does_not() -> None:
+    cases = cases_of([1] * 40)
+    drawn = [{case.id for case in subset(cases, 10, seed=0, repeat=repeat)} for repeat in (0, 0, 1)]
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert {case.id for case in subset(cases[::-1], 10, seed=0, repeat=0)} == drawn[0]
+
+
+def test_cases_with_label_images_are_drawn_without_classes() -> None:
+    source = Source("nifti", (Path("x.nii"),))
+    cases = [Case(f"c{n}", (source,), label=source) for n in range(10)]
+    assert len(subset(cases, 4, seed=0, repeat=0)) == 4
+
+
+def test_a_size_that_cannot_be_drawn_is_refused() -> None:
+    with pytest.raises(UsageError, match="12 cases are there"):
+        subset(cases_of([3] * 4), 50, seed=0, repeat=0)
+    with pytest.raises(UsageError, match="first patient drawn has more"):
+        subset(cases_of([3] * 4), 2, seed=0, repeat=0)
+
+
+@pytest.mark.parametrize("words", ["", "0", "50,,100", "-5", "half", "50,50", "all,all"])
+def test_sizes_that_are_none_are_refused(words: str) -> None:
+    with pytest.raises(UsageError):
+        sizes_of(words)
+
+
+def test_starts_are_named_as_in_the_command_and_shown_without_their_folder(tmp_path: Path) -> None:
+    (tmp_path / "a.pt").write_bytes(b"")
+    found = ways_of(f"scratch, {tmp_path / 'a.pt'}", "lora:r=2")
+    assert found == (Way("scratch"), Way("a.pt", str(tmp_path / "a.pt"), "lora:r=2"))
+    with pytest.raises(UsageError, match="missing"):
+        ways_of("scratch,,a")
+
+
+@pytest.mark.parametrize(
+    "values", [((), 1, WAYS), ((5,), 0, WAYS), ((5,), 1, ()), ((5,), 1, (Way("a"), Way("a", "b.pt")))]
+)
+def test_a_curve_of_nothing_or_of_one_start_twice_is_refused(values: tuple[object, ...]) -> None:
+    with pytest.raises(UsageError):
+        Asked(*values)  # type: ignore[arg-type]
+
+
+def test_every_start_trains_on_the_same_cases_and_all_are_measured_on_the_same(
+    pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path
+) -> None:
+    played = by_size()
+    curve = learning_curve(*pictures, tmp_path / "out", Asked((8, 20, None), 2, WAYS), trainer=played)
+    assert len(played.done) == 3 * 2 * 2
+    for one, other in zip(played.done[::2], played.done[1::2], strict=True):
+        assert (one.way.name, other.way.name, one.seed) == ("scratch", "a", other.seed)
+        assert one.parts == other.parts
+    assert len({tuple(case.id for case in run.parts.val) for run in played.done}) == 1
+    assert [(point.way, point.cases) for point in curve.points] == [
+        (way, size) for way in ("scratch", "a") for size in (8, 20, 40)
+    ]
+    levels = [point.level.value or 0 for point in curve.points]
+    assert levels[:3] == sorted(levels[:3])
+    few, all_of_them = curve.points[3], curve.points[5]
+    assert few.difference is not None
+    assert all_of_them.difference is not None
+    assert few.difference.verdict == "helped"
+    assert (few.difference.value or 0) > (all_of_them.difference.value or 0)
+    assert curve.points[0].difference is None
+    assert (few.seconds, few.steps, few.patients) == (2.5, 8.0, 8.0)
+
+
+def test_the_curve_is_left_as_table_json_and_picture(
+    pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path
+) -> None:
+    curve = learning_curve(*pictures, tmp_path / "out", Asked((8, None), 2, WAYS), trainer=by_size())
+    rows = list(csv.DictReader((tmp_path / "out" / "curve.csv").read_text().splitlines()))
+    assert [(row["start"], row["cases"]) for row in rows] == [(w, n) for w in ("scratch", "a") for n in ("8.0", "40.0")]
+    assert float(rows[0]["low"]) <= float(rows[0]["AUC"]) <= float(rows[0]["high"])
+    assert [bool(row["verdict"]) for row in rows] == [False, False, True, True]
+    told = json.loads((tmp_path / "out" / "curve.json").read_text())
+    assert told == json.loads(json.dumps(curve.to_json()))
+    assert [way["source"] for way in told["ways"]] == [None, "a.pt"]
+    assert (tmp_path / "out" / "curve.png").read_bytes().startswith(b"\x89PNG")
+    assert len(curve.table().splitlines()) == 5
+
+
+def test_a_curve_that_was_stopped_goes_on_and_a_larger_one_takes_what_is_there(
+    pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path
+) -> None:
+    asked = Asked((8, None), 2, WAYS)
+    first, second, third = by_size(), by_size(), by_size()
+    first.stop_at = 5
+    with pytest.raises(KeyboardInterrupt):
+        learning_curve(*pictures, tmp_path / "out", asked, trainer=first)
+    planned = plan_of_curve(*pictures, tmp_path / "out", asked)
+    assert [run.done for run in planned] == [True] * 5 + [False] * 3
+    learning_curve(*pictures, tmp_path / "out", asked, trainer=second)
+    assert len(second.done) == 3
+    learning_curve(*pictures, tmp_path / "out", Asked((8, 20, None), 2, WAYS), trainer=third)
+    assert {len(run.parts.train) for run in third.done} == {20}
+    assert len(third.done) == 4
+
+
+def test_the_command_says_what_it_would_do_and_does_nothing(
+    pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path
+) -> None:
+    from medvision_cli.app import app
+
+    out = tmp_path / "out"
+    words = ["learning-curve", str(pictures[0].folder), str(pictures[1][0]), "--sizes", "8,all", "--repeats", "1"]
+    words += ["--from", "scratch,a.pt", "--out", str(out), "--dry-run"]
+    shown = CliRunner().invoke(app, words)
+    assert shown.exit_code == 0, shown.output
+    assert "a.pt: 8 cases of 8 patients, repeat 1" in shown.output
+    assert "4 of 4 trainings to do" in shown.output
+    assert not out.exists()
+    told = json.loads(CliRunner().invoke(app, [*words, "--json"]).output)
+    assert [run["cases"] for run in told["runs"]] == [8, 8, 40, 40]
+
+
+def test_the_command_trains_and_leaves_a_curve(pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path) -> None:
+    from medvision_cli.app import app
+
+    toml = pictures[0].folder / "pipeline.toml"
+    small = "blocks = [1, 1, 1, 1]\nchannels = [4, 4, 4, 4]\nstem_kernel = 3\n"
+    toml.write_text(toml.read_text().replace('use = "resnet"\n', f'use = "resnet"\n{small}'))
+    out = tmp_path / "out"
+    words = ["learning-curve", str(toml.parent), str(pictures[1][0]), "--sizes", "8", "--repeats", "1"]
+    shown = CliRunner().invoke(app, [*words, "--out", str(out)])
+    assert shown.exit_code == 0, shown.output
+    assert "scratch" in shown.output
+    assert "curve.png" in shown.output
+    folders = sorted(path.name for path in (out / "runs").iterdir())
+    assert folders == ["scratch-1_8_1"]
+    assert PipelineFolder.open(out / "runs" / folders[0]).weights is not None
+    told = json.loads(CliRunner().invoke(app, [*words, "--out", str(out), "--json"]).output)
+    assert [point["steps"] for point in told["points"]] == [2.0]
+    assert all(point["seconds"] >= 0 for point in told["points"])

@@ -1,0 +1,239 @@
+"""A transfer is compared with training from scratch, pair by pair; each training is done once."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from conftest import write_sphere_data
+from stubbed_training import CLASSES, MASKS, Played, write_pictures, write_settings
+
+from medvision.errors import InputError, PipelineError, UsageError
+from medvision.pipeline import PipelineFolder, Settings
+from medvision.workflows.paired import comparable
+from medvision.workflows.prove import TransferProof, prove_transfer
+from medvision.workflows.runs import Run, Way, digest_of_source, shown_source
+from medvision.workflows.scored import Scored
+
+
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How intervals behave is tested in test_comparison; here they are only to be quick."""
+    monkeypatch.setattr("medvision.workflows.paired._RESAMPLES", 200)
+
+
+@pytest.fixture
+def spheres(tmp_path: Path) -> tuple[PipelineFolder, list[Path]]:
+    """Return settings of a segmentation and a data set of eight cases, two a patient."""
+    return PipelineFolder.open(write_settings(tmp_path / "s", **MASKS)), [write_sphere_data(tmp_path / "data")]
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> tuple[PipelineFolder, list[Path]]:
+    """Return settings of a classification, and pictures without patients whose split is fixed."""
+    return PipelineFolder.open(write_settings(tmp_path / "s", **CLASSES)), [write_pictures(tmp_path / "p.npz")]
+
+
+def of_transfer(gain: float) -> Played:
+    return Played(lambda run: gain if run.way.source else 0.0)
+
+
+def proved(given: tuple[PipelineFolder, list[Path]], out: Path, played: Played, **options: object) -> TransferProof:
+    return prove_transfer(*given, out, source="weights.pt", trainer=played, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("gain", "words"),
+    [(0.4, "transfer helped by 0."), (-0.4, "transfer hurt by 0."), (0.0, "transfer made no difference: 0.000")],
+)
+def test_the_answer_is_helped_hurt_or_no_difference(
+    pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path, gain: float, words: str
+) -> None:
+    found = proved(pictures, tmp_path / "out", of_transfer(gain))
+    assert words in found.words
+    assert found.words.startswith("AUC: ")
+    told = json.loads((tmp_path / "out" / "transfer.json").read_text())
+    assert (told["words"], told["cases"], told["left_out"]) == (found.words, 64, 0)
+    assert [(row["way"], row["seed"]) for row in told["runs"]] == [
+        (way, seed) for seed in (5, 6, 7) for way in ("scratch", "transfer")
+    ]
+    assert (tmp_path / "out" / "transfer.png").read_bytes().startswith(b"\x89PNG")
+    rows = list(csv.DictReader((tmp_path / "out" / "transfer.csv").read_text().splitlines()))
+    assert [row["steps"] for row in rows] == ["40"] * 6
+    assert found.table().splitlines()[-1] == found.words
+    assert len(found.table().splitlines()) == 6
+
+
+def test_all_trainings_share_the_split_and_the_two_of_a_seed_its_number(
+    spheres: tuple[PipelineFolder, list[Path]], tmp_path: Path
+) -> None:
+    played = of_transfer(0.1)
+    found = proved(spheres, tmp_path / "out", played, tune="head", minutes=2.0, seed=9)
+    assert [(run.way, run.seed, run.minutes) for run in played.done[:2]] == [
+        (Way("scratch"), 9, 2.0),
+        (Way("transfer", "weights.pt", "head"), 9, 2.0),
+    ]
+    assert len({tuple(case.id for case in run.parts.val) for run in played.done}) == 1
+    assert not {case.patient for case in played.done[0].parts.val} & {
+        case.patient for case in played.done[0].parts.train
+    }
+    assert (found.figure, found.cases, found.left_out) == ("mean Dice", 1, 1)
+    assert found.difference.patients == 1
+    assert found.difference.verdict == "cannot be told"
+
+
+def test_a_proof_that_was_stopped_goes_on_and_one_that_is_done_trains_nothing(
+    pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path
+) -> None:
+    undisturbed = proved(pictures, tmp_path / "other", of_transfer(0.2))
+    first, second, third = of_transfer(0.2), of_transfer(0.2), of_transfer(0.2)
+    first.stop_at = 3
+    with pytest.raises(KeyboardInterrupt):
+        proved(pictures, tmp_path / "out", first)
+    found = proved(pictures, tmp_path / "out", second)
+    assert [len(played.done) for played in (first, second)] == [3, 3]
+    assert proved(pictures, tmp_path / "out", third).to_json() == found.to_json() == undisturbed.to_json()
+    assert third.done == []
+
+
+def test_trainings_of_another_start_or_of_other_data_are_not_taken(
+    pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path
+) -> None:
+    proved(pictures, tmp_path / "out", of_transfer(0.2), seeds=1)
+    with pytest.raises(PipelineError, match="another start"):
+        proved(pictures, tmp_path / "out", of_transfer(0.2), seeds=1, tune="head")
+    write_pictures(pictures[1][0], train=44)
+    with pytest.raises(PipelineError, match="other data"):
+        proved(pictures, tmp_path / "out", of_transfer(0.2), seeds=1)
+
+
+def test_one_seed_is_said_to_leave_chance_out(pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path) -> None:
+    found = proved(pictures, tmp_path / "out", of_transfer(0.2), seeds=1)
+    assert "of one seed" in found.words
+    assert len(found.difference.runs) == 1
+
+
+def test_no_seed_is_refused(pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="one seed at least"):
+        proved(pictures, tmp_path / "out", of_transfer(0.2), seeds=0)
+
+
+def test_progress_says_which_training_it_is_of(pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path) -> None:
+    told: list[str] = []
+    proved(
+        pictures, tmp_path / "out", of_transfer(0.2), seeds=1, progress=lambda done, total, words: told.append(words)
+    )
+    assert told == ["scratch, seed 5 (1 of 2): step", "transfer, seed 5 (2 of 2): step"]
+
+
+def test_a_source_is_known_by_its_bytes_and_shown_without_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "a.pt").write_bytes(b"one")
+    (tmp_path / "b.pt").write_bytes(b"one")
+    assert Way("x", str(tmp_path / "a.pt")).digest() == Way("x", str(tmp_path / "b.pt")).digest()
+    shown = shown_source(str(tmp_path / "a.pt"))
+    assert shown is not None
+    assert shown.startswith("a.pt (SHA-256 ")
+    assert str(tmp_path) not in shown
+    assert (shown_source(None), shown_source("hf:org/repo")) == (None, "hf:org/repo")
+    (tmp_path / "pipeline").mkdir()
+    (tmp_path / "pipeline" / "weights.safetensors").write_bytes(b"one")
+    assert digest_of_source(str(tmp_path / "pipeline")) == digest_of_source(str(tmp_path / "a.pt"))
+    assert len(digest_of_source("mr-hippocampus")) == 64
+    assert digest_of_source("hf:org/repo") == "hf:org/repo"
+
+
+def settings_of(tmp_path: Path, **values: object) -> Settings:
+    return PipelineFolder.open(write_settings(tmp_path / "s", **values)).settings
+
+
+def test_where_no_case_has_a_dice_nothing_is_compared(tmp_path: Path) -> None:
+    runs = [[Scored("a", "p", dice={"x": None})], [Scored("a", "p", dice={"x": 0.5})]]
+    with pytest.raises(InputError, match="no held-out case"):
+        comparable(runs, settings_of(tmp_path, **MASKS))
+
+
+def test_more_than_two_classes_are_compared_by_their_mean_auc(tmp_path: Path) -> None:
+    names = ("x", "y", "z")
+    scored = [
+        Scored(str(n), str(n), probabilities={name: float(name == names[n % 3]) for name in names}, truth=names[n % 3])
+        for n in range(6)
+    ]
+    assert comparable([scored], settings_of(tmp_path, **CLASSES)).of_run(0) == 1.0
+
+
+def test_several_labels_are_compared_by_the_mean_auc_of_those_that_can_be_told(tmp_path: Path) -> None:
+    marks: list[tuple[bool | None, bool]] = [(True, True), (False, True), (None, True), (False, True)]
+    chances = [(0.9, 0.1), (0.1, 0.2), (1.0, 0.3), (0.9, 0.4)]
+    scored = [
+        Scored(
+            str(n), str(n), probabilities=dict(zip("ab", said, strict=True)), marks=dict(zip("ab", true, strict=True))
+        )
+        for n, (said, true) in enumerate(zip(chances, marks, strict=True))
+    ]
+    assert comparable([scored], settings_of(tmp_path, **CLASSES)).of_run(0) == 0.75
+    assert comparable([scored[2:]], settings_of(tmp_path, **CLASSES)).of_run(0) is None
+
+
+def test_values_are_compared_by_their_error_in_standard_deviations(tmp_path: Path) -> None:
+    settings = SimpleNamespace(task="regression", regression=[SimpleNamespace(sd=2.0), SimpleNamespace(sd=None)])
+    truths: list[tuple[float, float | None]] = [(1.0, 5.0), (3.0, None)]
+    scored = [
+        Scored(str(n), str(n), values={"a": 2.0, "b": 4.0}, truths=dict(zip("ab", true, strict=True)))
+        for n, true in enumerate(truths)
+    ]
+    found = comparable([scored], settings)  # type: ignore[arg-type]
+    assert found.of_run(0) == -(0.5 + 1.0) / 2
+    unknown = [Scored("c", "c", values={"a": 2.0, "b": 4.0}, truths={"a": None, "b": None})]
+    assert comparable([unknown], settings).of_run(0) is None  # type: ignore[arg-type]
+
+
+def test_a_figure_that_is_not_defined_is_none_and_drawn_nowhere(tmp_path: Path) -> None:
+    """All held-out pictures are of one class."""
+    import numpy as np
+
+    data = write_pictures(tmp_path / "p.npz")
+    arrays = dict(np.load(data))
+    arrays["val_labels"][:] = 0
+    np.savez(data, **arrays)
+    pipeline = PipelineFolder.open(write_settings(tmp_path / "s", **CLASSES))
+    found = proved((pipeline, [data]), tmp_path / "out", of_transfer(0.2))
+    assert (found.difference.value, found.difference.verdict) == (None, "cannot be told")
+    assert "not defined" in found.table()
+
+
+def test_a_run_says_its_seed(pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path) -> None:
+    from medvision.training import Split
+
+    assert Run(Way("scratch"), Split((), ()), pictures[0], tmp_path).seed == 5
+
+
+def test_real_trainings_from_a_pipeline_leave_plain_pipelines(tmp_path: Path) -> None:
+    from safetensors.numpy import load_file
+
+    from medvision.workflows.train import train
+
+    folder = write_settings(tmp_path / "s", **CLASSES)
+    toml = (folder / "pipeline.toml").read_text()
+    small = "blocks = [1, 1, 1, 1]\nchannels = [4, 4, 4, 4]\nstem_kernel = 3\n"
+    (folder / "pipeline.toml").write_text(toml.replace('use = "resnet"\n', f'use = "resnet"\n{small}'))
+    data = [write_pictures(tmp_path / "p.npz", train=8, val=8)]
+    train(PipelineFolder.open(folder), data, tmp_path / "before")
+    pipeline = PipelineFolder.open(folder)
+    found = prove_transfer(pipeline, data, tmp_path / "out", source=str(tmp_path / "before"), tune="lora:r=1", seeds=1)
+    assert [row["steps"] for row in found.rows] == [2, 2]
+    weights = {
+        name: load_file(path / "weights.safetensors")
+        for name, path in [
+            ("before", tmp_path / "before"),
+            ("scratch", tmp_path / "out" / "scratch-5"),
+            ("transfer", tmp_path / "out" / "transfer-5"),
+        ]
+    }
+    assert weights["before"].keys() == weights["scratch"].keys() == weights["transfer"].keys()
+    frozen = {name for name, values in weights["before"].items() if (values == weights["transfer"][name]).all()}
+    assert {name for name in weights["before"] if "bn" in name and "tracked" not in name} <= frozen
+    assert not {"fc.weight", "layer1.0.conv1.weight"} & frozen
+    assert PipelineFolder.open(tmp_path / "out" / "transfer-5").weights is not None
