@@ -115,6 +115,18 @@ def _plain(words: str) -> Progress:
     return tell
 
 
+def launch_once(processes: int) -> None:
+    """Run this command in some processes and exit as they do; return where this is one of them."""
+    from medvision.training.launch import launch, launched
+
+    if launched():
+        return
+    ended = launch([sys.executable, "-m", "medvision", *sys.argv[1:]], processes)
+    if ended.words:
+        say(f"medvision: {ended.words}")
+    raise typer.Exit(ended.code if ended.code >= 0 else 1)
+
+
 def exit_code_of(error: Exception) -> int | None:
     """Return the exit code of an error that medvision raises on purpose; None for a bug."""
     from medvision import errors

@@ -81,6 +81,8 @@ def command(
     ] = "",
     deterministic: DeterministicOption = None,
     device: shell.DeviceOption = "auto",
+    devices: Annotated[int, typer.Option("--devices", min=1, help="GPUs, or processes, that share each batch.")] = 1,
+    nodes: Annotated[int, typer.Option("--nodes", min=1, help="Machines; torchrun or srun starts them.")] = 1,
     as_json: shell.JsonOption = False,
 ) -> None:
     """Train a pipeline's network, and leave a new pipeline folder that `medvision run` takes.
@@ -89,12 +91,14 @@ def command(
     """
     started = time.monotonic()  # the time given counts from here, importing torch included
     _require_one_way(folds=folds, source=source, prove=prove)
+    if devices > 1 and nodes == 1:
+        shell.launch_once(devices)
     from medvision.pipeline import PipelineFolder
     from medvision.workflows.budget import Budget
     from medvision.workflows.train import Machine, Start, train
 
     opened = PipelineFolder.open(pipeline)
-    machine = Machine(device=device, deterministic=deterministic, cache=cache, log=log)
+    machine = Machine(device=device, deterministic=deterministic, cache=cache, log=log, devices=devices, nodes=nodes)
     start = None if source is None else Start(source, tune, partial)
     budget = None if max_minutes is None else Budget(max_minutes, started)
     with shell.progress("training") as progress:

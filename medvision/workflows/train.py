@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from medvision import io
-from medvision.batch import holding
-from medvision.errors import Finding, InputError, PipelineError
+from medvision.errors import Finding, InputError, PipelineError, UsageError
 from medvision.files import write_json
-from medvision.frameworks import choose_device, training_precision, versions
+from medvision.frameworks import versions
 from medvision.pipeline import PipelineFolder, read_settings
 from medvision.progress import Progress, silent
 from medvision.study import Case
 from medvision.training import (
     Alone,
+    Place,
     Split,
     Store,
     UntilDeadline,
@@ -36,6 +36,7 @@ from medvision.workflows.claim import claim, write_settings
 from medvision.workflows.held_out import score
 from medvision.workflows.job import Job
 from medvision.workflows.left import Left
+from medvision.workflows.placing import held, open_place
 from medvision.workflows.prepare import PreparedCase, prepare
 from medvision.workflows.scores import Scored
 from medvision.workflows.targets import with_scaling
@@ -57,12 +58,16 @@ class Machine:
     log
         What is told of the training besides the files that are always written, with commas between: ``tensorboard``,
         ``mlflow`` or ``mlflow=ADDRESS``.
+    devices, nodes
+        Processes that share every batch, on each machine, and machines; see :mod:`medvision.training.ranks`.
     """
 
     device: str = "auto"
     deterministic: bool | None = None
     cache: Path | None = None
     log: str = ""
+    devices: int = 1
+    nodes: int = 1
 
 
 @dataclass(frozen=True)
@@ -158,15 +163,20 @@ def train(
     PipelineError
         `out` holds a training of other settings or other data, or the loss is not finite.
     """
-    pipeline = seeded(pipeline, seed)
-    machine = machine or Machine()
-    with holding(out), store_of(out, machine) as store:
-        settings = pipeline.settings.train
+    pipeline, machine = seeded(pipeline, seed), machine or Machine()
+    settings, freezes = pipeline.settings.train, start is not None and start.tune != "full"
+    with (
+        open_place(machine.device, machine.devices, machine.nodes, settings, freezes=freezes) as place,
+        held(out, place),
+        store_of(out, machine, kept=not place.is_first) as store,
+    ):
+        progress = progress if place.is_first else silent
         parts = split(labelled_cases(data), validation=settings.validation, seed=settings.seed)
         pipeline = replace(pipeline, settings=with_scaling(pipeline.settings, parts.train))
-        prepared = prepare([*parts.train, *parts.val], pipeline, store, progress=progress)
+        with place.in_turn():  # the others find the cases that the first has stored
+            prepared = prepare([*parts.train, *parts.val], pipeline, store, progress=progress)
         trained = train_on(
-            parts, prepared, pipeline, out, start=start, budget=budget, machine=machine, progress=progress
+            parts, prepared, pipeline, out, start=start, budget=budget, machine=machine, place=place, progress=progress
         )
     return trained.result
 
@@ -190,6 +200,7 @@ def train_on(
     start: Start | None = None,
     budget: Budget | None = None,
     machine: Machine,
+    place: Place | None = None,
     results: tuple[str, ...] = (),
     progress: Progress = silent,
 ) -> Trained:
@@ -201,26 +212,35 @@ def train_on(
         Who trains and who is held out; where nobody is held out, nothing is measured.
     prepared
         The cases of both sides, by id.
+    place
+        Where it runs; of several processes, the first alone writes and measures. None: in this process.
     results
         Sentences for the card where nobody is held out, e.g. those of a cross-validation.
+
+    Raises
+    ------
+    UsageError
+        Several processes are wanted, and no place of theirs is given: they share one training, and not several.
     """
-    device = choose_device(machine.device)
+    place = place or _alone(machine, pipeline)
     training, held_out = ([prepared[case.id] for case in side] for side in (parts.train, parts.val))
     digests = {name: entry.digest for name, entry in prepared.items()}
     noticed = _counted([(entry.case.id, finding) for entry in (*training, *held_out) for finding in entry.findings])
     findings = [*parts.findings, *find_copies(parts, digests), *noticed]
-    claim(out, pipeline, parts, digests, budget and (budget.asked or budget.minutes), start)
+    if place.is_first:
+        claim(out, pipeline, parts, digests, budget and (budget.asked or budget.minutes), start)
 
-    place = Alone(device, training_precision(pipeline.settings.train.precision, device))
     job = Job(pipeline, training, held_out, place)
     pace = None
     if budget is not None:
-        timed = _timed(job, out, budget)
+        with place.in_turn():  # by the first, alone with the whole batch; the others read what it found
+            timed = _timed(replace(job, place=Alone(place.device, place.precision)), out, budget)
         job, findings = job.changed(timed.settings), [*findings, *timed.findings]
         each = timed.step_seconds * timed.settings.train.steps_per_epoch
         spent = seconds_spent(out / _CHECKPOINTS)
         pace = UntilDeadline(budget.without(spent).deadline - EXPORT_SECONDS, timed.validation_seconds, each)
-    write_settings(out, job.pipeline)
+    if place.is_first:
+        write_settings(out, job.pipeline)
 
     settings = job.pipeline.settings
     network = job.pipeline.build_network(training=True)
@@ -235,19 +255,23 @@ def train_on(
             settings.train,
             folder=out / _CHECKPOINTS,
             place=place,
-            deterministic=device == "cpu" if machine.deterministic is None else machine.deterministic,
+            deterministic=place.device == "cpu" if machine.deterministic is None else machine.deterministic,
             tuned=tuning,
             pace=pace,
             logs=logs,
             progress=progress,
         )
+    ids = [tuple(case.id for case in side) for side in (parts.train, parts.val)]
+    if not place.is_first:
+        place.from_first(lambda: None)  # until the first has written everything
+        return Trained(TrainingResult(out, (), tuple(findings), *ids), (), job.pipeline, fitted.epoch)
     if tuning is not None:
         tuning.finish(network)
     findings += [*fitted.findings, *logs.findings]
     scored = score(network, held_out, settings)
     trained_with = {
         **versions(),
-        "device": device,
+        "device": place.device,
         "precision": place.precision,
         "steps": str(len(fitted.rows) * settings.train.steps_per_epoch),
         "seed": str(settings.train.seed),
@@ -255,9 +279,9 @@ def train_on(
     }
     left = Left(job.pipeline, network, parts, [entry.figures for entry in training], scored, results, trained_with)
     card = left.write(out, findings, transferred)
-    ids = [tuple(case.id for case in side) for side in (parts.train, parts.val)]
     result = TrainingResult(out, card.results, tuple(findings), *ids)
     write_json(out / "training.json", result.to_json() | {"folder": "."})
+    place.from_first(lambda: None)
     return Trained(result, scored, PipelineFolder.open(out), fitted.epoch)
 
 
@@ -269,6 +293,13 @@ def _started(network: Any, start: Start | None, pipeline: PipelineFolder) -> tup
     tuning = tuning_of(start.tune, pipeline.settings.network.stages)
     tuning.prepare(network, seed=pipeline.settings.train.seed)
     return transferred, tuning
+
+
+def _alone(machine: Machine, pipeline: PipelineFolder) -> Place:
+    if machine.devices * machine.nodes > 1:
+        cure = "Give --devices to a training that is neither a fold nor one of several runs."
+        raise UsageError("usage", "several processes share one training, and not several", cure=cure)
+    return open_place(machine.device, 1, 1, pipeline.settings.train, freezes=False)
 
 
 def _timed(job: Job, out: Path, budget: Budget) -> Timed:
@@ -325,13 +356,13 @@ def seeded(pipeline: PipelineFolder, seed: int | None) -> PipelineFolder:
 
 
 @contextlib.contextmanager
-def store_of(out: Path, machine: Machine) -> Iterator[Store]:
+def store_of(out: Path, machine: Machine, *, kept: bool = False) -> Iterator[Store]:
     """Give the store of prepared cases; one within `out` is removed when the training has come to its end.
 
     It would only take space there, and holds images: a pipeline folder is made to be given away.
     """
     yield Store(machine.cache or out / _PREPARED)
-    if machine.cache is None:
+    if machine.cache is None and not kept:
         shutil.rmtree(out / _PREPARED, ignore_errors=True)
 
 
