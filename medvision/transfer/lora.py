@@ -109,7 +109,7 @@ def _least_useless(weight: Any) -> int:
     """Return the least rank whose two matrices have as many numbers as the weight, or more."""
     rows = len(weight)
     columns = weight.numel() // rows
-    return math.ceil(rows * columns / (rows + columns))
+    return int(-(-rows * columns // (rows + columns)))
 
 
 def _merge(part: Any) -> None:
