@@ -13,6 +13,12 @@ import pytest
 import medvision
 
 PACKAGE = Path(medvision.__file__).parent
+ALLOWED = {  # the one place that reads checkpoints of torch, and only as data
+    "transfer/torch_file.py": (
+        "from pickle import UnpicklingError\n",
+        'torch.load(file, map_location="cpu", weights_only=True)',
+    )
+}
 
 
 def sources() -> list[Path]:
@@ -26,6 +32,9 @@ def test_a_file_is_short_and_uses_nothing_that_runs_code_from_data(path: Path) -
     runs_code = r"torch\.load|jit\.load|\bpickle\b|joblib|allow_pickle=True|yaml\.load|shell=True|extractall"
     runs_code += r"|(?<![.\w])(eval|exec)\("
     code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith(("#", '"')))
+    for line in ALLOWED.get(path.relative_to(PACKAGE).as_posix(), ()):
+        assert code.count(line) == 1, line
+        code = code.replace(line, "")
     assert not re.findall(runs_code, code)
     assert not re.search(r"^\s*(assert |print\(|sys\.exit)", text, re.MULTILINE)
 
