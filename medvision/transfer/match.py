@@ -1,0 +1,270 @@
+"""Matches foreign tensors with a network: what is loaded, adapted, skipped or missing, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from medvision.errors import PipelineError
+from medvision.frameworks import state_of
+from medvision.parts import Part, Parts
+from medvision.transfer.adapt import Adapted, adapt_kernel, adapt_positions
+from medvision.transfer.families import Found, longest_prefix, recognise
+from medvision.transfer.foreign import Foreign
+from medvision.transfer.named import Named
+
+State = Literal["loaded", "adapted", "skipped", "missing"]
+STATES: tuple[State, ...] = ("loaded", "adapted", "skipped", "missing")
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of one tensor of the network.
+
+    Parameters
+    ----------
+    name
+        Its name in the network.
+    source_name
+        The names that its values have in the source, joined; None where there are none.
+    state
+        ``"loaded"`` as it was, ``"adapted"``, ``"skipped"``: there, and of no use, or ``"missing"``.
+    shape, source_shape
+        In the network, and in the source.
+    part
+        What it is for.
+    why
+        What was done, or why nothing was; empty for one that was loaded as it was.
+    """
+
+    name: str
+    source_name: str | None
+    state: State
+    shape: tuple[int, ...]
+    source_shape: tuple[int, ...] | None
+    part: Part
+    why: str = ""
+
+    @property
+    def taken(self) -> bool:
+        """Whether the network's values become those of the source."""
+        return self.state in ("loaded", "adapted")
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers the tensor has."""
+        product = 1
+        for side in self.shape:
+            product *= side
+        return product
+
+
+@dataclass(frozen=True, eq=False)
+class Match:
+    """Foreign weights beside a network.
+
+    Parameters
+    ----------
+    rows
+        One for each tensor of the network that holds real numbers, in the network's order. Whole numbers, as those
+        that index windows or count steps, are always the network's own.
+    values
+        What the tensors that are taken become, by the network's names.
+    unused
+        Names of the source that have no place in the network.
+    family
+        The source's key layout; None for one that is told by the network's own names.
+    """
+
+    rows: tuple[Row, ...]
+    values: Mapping[str, Any] = field(repr=False)
+    unused: tuple[str, ...] = ()
+    family: str | None = None
+
+    @property
+    def counts(self) -> dict[State, int]:
+        """Number of tensors in each state."""
+        return {state: sum(row.state == state for row in self.rows) for state in STATES}
+
+    @property
+    def share_of_tensors(self) -> float:
+        """Share of the encoder's tensors that are taken, 0 to 1."""
+        encoder = [row for row in self.rows if row.part == "encoder"]
+        return sum(row.taken for row in encoder) / len(encoder) if encoder else 0.0
+
+    @property
+    def share_of_parameters(self) -> float:
+        """Share of the encoder's numbers that are taken, 0 to 1."""
+        encoder = [row for row in self.rows if row.part == "encoder"]
+        total = sum(row.numbers for row in encoder)
+        return sum(row.numbers for row in encoder if row.taken) / total if total else 0.0
+
+    def load(self, network: Any) -> None:
+        """Copy what is taken into the network, in place; everything else of it stays.
+
+        Raises
+        ------
+        PipelineError
+            The network is not the one that was matched.
+        """
+        own = state_of(network)
+        shapes = {name: tuple(own[name].shape) for name in self.values if name in own}
+        if shapes != {row.name: row.shape for row in self.rows if row.taken}:
+            raise PipelineError("weights-mismatch", "the network is not the one that the weights were matched with")
+        for name, value in self.values.items():
+            own[name].copy_(value)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all but the values as JSON values."""
+        return {
+            "family": self.family,
+            "counts": dict(self.counts),
+            "share_of_encoder_tensors": self.share_of_tensors,
+            "share_of_encoder_parameters": self.share_of_parameters,
+            "tensors": [asdict(row) for row in self.rows],
+            "unused": list(self.unused),
+        }
+
+
+def match(foreign: Foreign, network: Any, parts: Parts, *, grid: Sequence[int] | None = None) -> Match:
+    """Find for each tensor of a network its values in the source; nothing is changed yet.
+
+    Parameters
+    ----------
+    foreign
+        Tensors under the names of their source.
+    network
+        The module; its values do not matter.
+    parts
+        What its tensors are for.
+    grid
+        A transformer's number of patches along each axis; None takes equal sides.
+
+    Raises
+    ------
+    PipelineError
+        ``weights-layout``: the file holds several networks, and which is meant is not told.
+    """
+    found = recognise(foreign.tensors)
+    own = {name: tensor for name, tensor in state_of(network).items() if tensor.is_floating_point()}
+    pair = _Pair(_named(foreign, found, own), own, parts, tuple(grid) if grid is not None else None)
+    rows: list[Row] = []
+    values: dict[str, Any] = {}
+    for name in own:
+        outcome = pair.outcome(name, values)
+        if isinstance(outcome, Adapted):
+            values[name] = outcome.tensor
+        rows.append(pair.row(name, outcome))
+    used = {source for name in values if name in pair.named for source in pair.named[name].sources}
+    unused = tuple(n for n, t in foreign.tensors.items() if n not in used and t.is_floating_point())
+    return Match(tuple(rows), values, unused, found.family.name if found else None)
+
+
+def require(matched: Match, *, least: float = 0.8, partial: bool = False) -> Match:
+    """Return the match where it is enough to start from.
+
+    Parameters
+    ----------
+    matched
+        What was found.
+    least
+        Share of the encoder's parameters that must be taken, 0 to 1.
+    partial
+        Take any share but none.
+
+    Raises
+    ------
+    PipelineError
+        ``weights-partial``: less is taken; the first reasons are named.
+    """
+    share = matched.share_of_parameters
+    if share >= least or (partial and share > 0):
+        return matched
+    left = sorted((row for row in matched.rows if row.part == "encoder" and not row.taken), key=lambda r: -r.numbers)
+    reasons = "; ".join(f"{row.name}: {row.state}, {row.why}" for row in left[:3])
+    family = f"the file holds a {matched.family}; " if matched.family else "the file's layout is not known; "
+    message = f"{family}{share:.0%} of the encoder's parameters were found, and {least:.0%} are wanted. {reasons}"
+    if partial:
+        message = f"{family}nothing of the encoder was found. {reasons}"
+    raise PipelineError("weights-partial", message)
+
+
+@dataclass(frozen=True, eq=False)
+class _Pair:
+    """The two sides of a match, both under the network's names."""
+
+    named: Mapping[str, Named]
+    own: Mapping[str, Any]
+    parts: Parts
+    grid: tuple[int, ...] | None
+
+    def outcome(self, name: str, taken: Mapping[str, Any]) -> Adapted | str:
+        """Return the values of one tensor of the network, or why it has none."""
+        value, tensor = self.named.get(name), self.own[name]
+        if value is None:
+            return self._absent(name, taken)
+        if value.tensor is None:
+            return "; ".join(value.notes)
+        wanted, came = tuple(tensor.shape), tuple(value.tensor.shape)
+        if self.parts.of(name) == "head" and came != wanted:
+            return "another number of classes"
+        if name == self.parts.positions and len(came) == 3 and came[2] == wanted[2]:
+            fitted = self._on_grid(value, wanted[1])
+        else:
+            fitted = adapt_kernel(value.tensor, wanted, reads_image=name in self.parts.image)
+        return fitted if isinstance(fitted, str) else Adapted(fitted.tensor, (*value.notes, *fitted.notes))
+
+    def row(self, name: str, outcome: Adapted | str) -> Row:
+        """Return what became of a tensor, for the table."""
+        value = self.named.get(name, Named(None, ()))
+        state: State = "skipped" if value.sources else "missing"
+        if isinstance(outcome, Adapted):
+            state = "adapted" if outcome.notes else "loaded"
+        return Row(
+            name=name,
+            source_name=" + ".join(value.sources) or None,
+            state=state,
+            shape=tuple(self.own[name].shape),
+            source_shape=tuple(value.tensor.shape) if value.tensor is not None else None,
+            part=self.parts.of(name),
+            why=outcome if isinstance(outcome, str) else "; ".join(outcome.notes),
+        )
+
+    def _absent(self, name: str, taken: Mapping[str, Any]) -> Adapted | str:
+        """Return zeros for a bias that the source's layer has not, which is the same; else that it is not there."""
+        import torch
+
+        if name.endswith(".bias") and name.removesuffix("bias") + "weight" in taken:
+            note = "the source's layer has no bias, which is a bias of 0"
+            return Adapted(torch.zeros_like(self.own[name]), (note,))
+        return "the source has no such tensor"
+
+    def _on_grid(self, value: Named, count: int) -> Adapted | str:
+        source = _dimensions({name: other.tensor for name, other in self.named.items()}, self.parts)
+        ours = _dimensions(self.own, self.parts)
+        if source is None or ours is None:
+            return "the dimensions of the positions' grid are not known"
+        sides = self.grid or (round(count ** (1 / ours)),) * ours
+        if value.tensor.shape[1] == count and source == ours and not value.notes:
+            # Our own layout states no grid. As many positions are the same one, unless two images have swapped sides.
+            return Adapted(
+                value.tensor, () if len(set(sides)) == 1 else ("as many positions: taken for the same grid",)
+            )
+        return adapt_positions(value.tensor, count, source_dimensions=source, grid=sides)
+
+
+def _named(foreign: Foreign, found: Found | None, own: Mapping[str, Any]) -> dict[str, Named]:
+    """Return the tensors under our names: by their family, or where none is known, as those after a common prefix."""
+    if found is not None:
+        return found.named(foreign.tensors, axes_are_ours=foreign.origin.kind in ("pipeline", "bundle"))
+    prefix = longest_prefix(foreign.tensors, list(own))
+    if prefix is None:
+        return {}
+    return {n[len(prefix) :]: Named(t, (n,)) for n, t in foreign.tensors.items() if n.startswith(prefix)}
+
+
+def _dimensions(tensors: Mapping[str, Any], parts: Parts) -> int | None:
+    """Return the number of spatial axes, by the layer that reads the image."""
+    reading = [tensors[name] for name in parts.image if tensors.get(name) is not None]
+    return int(reading[0].ndim) - 2 if reading else None
