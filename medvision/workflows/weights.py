@@ -1,0 +1,177 @@
+"""Look at weights that were trained elsewhere, and start a network from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from medvision.pipeline import PipelineFolder, builtin_names, find
+from medvision.transfer import Foreign, Hub, Match, Origin, match, read_weights, recognise, require
+
+_PUBLIC = Hub()
+
+
+@dataclass(frozen=True, eq=False)
+class Inspection:
+    """What a source of weights holds, and what of it a pipeline's network can take.
+
+    Parameters
+    ----------
+    origin
+        Where the weights come from, with their SHA-256 and licence.
+    parameters
+        How many numbers they are.
+    shapes
+        Name to shape of each tensor.
+    family
+        The key layout that was recognised; None where none was.
+    network
+        The network of ours that the layout is one of, by its ``use``.
+    pipeline
+        The pipeline that they were matched with; None where none was named.
+    match
+        Tensor by tensor; None where no pipeline was named.
+    """
+
+    origin: Origin
+    parameters: int
+    shapes: Mapping[str, tuple[int, ...]]
+    family: str | None
+    network: str | None
+    pipeline: str | None = None
+    match: Match | None = None
+
+    def require(self, *, partial: bool = False) -> None:
+        """Raise PipelineError where a training with the pipeline would refuse to start from this."""
+        if self.match is not None:
+            require(self.match, partial=partial)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the inspection as JSON values."""
+        return {
+            "schema": "medvision.weights/1",
+            "origin": self.origin.to_json(),
+            "parameters": self.parameters,
+            "family": self.family,
+            "network": self.network,
+            "pipeline": self.pipeline,
+            "match": self.match.to_json() if self.match else None,
+            "tensors": {name: list(shape) for name, shape in self.shapes.items()},
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Transferred:
+    """What a network was started from.
+
+    Parameters
+    ----------
+    origin
+        Where the weights come from.
+    match
+        What of them was taken.
+    """
+
+    origin: Origin
+    match: Match
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the start as JSON values, for the record of a training."""
+        return {"origin": self.origin.to_json(), "match": self.match.to_json()}
+
+    def facts(self) -> dict[str, str]:
+        """Return what the card of the weights keeps, under ``trained_with``."""
+        return {
+            "started_from": self.origin.source,
+            "started_from_sha256": self.origin.sha256,
+            "started_from_licence": self.origin.licence or "not stated",
+            "started_from_family": self.match.family or "the network's own names",
+            "started_from_share_of_encoder": f"{self.match.share_of_parameters:.4f}",
+        }
+
+    def sentence(self) -> str:
+        """Return the same as a sentence, for the card that people read."""
+        counts = self.match.counts
+        return (
+            f"Started from {self.origin.source} (SHA-256 {self.origin.sha256}; licence:"
+            f" {self.origin.licence or 'not stated'}), of which {self.match.share_of_parameters:.1%} of the encoder's"
+            f" parameters were taken: {counts['loaded']} tensors as they are, {counts['adapted']} adapted. Its terms"
+            " hold for these weights too."
+        )
+
+
+def inspect(source: str | Path, pipeline: PipelineFolder | None = None, *, hub: Hub = _PUBLIC) -> Inspection:
+    """Read weights, and say what they are; with a pipeline, what its network can take of them.
+
+    Parameters
+    ----------
+    source
+        See :func:`medvision.transfer.read_weights`; or the name of a shipped pipeline.
+    pipeline
+        Whose network is meant; it needs no weights of its own.
+    hub
+        Where ``hf:`` leads.
+
+    Raises
+    ------
+    PipelineError
+        The weights cannot be read. That too little of the encoder fits is no error here: :meth:`Inspection.require`.
+    """
+    foreign = _read(source, hub)
+    found = recognise(foreign.tensors)
+    matched = _matched(foreign, pipeline.build_network(), pipeline) if pipeline else None
+    return Inspection(
+        origin=foreign.origin,
+        parameters=foreign.parameters,
+        shapes={name: tuple(tensor.shape) for name, tensor in foreign.tensors.items()},
+        family=found.family.name if found else None,
+        network=found.family.network if found else None,
+        pipeline=pipeline.settings.name if pipeline else None,
+        match=matched,
+    )
+
+
+def start_from(
+    network: Any, source: str | Path, pipeline: PipelineFolder, *, partial: bool = False, hub: Hub = _PUBLIC
+) -> Transferred:
+    """Load what fits of a source into `network`, in place, and say what was taken.
+
+    Parameters
+    ----------
+    network
+        A fresh network of the pipeline; what is not taken stays as it is.
+    source
+        See :func:`inspect`.
+    pipeline
+        Whose network it is.
+    partial
+        Accept any share of the encoder but none.
+    hub
+        Where ``hf:`` leads.
+
+    Raises
+    ------
+    PipelineError
+        The weights cannot be read, or less than 80 % of the encoder's parameters fit; the network is as it was.
+    """
+    foreign = _read(source, hub)
+    matched = require(_matched(foreign, network, pipeline), partial=partial)
+    matched.load(network)
+    return Transferred(foreign.origin, matched)
+
+
+def _read(source: str | Path, hub: Hub) -> Foreign:
+    path = Path(source)
+    if not path.exists() and str(source) in builtin_names():
+        path = find(source)
+    return read_weights(source if str(source).startswith("hf:") else path, hub=hub)
+
+
+def _matched(foreign: Foreign, network: Any, pipeline: PipelineFolder) -> Match:
+    settings = pipeline.settings.network
+    grid = None
+    if settings.use == "vit":
+        grid = [size // patch for size, patch in zip(settings.image_size, settings.patch_size, strict=True)]
+    return match(foreign, network, settings.parts, grid=grid)

@@ -1,0 +1,145 @@
+"""Weights are looked at by a command, and networks start from them, with a record of what was taken."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from foreign_weights import DenseNet, ResNet
+from tiny_pipeline import pipeline
+from typer.testing import CliRunner
+
+from medvision.errors import PipelineError
+from medvision.frameworks import state_of
+from medvision.pipeline import PipelineFolder
+from medvision.workflows.weights import inspect, start_from
+from medvision_cli.app import app
+
+CLASSIFIER = """
+name = "pictures"
+task = "classification"
+description = "For tests"
+
+[contract]
+shows = "anything"
+dimensions = 2
+
+[labels]
+0 = "no"
+1 = "yes"
+
+[network]
+use = "resnet"
+blocks = [1, 1, 1, 1]
+channels = [4, 8, 8, 8]
+"""
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> PipelineFolder:
+    return PipelineFolder.open(pipeline(tmp_path / "pictures", text=CLASSIFIER))
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    path = tmp_path / "resnet.pth"
+    torch.save({"state_dict": ResNet(classes=1000).state_dict()}, path)
+    return path
+
+
+def test_without_a_pipeline_family_and_shapes_are_told(checkpoint: Path) -> None:
+    found = inspect(checkpoint)
+    content = found.to_json()
+    assert (content["family"], content["network"]) == ("torchvision or timm ResNet", "resnet")
+    assert content["tensors"]["fc.weight"] == [1000, 8]
+    assert content["match"] is None
+    assert found.require() is None
+
+
+def test_with_a_pipeline_the_share_is_told_and_nothing_changes(checkpoint: Path, opened: PipelineFolder) -> None:
+    found = inspect(checkpoint, opened)
+    assert found.match is not None
+    assert found.match.share_of_parameters == 1
+    assert json.loads(json.dumps(found.to_json()))["pipeline"] == "pictures"
+
+
+def test_a_network_starts_from_a_checkpoint_and_the_record_says_so(checkpoint: Path, opened: PipelineFolder) -> None:
+    network = opened.build_network()
+    head = network.fc.weight.detach().clone()
+    started = start_from(network, checkpoint, opened)
+    assert torch.equal(network.fc.weight, head)
+    source = torch.load(checkpoint, weights_only=True)["state_dict"]["conv1.weight"]
+    assert torch.equal(network.conv1.weight, source.sum(1, keepdim=True).mT)
+    assert started.facts() == {
+        "started_from": "resnet.pth",
+        "started_from_sha256": started.origin.sha256,
+        "started_from_licence": "not stated",
+        "started_from_family": "torchvision or timm ResNet",
+        "started_from_share_of_encoder": "1.0000",
+    }
+    assert "100.0% of the encoder's parameters were taken" in started.sentence()
+    assert json.dumps(started.to_json())
+    assert str(checkpoint.parent) not in json.dumps(started.to_json())
+
+
+def test_a_network_that_cannot_start_stays_as_it_was(tmp_path: Path, opened: PipelineFolder) -> None:
+    torch.save(DenseNet().state_dict(), tmp_path / "a.pth")
+    network = opened.build_network()
+    before = {name: tensor.clone() for name, tensor in state_of(network).items()}
+    with pytest.raises(PipelineError, match="holds a torchvision or timm DenseNet"):
+        start_from(network, tmp_path / "a.pth", opened, partial=True)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in state_of(network).items())
+
+
+def test_a_shipped_pipeline_is_a_source_by_its_name() -> None:
+    opened = PipelineFolder.open("mr-hippocampus")
+    network = opened.build_network()
+    started = start_from(network, "mr-hippocampus", opened)
+    assert started.origin.source == "mr-hippocampus"
+    assert started.origin.licence == opened.require_weights().licence
+    trained = state_of(opened.load_network())
+    assert all(torch.equal(tensor, trained[name]) for name, tensor in state_of(network).items())
+    assert inspect("mr-hippocampus").family == "MONAI DynUNet"
+
+
+def test_a_transformer_s_grid_is_that_of_its_settings(tmp_path: Path) -> None:
+    vit = CLASSIFIER[: CLASSIFIER.index("[network]")] + (
+        '[network]\nuse = "vit"\nimage_size = [16, 24]\npatch_size = [8, 8]\nchannels = 12\nblocks = 1\nheads = 3\n'
+    )
+    opened = PipelineFolder.open(pipeline(tmp_path / "vit", text=vit))
+    torch.save(opened.build_network().state_dict(), tmp_path / "a.pth")
+    found = inspect(tmp_path / "a.pth", opened)
+    assert found.match is not None
+    told = [row.why for row in found.match.rows if row.why]
+    assert told == ["as many positions: taken for the same grid"]
+
+
+def run(*words: Any) -> Any:
+    return CliRunner().invoke(app, ["weights", "inspect", *map(str, words)])
+
+
+def test_the_command_shows_counts_first_then_each_tensor(checkpoint: Path, opened: PipelineFolder) -> None:
+    shown = run(checkpoint, "--for", opened.folder).output
+    assert "Licence:    not stated" in shown
+    assert "For it:     51 loaded, 12 adapted, 2 skipped, 0 missing" in shown
+    assert "Encoder:    100.0% of its parameters" in shown
+    assert "skipped  fc.weight" in shown
+    assert "adapted  conv1.weight" in shown
+    alone = run(checkpoint).output
+    assert "our network 'resnet'" in alone
+    assert "fc.weight  1000x8" in alone
+
+
+def test_the_command_ends_with_an_error_after_the_table_where_too_little_fits(
+    tmp_path: Path, opened: PipelineFolder
+) -> None:
+    torch.save(ResNet(widths=(4, 8, 8, 64)).state_dict(), tmp_path / "a.pth")
+    result = run(tmp_path / "a.pth", "--for", opened.folder)
+    assert "skipped  layer4.0.conv1.weight" in result.output
+    assert isinstance(result.exception, PipelineError)
+    assert run(tmp_path / "a.pth", "--for", opened.folder, "--partial").exit_code == 0
+    content = json.loads(run(tmp_path / "a.pth", "--for", opened.folder, "--partial", "--json").output)
+    assert content["schema"] == "medvision.weights/1"
