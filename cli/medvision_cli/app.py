@@ -6,14 +6,30 @@ import sys
 
 import typer
 
-from medvision_cli import check, convert, deid, demo, doctor, evaluate, explain, pipelines, plan, report, run, shell, train
+from medvision_cli import (
+    check,
+    convert,
+    deid,
+    demo,
+    doctor,
+    evaluate,
+    explain,
+    learning_curve,
+    pipelines,
+    plan,
+    report,
+    run,
+    shell,
+    train,
+    weights,
+)
 
 app = typer.Typer(
     name="medvision",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help=(
-        "From a folder of scans to a report, for segmentation and classification.\n\n"
+        "From a folder of scans to a report, for segmentation, classification and regression.\n\n"
         "A result is right, refused with a reason, or marked for review. Research use only, not for diagnosis."
     ),
 )
@@ -22,11 +38,13 @@ app.command(name="check")(check.command)
 app.command(name="run")(run.command)
 app.command(name="plan")(plan.command)
 app.command(name="train")(train.command)
+app.command(name="learning-curve")(learning_curve.command)
 app.command(name="evaluate")(evaluate.command)
 app.command(name="explain")(explain.command)
 app.command(name="convert")(convert.command)
 app.command(name="report")(report.command)
 app.add_typer(pipelines.app, name="pipelines")
+app.add_typer(weights.app, name="weights")
 app.command(name="deid")(deid.command)
 app.command(name="demo")(demo.command)
 app.command(name="doctor")(doctor.command)
