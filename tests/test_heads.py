@@ -291,3 +291,18 @@ def test_a_run_is_the_same_when_it_is_done_again(age: tuple[PipelineFolder, Path
     mv.Pipeline.open(opened.folder).run(data, tmp_path / "again")
     first, again = ((folder / "cases" / "g1" / "record.json").read_text() for folder in (out, tmp_path / "again"))
     assert sha256_of_text([first]) == sha256_of_text([again])
+
+
+def test_a_training_measures_the_scale_of_values_on_its_own_cases(tmp_path: Path) -> None:
+    bare = AGE.replace("mean = 50.0\nsd = 20.0\nknown = [20.0, 75.0]\n", "").replace("mean = 0.0\nsd = 2.0\n", "")
+    few = '[train]\nepochs = 1\nsteps_per_epoch = 1\noptimiser = "adamw"\nprecision = "fp32"\n'
+    (tmp_path / "settings").mkdir()
+    (tmp_path / "settings" / "pipeline.toml").write_text(bare + few, encoding="utf-8")
+    data = pictures(tmp_path / "data", [(30 * n, f"{20 + 5 * n};{'?' if n == 3 else n}") for n in range(8)])
+    trained = mv.train(tmp_path / "settings", data, tmp_path / "trained")
+    ages = [20.0 + 5 * int(case.removeprefix("g")) for case in trained.train]
+    scale = PipelineFolder.open(tmp_path / "trained").settings.regression[0]
+    assert scale.mean == pytest.approx(np.mean(ages))
+    assert scale.sd == pytest.approx(np.std(ages, ddof=1))
+    assert scale.known == (min(ages), max(ages))
+    assert trained.results[0].startswith("MAE age (years) ")

@@ -84,7 +84,7 @@ def test_pneumonia_on_the_validation_split_has_the_auc_of_the_card(shared_data: 
     network = pipeline.load_network()
     found = io.scan([shared_data / "pneumoniamnist" / "pneumoniamnist_trainval.npz"])
     cases = [case for case in found.cases if case.split == "val"]
-    answers = [classify(io.read_volume(case), settings, network).classification for case in cases]
+    answers = [classify(io.read_volume(case), settings, network).answer for case in cases]
     scores = np.array([answer.probabilities["pneumonia"] for answer in answers])
     value = auc(scores, np.array([case.label == 1 for case in cases]))
     assert len(cases) == 524
