@@ -70,7 +70,9 @@ class Probabilities:
 
 @dataclass(frozen=True, config=_STRICT)
 class Augmentation:
-    """How samples are varied; every parameter is drawn anew for each sample. The defaults are near nnU-Net's for volumes.
+    """How samples are varied; every parameter is drawn anew for each sample.
+
+    The defaults are near nnU-Net's for volumes.
 
     Parameters
     ----------

@@ -84,7 +84,7 @@ def _blur(planes: Any, deviations: Any) -> None:
 def _scale(planes: Any, factors: Any) -> None:
     rows, factor = _chosen(planes, factors, 1.0)
     if len(rows):
-        planes[rows] = planes[rows] * factor
+        planes[rows] = planes[rows].mul_(factor)
 
 
 def _stretch(planes: Any, factors: Any, *, keeps_range: bool) -> None:
@@ -93,12 +93,9 @@ def _stretch(planes: Any, factors: Any, *, keeps_range: bool) -> None:
     if not len(rows):
         return
     values = planes[rows]
-    mean, _ = _statistics(values)
-    stretched = (values - mean) * factor + mean
-    if keeps_range:
-        low, high = _range(values)
-        stretched = stretched.clamp(low, high)
-    planes[rows] = stretched
+    mean, (low, high) = _mean(values), _range(values)
+    values.sub_(mean).mul_(factor).add_(mean)
+    planes[rows] = values.clamp_(low, high) if keeps_range else values
 
 
 def _coarsen(planes: Any, shares: Any) -> None:
@@ -118,15 +115,15 @@ def _bend(planes: Any, exponents: Any, *, sign: int, keeps_statistics: bool) -> 
     rows, exponent = _chosen(planes, exponents, 1.0)
     if not len(rows):
         return
-    values = planes[rows] * sign
+    values = planes[rows].mul_(sign)
     low, high = _range(values)
-    span = (high - low).clamp_min(1e-7)
-    bent = ((values - low) / span).clamp(0, 1) ** exponent * span + low
+    span = (high - low).clamp_min_(1e-7)
+    mean, deviation = _mean(values), _deviation(values)
+    values.sub_(low).div_(span).clamp_(0, 1).pow_(exponent).mul_(span).add_(low)
     if keeps_statistics:
-        mean, deviation = _statistics(values)
-        mean_now, deviation_now = _statistics(bent)
-        bent = (bent - mean_now) * (deviation / deviation_now.clamp_min(1e-7)) + mean
-    planes[rows] = bent * sign
+        factor = deviation / _deviation(values).clamp_min_(1e-7)
+        values.sub_(_mean(values)).mul_(factor).add_(mean)
+    planes[rows] = values.mul_(sign)
 
 
 def _erase(boxes: Any, images: Any) -> None:
@@ -134,25 +131,23 @@ def _erase(boxes: Any, images: Any) -> None:
     for row in (boxes[:, :, 1] > 0).all(1).nonzero().squeeze(1).tolist():
         sides = zip(boxes[row].tolist(), images.shape[2:], strict=True)
         box = tuple(slice(round(start * n), round((start + length) * n)) for (start, length), n in sides)
-        mean, _ = _statistics(images[row])
-        images[(row, slice(None), *box)] = mean
+        images[(row, slice(None), *box)] = _mean(images[row])
 
 
-def _statistics(planes: Any) -> tuple[Any, Any]:
-    """Return mean and standard deviation of each plane.
-
-    Summed in fp64, so that neither the number of threads nor that of planes shows in fp32.
-    """
+def _mean(planes: Any) -> Any:
+    """Return the mean of each plane: summed in fp64, so that no number of threads or planes shows in fp32."""
     import torch
 
-    column = (-1, *[1] * (planes.ndim - 1))
-    variance, mean = torch.var_mean(planes.flatten(1).double(), dim=1, correction=0)
-    return mean.float().reshape(column), variance.sqrt().float().reshape(column)
+    return planes.flatten(1).mean(1, dtype=torch.float64).float().reshape(-1, *[1] * (planes.ndim - 1))
+
+
+def _deviation(planes: Any) -> Any:
+    """Return the standard deviation of each plane; in two passes, as torch's own takes far longer on a CPU."""
+    return _mean((planes - _mean(planes)).square_()).sqrt_()
 
 
 def _range(planes: Any) -> tuple[Any, Any]:
-    import torch
-
+    """Return the least and the greatest value of each plane; two passes, as ``aminmax`` takes far longer on a CPU."""
     column = (-1, *[1] * (planes.ndim - 1))
-    low, high = torch.aminmax(planes.flatten(1), dim=1)
-    return low.reshape(column), high.reshape(column)
+    flat = planes.flatten(1)
+    return flat.amin(1).reshape(column), flat.amax(1).reshape(column)
