@@ -25,12 +25,12 @@ from medvision.fingerprint import (
     compare,
     doubts,
     measure_case,
-    sided_pairs,
     summarise,
 )
 from medvision.fingerprint.limits import scaled, shifted
 from medvision.geometry import Geometry
 from medvision.resampling import resample
+from medvision.sides import sided_pairs
 from medvision.volume import Labels, Volume
 
 GRID = Geometry.from_spacing((1.0, 1.0, 2.0), (16, 18, 10))
@@ -218,9 +218,9 @@ def test_classes_are_counted_with_their_imbalance() -> None:
 
 def test_labels_that_a_case_can_have_at_once_are_counted_one_by_one() -> None:
     cases = [measure_case(picture(np.eye(4)), target) for target in ([1, 1], [1, np.nan], [1, None])]
-    known = summarise(cases, task="multi-label", names={0: "fluid", 1: "air"})
+    known = summarise(cases, task="multilabel", names={0: "fluid", 1: "air"})
     assert [entry.cases for entry in known.classes] == [3, 1]
-    none = summarise([measure_case(picture(np.eye(4)), [0])], task="multi-label", names={0: "fluid"})
+    none = summarise([measure_case(picture(np.eye(4)), [0])], task="multilabel", names={0: "fluid"})
     assert none.imbalance is None
 
 
@@ -239,7 +239,7 @@ def test_targets_of_a_regression_have_mean_and_range_over_the_known() -> None:
         ("segmentation", 0),
         ("classification", None),
         ("classification", 5),
-        ("multi-label", [2, 0]),
+        ("multilabel", [2, 0]),
         ("regression", [1]),
     ],
 )

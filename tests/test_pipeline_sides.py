@@ -9,7 +9,8 @@ from tiny_pipeline import pipeline
 
 from medvision.errors import PipelineError
 from medvision.pipeline import Settings, read_settings
-from medvision.pipeline.sides import sided, voxel_axis
+from medvision.pipeline.sides import voxel_axis
+from medvision.sides import sided
 
 PICTURE = """
 name = "picture"

@@ -78,7 +78,7 @@ def test_unequal_classes_are_drawn_alike_and_equal_ones_as_they_come() -> None:
 
 
 def test_labels_that_occur_together_and_real_values_have_a_loss_of_their_own() -> None:
-    several = plan(classification(task="multi-label", imbalance=9.0), REQUEST)
+    several = plan(classification(task="multilabel", imbalance=9.0), REQUEST)
     assert several.settings.task == "multilabel"
     assert "train.balanced" not in chosen(several)
     values = plan(regression(), REQUEST)
@@ -184,7 +184,7 @@ def fingerprints() -> Iterator[Fingerprint]:
     yield segmentation(spacing=None, shape=(512, 384, 1), dimensions=2, modality=None)
     yield classification(imbalance=12.0)
     yield classification(shape=(180, 200, 160), spacing=(1, 1, 1.2), dimensions=3, modality="MR", cases=300)
-    yield classification(task="multi-label")
+    yield classification(task="multilabel")
     yield regression()
 
 

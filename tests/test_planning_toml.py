@@ -17,10 +17,10 @@ from medvision.fingerprint import Fingerprint
 from medvision.networks import DenseNet, DynUNet, ResNet, SegResNet
 from medvision.pipeline import PipelineFolder, Settings, builtin_names, read_settings
 from medvision.pipeline.settings import Card
-from medvision.pipeline.sides import sided
 from medvision.planning import Decision, Request, pipeline_toml, plan
 from medvision.predict import Prediction
 from medvision.selection import Selection
+from medvision.sides import sided
 from medvision.steps import Clip, CropForeground, Pad, Percentile, Reorient, Resample, Rescale, Resize, Window, ZScore
 from medvision.training import Augmentation, Training
 

@@ -11,7 +11,6 @@ from medvision.fingerprint.check import Comparison as Comparison
 from medvision.fingerprint.check import check as check
 from medvision.fingerprint.check import compare as compare
 from medvision.fingerprint.summary import doubts as doubts
-from medvision.fingerprint.summary import sided_pairs as sided_pairs
 from medvision.fingerprint.summary import summarise as summarise
 from medvision.fingerprint.value import Channel as Channel
 from medvision.fingerprint.value import ClassFigures as ClassFigures

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,9 +24,7 @@ from medvision.fingerprint.value import (
     TargetFigures,
     Task,
 )
-
-_RIGHT_OF = {"left": "right", "sinister": "dexter", "sinistra": "dextra", "sinistrum": "dextrum", "os": "od", "l": "r"}
-_LEFT = re.compile("|".join((*list(_RIGHT_OF)[:4], r"(?<![a-z])os(?![a-z])", "(?<![a-z])l", "l(?![a-z])")))
+from medvision.sides import sided_pairs
 
 
 def summarise(
@@ -92,25 +89,6 @@ def is_absolute(cases: Sequence[CaseFigures]) -> bool:
         return False
     one_unit = len(units) == 1 and None not in units
     return modalities == {"CT"} or one_unit or all(case.eight_bits for case in cases)
-
-
-def sided_pairs(names: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    """Return the pairs of names that differ in left and right alone, as (left, right).
-
-    >>> sided_pairs(["Kidney left", "Kidney right", "Liver", "lung_L", "lung_R", "RV", "LV"])
-    (('Kidney left', 'Kidney right'), ('lung_L', 'lung_R'), ('LV', 'RV'))
-    """
-    known = {name.lower(): name for name in names}
-    right_of = {name: next((known[other] for other in _as_right(name) if other in known), None) for name in known}
-    return tuple((known[name], right) for name, right in right_of.items() if right is not None)
-
-
-def _as_right(name: str) -> Iterator[str]:
-    """Yield what the right one of a left name may be called: with every word for left exchanged, or one of them."""
-    if "left" in name:
-        yield name.replace("left", "right")
-    for found in _LEFT.finditer(name):
-        yield name[: found.start()] + _RIGHT_OF[found.group()] + name[found.end() :]
 
 
 def doubts(cases: Iterable[CaseFigures]) -> tuple[Finding, ...]:

@@ -16,7 +16,7 @@ from pydantic.dataclasses import dataclass
 from medvision.errors import PipelineError
 from medvision.files import write_json
 
-Task = Literal["segmentation", "classification", "multi-label", "regression"]
+Task = Literal["segmentation", "classification", "multilabel", "regression"]
 
 SCHEMA = "medvision.fingerprint/1"
 UNKNOWN = "unknown"
@@ -222,7 +222,7 @@ class Fingerprint:
     Parameters
     ----------
     task
-        ``"segmentation"``, ``"classification"`` (one of several classes), ``"multi-label"`` or ``"regression"``.
+        ``"segmentation"``, ``"classification"`` (one of several classes), ``"multilabel"`` or ``"regression"``.
     dimensions
         2 where every image is one slice or picture, else 3.
     cases, patients
@@ -256,7 +256,7 @@ class Fingerprint:
     foreground_box, foreground_box_mm
         Sides of the bounding box of the largest connected part of all labels together, in voxels and in mm.
     classes
-        Of a classification, single or multi-label, in the order of their numbers; else empty.
+        Of a classification, of one class or several labels, in the order of their numbers; else empty.
     imbalance
         Cases of the most frequent class for each of the rarest that occurs, at least 1; None but for classes.
     targets

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from medvision.explain import SALIENCY
 from medvision.fingerprint import Fingerprint
-from medvision.planning.decision import Decision, Request, settings_task
+from medvision.planning.decision import Decision, Request
 from medvision.planning.values import EIGHT_BITS, is_eight_bits
 
 SPACING_MARGIN = 2.0
@@ -33,8 +33,7 @@ def contract_of(data: Fingerprint, request: Request) -> tuple[Decision, ...]:
 def explain_of(data: Fingerprint) -> tuple[Decision, ...]:
     """Return the saliency methods that fit the task."""
     why = "Which parts of the image spoke for the answer: it fits the task."
-    task = settings_task(data)
-    return tuple(Decision(f"explain.{name}", {}, why) for name, method in SALIENCY.items() if task in method.tasks)
+    return tuple(Decision(f"explain.{name}", {}, why) for name, method in SALIENCY.items() if data.task in method.tasks)
 
 
 def _modality(data: Fingerprint) -> Decision:

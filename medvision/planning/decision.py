@@ -6,7 +6,6 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from medvision.fingerprint import Fingerprint
 from medvision.pipeline import Settings
 
 MEMORY_GB = 8.0
@@ -94,11 +93,6 @@ class Plan:
     def to_json(self) -> dict[str, Any]:
         """Return the plan as JSON values."""
         return {"settings": self.settings.to_json(), "decisions": [each.to_json() for each in self.decisions]}
-
-
-def settings_task(data: Fingerprint) -> str:
-    """Return the task in the words of a ``pipeline.toml``."""
-    return "multilabel" if data.task == "multi-label" else data.task
 
 
 _SIZES = ("patch", "window", "shape", "steps.resample.spacing_mm")

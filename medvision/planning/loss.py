@@ -23,7 +23,7 @@ def loss_of(data: Fingerprint) -> tuple[Decision, ...]:
         )
     if data.task == "regression":
         return (Decision("train.loss", None, "Huber: few wrong values do not pull the rest."),)
-    if data.task == "multi-label":
+    if data.task == "multilabel":
         return (Decision("train.loss", None, "Binary cross-entropy: each label is a question of its own."),)
     return (*_balance(data), _smoothing(data))
 

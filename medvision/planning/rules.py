@@ -14,7 +14,7 @@ from medvision.fingerprint import Fingerprint
 from medvision.pipeline import Settings
 from medvision.planning.augmentation import augmentation_of
 from medvision.planning.contract import contract_of, explain_of
-from medvision.planning.decision import Decision, Plan, Request, settings_task
+from medvision.planning.decision import Decision, Plan, Request
 from medvision.planning.grid import Grid, grid_of
 from medvision.planning.loss import loss_of
 from medvision.planning.network import classifier, segmenter
@@ -27,7 +27,7 @@ _TABLES = ("steps", "explain")
 _TASKS = {
     "segmentation": "The labels are images.",
     "classification": "Each case has one class.",
-    "multi-label": "Each case can have several labels, or none.",
+    "multilabel": "Each case can have several labels, or none.",
     "regression": "The labels are real values.",
 }
 
@@ -76,7 +76,7 @@ def _card(data: Fingerprint, request: Request) -> list[Decision]:
     what = ", ".join(labels.values())
     return [
         Decision("name", request.name, "As asked for."),
-        Decision("task", settings_task(data), _TASKS[data.task]),
+        Decision("task", data.task, _TASKS[data.task]),
         Decision("description", f"A {data.task} of {what}", "A line for lists; better words are welcome."),
         Decision("labels", labels, "As the data set names them, or by their numbers where it does not."),
         *_quantities(data),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from medvision.errors import Finding
 from medvision.files import sha256_of
-from medvision.fingerprint import CaseFigures, Target, Task, doubts, measure_case, summarise
+from medvision.fingerprint import CaseFigures, Target, doubts, measure_case, summarise
 from medvision.pipeline import FINGERPRINT, Settings
 from medvision.study import Case
 from medvision.volume import Volume
@@ -22,7 +22,7 @@ def measured(case: Case, volume: Volume, target: Target) -> CaseFigures:
         The image as stored.
     target
         The labels of a segmentation on the image's grid, the class's number, or a number (None where not known) for
-        each label of a multi-label task and each value of a regression, in the order of the pipeline's labels.
+        each label of a multilabel task and each value of a regression, in the order of the pipeline's labels.
     """
     return measure_case(volume, target, id=case.id, patient=case.patient, modality=case.modality)
 
@@ -42,7 +42,6 @@ def write_fingerprint(figures: Sequence[CaseFigures], settings: Settings, out: P
     OutputError
         The folder cannot be written.
     """
-    task: Task = "multi-label" if settings.task == "multilabel" else settings.task
-    fingerprint = summarise(figures, task=task, names=settings.labels, channels=settings.contract.channels)
+    fingerprint = summarise(figures, task=settings.task, names=settings.labels, channels=settings.contract.channels)
     fingerprint.save(out / FINGERPRINT)
     return sha256_of(out / FINGERPRINT), doubts(figures)
