@@ -32,12 +32,10 @@ def main(out: str, theirs: str) -> None:
         rows = [row for row in csv.DictReader(file) if row["case"] in reference]
     names = [f"dice_{name.capitalize()}" for name in LABELS]
     subjects = [patients[row["case"]] for row in rows]
-    columns = {"mean": (np.array([[float(row[name]) for name in names] for row in rows]).mean(1), None)}
-    for label, name in zip(LABELS, names, strict=True):
-        columns[label] = (np.array([float(row[name]) for row in rows]), label)
+    dice = np.array([[float(row[name]) for name in names] for row in rows])
+    columns = {"mean": (dice.mean(1), LABELS)} | {label: (dice[:, n], (label,)) for n, label in enumerate(LABELS)}
     print(f"{len(rows)} cases of {len(set(subjects))} subjects, each held out once")
-    for title, (ours, label) in columns.items():
-        chosen = LABELS if label is None else (label,)
+    for title, (ours, chosen) in columns.items():
         nnunet = np.array([np.mean([reference[row["case"]][name] for name in chosen]) for row in rows])
         both = [bootstrap_interval((values,), subjects, np.mean, seed=0) for values in (ours, nnunet)]
         gain = paired_difference([(nnunet,)], [(ours,)], subjects, np.mean, seed=0)

@@ -20,7 +20,7 @@ import torch
 
 from medvision.frameworks import processor_features, small_convolutions_in_fp32, training_precision
 from medvision.pipeline import PipelineFolder
-from medvision.training import Batch, Store, Whole, build_optimiser
+from medvision.training import Alone, Batch, Store, Whole, build_optimiser
 from medvision.workflows.job import Job
 from medvision.workflows.prepare import prepare
 from medvision.workflows.train import labelled_cases
@@ -35,18 +35,20 @@ def main(pipeline: str, data: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         prepared = list(prepare(cases, opened, Store(Path(folder))).values())
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        job = Job(opened, prepared, (), device, training_precision("auto", device))
+        job = Job(opened, prepared, (), Alone(device, training_precision("auto", device)))
         batches = job.batches()
         ours, plain = loop(job, job.objective()), loop(job, plain_objective(job))
         for step in (ours, plain):
             step(batches(0))
-        rows = [(timed(batches, lambda batch: None), timed(batches, ours), timed(batches, plain)) for _ in range(ROUNDS)]
+        rows = [
+            (timed(batches, lambda batch: None), timed(batches, ours), timed(batches, plain)) for _ in range(ROUNDS)
+        ]
     shown(job, rows)
 
 
 def loop(job: Job, objective: Callable[[Any, Batch], Any]) -> Callable[[Batch], None]:
     """Return one step, on a network of its own, as a function of the batch."""
-    network = job.pipeline.build_network(training=True).to(job.device).train()
+    network = job.pipeline.build_network(training=True).to(job.place.device).train()
     optimiser = build_optimiser(job.pipeline.settings.train, Whole().groups(network))
 
     def step(batch: Batch) -> None:
@@ -63,7 +65,7 @@ def plain_objective(job: Job) -> Callable[[Any, Batch], Any]:
     """Return the same loss, by a network in fp32 whose images have torch's usual layout."""
     from dataclasses import replace
 
-    fp32 = replace(job, precision="fp32").objective()
+    fp32 = replace(job, place=Alone(job.place.device)).objective()
     return lambda network, batch: fp32(network, Batch(batch.images.contiguous(), batch.targets))
 
 
@@ -81,8 +83,12 @@ def shown(job: Job, rows: list[tuple[float, float, float]]) -> None:
     ratios = [slow / fast for _, fast, slow in rows]
     shares = [part / whole for part, whole, _ in rows]
     features = ", ".join(sorted(processor_features())) or "none known"
-    print(f"{job.pipeline.name}, {job.device}, {torch.get_num_threads()} threads; processor: {features}")
-    for name, values in (("data alone", data), (f"medvision ({job.precision})", ours), ("plain fp32 loop", plain)):
+    print(f"{job.pipeline.name}, {job.place.device}, {torch.get_num_threads()} threads; processor: {features}")
+    for name, values in (
+        ("data alone", data),
+        (f"medvision ({job.place.precision})", ours),
+        ("plain fp32 loop", plain),
+    ):
         print(f"{name:<20} {statistics.median(values) * 1000:8.1f} ms a step {span(values, 1000)}")
     print(f"plain / medvision    {statistics.median(ratios):8.2f}           {span(ratios, 1)}")
     print(f"share of data        {statistics.median(shares):8.1%}           {span(shares, 1)}")

@@ -54,7 +54,8 @@ def _narrower(settings: Settings) -> Cut | None:
     if min(widths) < 2 * _LEAST_CHANNELS:
         return None
     halved = tuple(width // 2 for width in widths)
-    network = replace(settings.network, channels=halved if isinstance(channels, tuple) else halved[0])
+    kind: Any = settings.network
+    network = replace(kind, channels=halved if isinstance(channels, tuple) else halved[0])
     words = f"the network's width: channels {list(halved)} in place of {list(widths)}"
     return Cut(replace(settings, network=network), words)
 
