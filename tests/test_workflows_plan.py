@@ -129,8 +129,8 @@ def test_whole_numbers_are_values_where_that_is_said(tmp_path: Path) -> None:
     [
         ([Source("nifti", (Path("a.nii"),))], "segmentation"),
         ([0, 3], "classification"),
-        ([Flags((True, None)), Flags((False, True))], "multi-label"),
-        ([Numbers((0.0, 2.0)), 3], "multi-label"),
+        ([Flags((True, None)), Flags((False, True))], "multilabel"),
+        ([Numbers((0.0, 2.0)), 3], "multilabel"),
         ([Numbers((0.5,)), 3], "regression"),
         ([Numbers((None,)), Numbers((2.5,))], "regression"),
     ],

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -25,13 +25,8 @@ from medvision.workflows.taught import names_of, numbers_of, target_of, task_of
 UNEQUAL = 10.0
 """Cases of the most frequent class for each of the rarest, above which it is told."""
 
-TASKS: Mapping[str, Task] = {
-    "segmentation": "segmentation",
-    "classification": "classification",
-    "multilabel": "multi-label",
-    "regression": "regression",
-}
-"""The tasks by their names in a ``pipeline.toml``, and as a fingerprint calls them."""
+TASKS: tuple[Task, ...] = get_args(Task)
+"""The tasks by their names in a ``pipeline.toml``."""
 
 _HEAD = (
     "Planned from the training data, which fingerprint.json measures. The words above a setting say why it is so;\n"
@@ -115,7 +110,7 @@ def plan(
     """
     _check(out, task, memory_gb, dry_run=dry_run)
     cases, left_out = _labelled_cases(data)
-    kind = TASKS[task] if task is not None else task_of(cases)
+    kind = next((known for known in TASKS if known == task), None) or task_of(cases)
     names = names_of(cases, kind)
     figures: list[CaseFigures] = []
     for number, case in enumerate(cases):

@@ -20,7 +20,7 @@ def task_of(cases: Sequence[Case]) -> Task:
     """Return what the labels of cases are made for.
 
     Images are a segmentation; a whole number each is a classification; flags and lists of numbers of labels are
-    multi-label; real values are a regression.
+    multilabel; real values are a regression.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def task_of(cases: Sequence[Case]) -> Task:
     given = [number for label in labels if isinstance(label, Numbers) for number in label.given]
     if any(number is not None and not number.is_integer() for number in given):
         return "regression"
-    return "multi-label"
+    return "multilabel"
 
 
 def names_of(cases: Sequence[Case], task: Task) -> dict[int, str]:
