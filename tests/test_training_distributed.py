@@ -21,8 +21,9 @@ JOBS = ("good", "1-raised-step", "0-raised-waiting", "1-killed-step", "0-killed-
 
 # The sums of a batch are added in another order, which moves each by some units in the last place of fp32 (6e-8 of
 # its size). Six steps of plain gradient descent with a gradient norm of at most 1 carry such a difference on about as
-# it is; 1e-5 leaves room for a hundred of them, while a gradient that were one process's own differs by 1e-2 and more.
-CLOSE = {"rel": 1e-5, "abs": 1e-6}
+# it is: 7e-8 was measured, and 1e-6 leaves room for other processors. Losses of each process's own rows, or gradients
+# that are not multiplied by the number of processes, move losses and weights by 1e-3 and more.
+CLOSE = {"rel": 1e-6, "abs": 1e-6}
 
 
 @pytest.fixture(scope="module")

@@ -339,6 +339,14 @@ def test_the_address_of_the_environment_is_used_and_one_that_is_given_goes_first
     assert logs.findings == others.findings == ()
 
 
+def test_further_loggers_are_told_too(tmp_path: Path) -> None:
+    page = _Recorder()
+    with open_logs("", tmp_path, title="t", settings={}, also={"page": page}) as logs:
+        logs.begin([])
+        logs.log(ROWS[0])
+    assert page.calls == ["begin", "log", "close True"]
+
+
 def test_without_words_only_the_curves_are_written(tmp_path: Path) -> None:
     with open_logs("", tmp_path, title="t", settings={}) as logs:
         logs.begin([])

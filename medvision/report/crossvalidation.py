@@ -29,7 +29,7 @@ class CrossvalidationValues:
     figures
         Over all held-out cases, by name; the first is the one that matters most. Names of `cases` come back here.
     command
-        The command line.
+        The command line; empty where it is not known.
     settings, data
         Names and values.
     outcome
@@ -52,7 +52,7 @@ class CrossvalidationValues:
     folds: tuple[FoldFacts, ...]
     cases: tuple[CaseFigures, ...]
     figures: Mapping[str, Figure]
-    command: str
+    command: str = ""
     settings: tuple[tuple[str, str], ...] = ()
     data: tuple[tuple[str, str], ...] = ()
     outcome: tuple[tuple[str, str], ...] = ()

@@ -44,7 +44,7 @@ class TrainingValues:
     settings, data
         Names and values: the settings that matter, and what is trained on.
     command
-        The command line.
+        The command line; empty where it is not known.
     results
         Sentences with intervals; empty before the end.
     findings
@@ -69,7 +69,7 @@ class TrainingValues:
     rows: tuple[Row, ...]
     settings: tuple[tuple[str, str], ...]
     data: tuple[tuple[str, str], ...]
-    command: str
+    command: str = ""
     results: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     decisions: tuple[str, ...] = ()
@@ -129,8 +129,9 @@ _NO_FIGURES = ("epoch", "learning_rate", "loss", "score")
 
 def _tiles(values: TrainingValues) -> list[tuple[str, str, float | None]]:
     """Return what stands at the top: a few words, what they are, and for a bar how full it is, 0 to 1."""
+    planned = (f"{values.epoch:,} of {values.epochs:,}", "epochs", min(1.0, values.epoch / max(values.epochs, 1)))
     tiles: list[tuple[str, str, float | None]] = [
-        (f"{values.epoch:,} of {values.epochs:,}", "epochs", min(1.0, values.epoch / max(values.epochs, 1)))
+        (f"{values.epoch:,}", "epochs", None) if values.state == "done" else planned
     ]
     if values.best is not None:
         epoch, score = values.best

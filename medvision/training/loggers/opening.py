@@ -19,6 +19,7 @@ def open_logs(
     *,
     title: str,
     settings: Mapping[str, str],
+    also: Mapping[str, Logger] | None = None,
     tell: Callable[[Finding], None] | None = None,
 ) -> Logs:
     """Return the loggers that `wanted` names, besides the curves, which are always written.
@@ -36,6 +37,8 @@ def open_logs(
         What a server calls the training.
     settings
         Shown beside the figures, where the logger can.
+    also
+        Further loggers, by the name that a message gives them.
     tell
         Called with the finding when a logger fails.
 
@@ -46,7 +49,7 @@ def open_logs(
     ExtraMissingError
         A package is not installed.
     """
-    loggers: dict[str, Logger] = {"curves": CurvesLogger(folder)}
+    loggers: dict[str, Logger] = {"curves": CurvesLogger(folder), **(also or {})}
     for word in filter(None, (word.strip() for word in wanted.split(","))):
         name, _, address = word.partition("=")
         if name == "tensorboard" and not address:
