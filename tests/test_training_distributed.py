@@ -16,6 +16,8 @@ from medvision.errors import ExtraMissingError, UsageError
 from medvision.training.place import Alone, share
 from medvision.training.ranks import Ranks
 
+pytestmark = pytest.mark.slow  # ten processes at once
+
 WORKER = Path(__file__).parent / "ranks_worker.py"
 JOBS = ("good", "1-raised-step", "0-raised-waiting", "1-killed-step", "0-killed-waiting")
 

@@ -19,8 +19,10 @@ from medvision.training.loggers import Row
 PAGE = "training.html"
 """The name of the page in the training's folder."""
 
-_SHOWN = ("epochs", "steps_per_epoch", "batch", "patch", "foreground", "optimiser", "learning_rate", "schedule")
-_SHOWN += ("weight_decay", "average", "label_smoothing", "early_stopping", "seed")
+_SHOWN = (
+    *("epochs", "steps_per_epoch", "batch", "patch", "foreground", "optimiser", "learning_rate", "schedule"),
+    *("weight_decay", "average", "label_smoothing", "early_stopping", "seed"),
+)
 
 
 def page_of(
