@@ -1,8 +1,8 @@
-"""What a training gives up where its time is short: width first, then batch, then patch."""
+"""What a training can give up where its time is short: width first, then batch, then patch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +10,7 @@ from medvision.pipeline import Settings
 
 _LEAST_CHANNELS = 8
 _LEAST_BATCH = 2
+_LEAST_PATCH = 16
 
 
 @dataclass(frozen=True)
@@ -19,34 +20,17 @@ class Cut:
     Parameters
     ----------
     settings
-        The settings with all cuts so far.
+        The settings with the cut.
     words
-        What was cut last, for a person.
+        What was cut, for a person.
     """
 
     settings: Settings
     words: str
 
 
-def cuts(settings: Settings) -> Iterator[Cut]:
-    """Yield settings of less and less cost, each with one thing more cut.
-
-    In turn the network's width, the batch and the patch are halved, as far as each goes: a width below 8, a batch
-    below 2 and a patch that the network would reduce to a single voxel are not tried. Width comes first, since the time
-    of a step falls with its square, while half the patch sees less of the image.
-    """
-    while True:
-        made = [cut for cut in (_narrower(settings), _smaller_batch(settings), _smaller_patch(settings)) if cut]
-        if not made:
-            return
-        for kind in (_narrower, _smaller_batch, _smaller_patch):
-            cut = kind(settings)
-            if cut is not None:
-                settings = cut.settings
-                yield cut
-
-
-def _narrower(settings: Settings) -> Cut | None:
+def narrower(settings: Settings) -> Cut | None:
+    """Return the network with half as many channels; None where that were fewer than 8, or it has no such number."""
     channels: Any = getattr(settings.network, "channels", None)
     if channels is None:
         return None
@@ -60,7 +44,8 @@ def _narrower(settings: Settings) -> Cut | None:
     return Cut(replace(settings, network=network), words)
 
 
-def _smaller_batch(settings: Settings) -> Cut | None:
+def smaller_batch(settings: Settings) -> Cut | None:
+    """Return half the batch; None where that were fewer than 2 samples."""
     batch = settings.train.batch // 2
     if batch < _LEAST_BATCH:
         return None
@@ -68,20 +53,27 @@ def _smaller_batch(settings: Settings) -> Cut | None:
     return Cut(replace(settings, train=train), f"the batch: {batch} samples in place of {settings.train.batch}")
 
 
-def _smaller_patch(settings: Settings) -> Cut | None:
+def smaller_patch(settings: Settings) -> Cut | None:
+    """Return the patch with half its sides, as far as the network can divide them and they are 16 voxels or more.
+
+    None where no side can be halved, or whole images are trained on.
+    """
     patch, divisor = settings.train.patch, settings.network.divisor
     if patch is None:
         return None
-    least = [max(2 * d, 16) for d in _each(divisor, len(patch))]
-    halved = tuple(
-        max(low, size // 2 // d * d) if size > low else size
-        for size, low, d in zip(patch, least, _each(divisor, len(patch)), strict=True)
-    )
+    divisors = tuple(divisor) if isinstance(divisor, tuple) else (divisor,) * len(patch)
+    halved = tuple(_half(size, by) for size, by in zip(patch, divisors, strict=True))
     if halved == patch:
         return None
     train = replace(settings.train, patch=halved)
     return Cut(replace(settings, train=train), f"the patch: {list(halved)} voxels in place of {list(patch)}")
 
 
-def _each(divisor: Any, axes: int) -> tuple[int, ...]:
-    return tuple(divisor) if isinstance(divisor, tuple) else (divisor,) * axes
+CUTS: tuple[Callable[[Settings], Cut | None], ...] = (narrower, smaller_batch, smaller_patch)
+"""Width comes first: the time of a step falls with its square, while half the patch sees less of the image."""
+
+
+def _half(size: int, divisor: int) -> int:
+    """Return about half a side that the network can still divide, or the side where it must not become smaller."""
+    least = max(2 * divisor, _LEAST_PATCH)
+    return min(size, max(least, size // 2 // divisor * divisor))

@@ -104,9 +104,9 @@ def seconds_spent(folder: Path) -> float:
     for name in (LAST, BEFORE):
         try:
             _, facts = sealed.load(folder / name)
-        except sealed.SealBrokenError:
+            return float(json.loads(facts["state"])["seconds"])
+        except (sealed.SealBrokenError, KeyError, TypeError, ValueError):  # to load it will say what is wrong
             continue
-        return float(json.loads(facts["state"])["seconds"])
     return 0.0
 
 

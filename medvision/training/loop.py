@@ -91,7 +91,7 @@ def optimise(
     network: Any,
     batches: Batches,
     objective: Objective,
-    validate: Callable[[Any], Validation],
+    validate: Callable[[Any], Validation] | None,
     settings: Training,
     *,
     folder: Path,
@@ -114,7 +114,8 @@ def optimise(
     batches, objective
         The data of each step, and the loss on them.
     validate
-        Called with the network that is kept (the averaged one, if any) in evaluation mode.
+        Called with the network that is kept (the averaged one, if any) in evaluation mode. None where nobody is held
+        out: the last weights are kept then, and nothing ends the training early.
     settings
         Epochs, optimiser, schedule, average, and whether the best or the last weights are kept.
     folder
@@ -174,9 +175,9 @@ def optimise(
 
             row = {"epoch": state.epoch + 1.0, "learning_rate": _rate_of(optimiser)}
             row |= {"loss": place.mean(total) / settings.steps_per_epoch}
-            if left == 1 or (state.epoch + 1) % settings.validate_every == 0:
+            if validate is not None and (left == 1 or (state.epoch + 1) % settings.validate_every == 0):
                 with clock.counted("validation"):
-                    result = Validation(*place.from_first(lambda: _validated(kept, validate)))
+                    result = Validation(*place.from_first(partial(_validated, kept, validate)))
                 _require_finite(result.score, "score", step)
                 row |= {"score": result.score, **result.figures}
                 if result.score > state.best:
@@ -251,7 +252,9 @@ def _leave_best(
 
 def _without_gain(state: checkpoint.Progressed, settings: Training) -> bool:
     """Say whether the training is to end, because the score has not risen for long enough."""
-    return bool(settings.early_stopping) and state.epoch - state.best_epoch >= settings.early_stopping
+    if not settings.early_stopping or not state.best_epoch:  # before the first validation nothing can have risen
+        return False
+    return state.epoch - state.best_epoch >= settings.early_stopping
 
 
 @dataclass(frozen=True)

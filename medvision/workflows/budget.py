@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -9,13 +10,16 @@ from dataclasses import dataclass, field, replace
 
 from medvision.errors import Finding, UsageError
 from medvision.pipeline import Settings
-from medvision.planning.cuts import cuts
+from medvision.planning.cuts import CUTS
 
 _LEAST_STEPS = 400  # below that, a narrower network learns more in the same time
 _EPOCHS = 50  # into which the time is divided: the grain in which a deadline is met
 EXPORT_SECONDS = 3.0
 """What writing the folder takes, in the end."""
+VALIDATIONS_AFTER = 2
+"""Validations after the last step: that of the last epoch, and that of the weights that are kept."""
 _VALIDATIONS = 10
+_MEASURING = 0.02  # share of the time that measuring a step may take
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,8 @@ class Budget:
         When it began, by ``time.monotonic``.
     asked
         The time that it is a part of, as a person asked for it; None: `minutes`.
+    may_cut
+        Whether patch, batch and network may become smaller; else there are only fewer steps.
 
     Raises
     ------
@@ -40,6 +46,7 @@ class Budget:
     minutes: float
     started: float = field(default_factory=time.monotonic)
     asked: float | None = None
+    may_cut: bool = True
 
     def __post_init__(self) -> None:
         if not 0 < self.minutes < float("inf"):
@@ -58,7 +65,7 @@ class Budget:
         """Return a share, 0 to 1, of what is left of it; it begins now."""
         now = time.monotonic()
         left = max(self.deadline - now, 1.0) / 60
-        return Budget(left * share, now, self.asked or self.minutes)
+        return replace(self, minutes=left * share, started=now, asked=self.asked or self.minutes)
 
 
 @dataclass(frozen=True)
@@ -86,8 +93,13 @@ def fit_into(
     wished: Settings,
     step_of: Callable[[Settings], Callable[[int], None]],
     validation_of: Callable[[Settings], float],
+    *,
+    may_cut: bool = True,
 ) -> Timed:
-    """Return settings whose training fits into `seconds`.
+    """Return settings whose training fits into `seconds`, the time for measuring included.
+
+    Where fewer than 400 steps fit, what a step costs is cut: width, batch and patch in turn are halved, again and
+    again. A cut that makes a step less than a tenth faster is not made: it would cost quality and gain nothing.
 
     Parameters
     ----------
@@ -99,19 +111,23 @@ def fit_into(
         Gives, for settings, a function that does one step of its training, by the step's number.
     validation_of
         Gives the seconds that a whole validation takes.
+    may_cut
+        Whether patch, batch and network may become smaller; else there are only fewer steps.
     """
-    settings = wished
-    step, validation = _seconds_of(step_of(settings)), validation_of(settings)
-    said = []
-    for cut in cuts(settings):
-        if _steps(seconds, step, validation) >= _LEAST_STEPS:
-            break
-        faster = _seconds_of(step_of(cut.settings))
-        if faster > 0.9 * step:  # it would cost quality and gain nothing
+    deadline, settings = time.monotonic() + seconds, wished
+    step, validation = _seconds_of(step_of(settings), seconds), validation_of(settings)
+    said: list[Finding] = []
+    useful = list(CUTS) if may_cut else []
+    while useful and _steps(deadline, step, validation) < _LEAST_STEPS:
+        kind = useful.pop(0)
+        cut = kind(settings)
+        faster = math.inf if cut is None else _seconds_of(step_of(cut.settings), seconds)
+        if cut is None or faster > 0.9 * step:
             continue
         settings, step, validation = cut.settings, faster, validation_of(cut.settings)
         said.append(Finding("budget-cut", "note", f"to fit the time, {cut.words}"))
-    steps = max(1, _steps(seconds, step, validation))
+        useful.append(kind)
+    steps = max(1, _steps(deadline, step, validation))
     each = max(1, steps // _EPOCHS)
     epochs = max(1, steps // each)
     often = _VALIDATIONS if _VALIDATIONS * validation < 0.1 * seconds else 1
@@ -121,16 +137,16 @@ def fit_into(
     return Timed(replace(settings, train=train), step, validation, tuple(said))
 
 
-def _steps(seconds: float, step: float, validation: float) -> int:
-    """Return how many steps fit, beside one validation and the writing."""
-    return int((seconds - validation - EXPORT_SECONDS) / step)
+def _steps(deadline: float, step: float, validation: float) -> int:
+    """Return how many steps fit, beside the validations after the last one and the writing."""
+    return int((deadline - time.monotonic() - VALIDATIONS_AFTER * validation - EXPORT_SECONDS) / step)
 
 
-def _seconds_of(step: Callable[[int], None]) -> float:
-    """Return the median time of a step, after two that warm up."""
-    taken = []
-    for number in range(5):
+def _seconds_of(step: Callable[[int], None], seconds: float) -> float:
+    """Return the median time of three steps after two that warm up; of fewer where they take too much of the time."""
+    taken: list[float] = []
+    while len(taken) < 5 and (len(taken) < 2 or sum(taken) < _MEASURING * seconds):
         began = time.monotonic()
-        step(number)
+        step(len(taken))
         taken.append(time.monotonic() - began)
-    return statistics.median(taken[2:])
+    return max(1e-6, statistics.median(taken[min(2, len(taken) - 1) :]))

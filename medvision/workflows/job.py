@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from medvision.frameworks import small_convolutions_in_fp32
 from medvision.pipeline import PipelineFolder, Settings
 from medvision.training import (
     Place,
@@ -61,9 +62,7 @@ class Job:
         return Supervised(loss, weights, settings.train.label_smoothing, self.place)
 
     def validate(self, network: Any) -> Validation:
-        """Return how good a network is on the cases held out; nothing where there are none."""
-        if not self.held_out:
-            return Validation(0.0, {})
+        """Return how good a network is on the cases held out."""
         settings = self.pipeline.settings
         return validation(score(network, self.held_out, settings), settings)
 
@@ -74,7 +73,8 @@ class Job:
         optimiser = build_optimiser(self.pipeline.settings.train, Whole().groups(network))
 
         def step(number: int) -> None:
-            objective(network, batches(number)).backward()
+            with small_convolutions_in_fp32(network):  # as the loop does; it changes what a step takes
+                objective(network, batches(number)).backward()
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
 

@@ -20,6 +20,9 @@ from medvision.progress import Progress, silent
 from medvision.study import Case
 from medvision.training import (
     Alone,
+    EveryEpoch,
+    Logs,
+    Pace,
     Place,
     Split,
     Store,
@@ -31,7 +34,7 @@ from medvision.training import (
     split,
 )
 from medvision.transfer.tuning import Tuning, tuning_of
-from medvision.workflows.budget import EXPORT_SECONDS, Budget, Timed, fit_into
+from medvision.workflows.budget import EXPORT_SECONDS, VALIDATIONS_AFTER, Budget, Timed, fit_into
 from medvision.workflows.claim import claim, write_settings
 from medvision.workflows.held_out import score
 from medvision.workflows.job import Job
@@ -40,7 +43,11 @@ from medvision.workflows.placing import held, open_place
 from medvision.workflows.prepare import PreparedCase, prepare
 from medvision.workflows.scores import Scored
 from medvision.workflows.targets import with_scaling
+from medvision.workflows.training_page import page_of
 from medvision.workflows.weights import Transferred, start_from
+
+CHECKPOINTS = "checkpoints"
+"""The folder, in that of a training, of where it stands."""
 
 
 @dataclass(frozen=True)
@@ -225,35 +232,41 @@ def train_on(
     place = place or _alone(machine, pipeline)
     training, held_out = ([prepared[case.id] for case in side] for side in (parts.train, parts.val))
     digests = {name: entry.digest for name, entry in prepared.items()}
-    noticed = _counted([(entry.case.id, finding) for entry in (*training, *held_out) for finding in entry.findings])
+    noticed = counted([(entry.case.id, finding) for entry in (*training, *held_out) for finding in entry.findings])
     findings = [*parts.findings, *find_copies(parts, digests), *noticed]
     if place.is_first:
         claim(out, pipeline, parts, digests, budget and (budget.asked or budget.minutes), start)
 
     job = Job(pipeline, training, held_out, place)
-    pace = None
+    pace: Pace | None = None
     if budget is not None:
         with place.in_turn():  # by the first, alone with the whole batch; the others read what it found
             timed = _timed(replace(job, place=Alone(place.device, place.precision)), out, budget)
         job, findings = job.changed(timed.settings), [*findings, *timed.findings]
         each = timed.step_seconds * timed.settings.train.steps_per_epoch
-        spent = seconds_spent(out / _CHECKPOINTS)
-        pace = UntilDeadline(budget.without(spent).deadline - EXPORT_SECONDS, timed.validation_seconds, each)
+        spent = seconds_spent(out / CHECKPOINTS)
+        after = VALIDATIONS_AFTER * timed.validation_seconds
+        pace = UntilDeadline(budget.without(spent).deadline - EXPORT_SECONDS, after, each)
+        if (out / _RESULT).is_file():  # it came to its end, and is not trained further in what time was left over
+            pace = EveryEpoch(0)
     if place.is_first:
         write_settings(out, job.pipeline)
 
     settings = job.pipeline.settings
     network = job.pipeline.build_network(training=True)
     transferred, tuning = _started(network, start, job.pipeline)
+    spent = seconds_spent(out / CHECKPOINTS) + (time.monotonic() - budget.started if budget else 0.0)
+    page = page_of(out, settings, parts, place, minutes=budget and budget.minutes, seconds_before=spent)
     facts = {"pipeline": job.pipeline.name, "steps": str(settings.train.total_steps)}
-    with open_logs(machine.log, out, title=out.name, settings=facts) as logs:
+    logs = open_logs(machine.log, out, title=out.name, settings=facts, also={"page": page})
+    with logs if place.is_first else Logs({}) as logs:
         fitted = optimise(
             network,
             job.batches(),
             job.objective(),
-            job.validate,
+            job.validate if held_out else None,
             settings.train,
-            folder=out / _CHECKPOINTS,
+            folder=out / CHECKPOINTS,
             place=place,
             deterministic=place.device == "cpu" if machine.deterministic is None else machine.deterministic,
             tuned=tuning,
@@ -280,7 +293,8 @@ def train_on(
     left = Left(job.pipeline, network, parts, [entry.figures for entry in training], scored, results, trained_with)
     card = left.write(out, findings, transferred)
     result = TrainingResult(out, card.results, tuple(findings), *ids)
-    write_json(out / "training.json", result.to_json() | {"folder": "."})
+    write_json(out / _RESULT, result.to_json() | {"folder": "."})
+    page.complete(card.results, findings)
     place.from_first(lambda: None)
     return Trained(result, scored, PipelineFolder.open(out), fitted.epoch)
 
@@ -304,18 +318,22 @@ def _alone(machine: Machine, pipeline: PipelineFolder) -> Place:
 
 def _timed(job: Job, out: Path, budget: Budget) -> Timed:
     """Return what fits into the time: as was found before the training was stopped, or as is measured now."""
-    path = out / _CHECKPOINTS / "timed.json"
+    path = out / CHECKPOINTS / "timed.json"
     if path.is_file():
         kept = json.loads(path.read_text(encoding="utf-8"))
         findings = tuple(Finding(code, "note", message) for code, message in kept["findings"])
         settings = read_settings(out / "pipeline.toml")
         return Timed(settings, kept["step_seconds"], kept["validation_seconds"], findings)
-    timed = fit_into(
-        budget.deadline - time.monotonic(),
-        job.pipeline.settings,
-        lambda settings: job.changed(settings).step(),
-        lambda settings: job.changed(settings).validation_seconds(),
-    )
+    import torch
+
+    with torch.random.fork_rng(enabled=True):  # dropout draws from it
+        timed = fit_into(
+            budget.deadline - time.monotonic(),
+            job.pipeline.settings,
+            lambda settings: job.changed(settings).step(),
+            lambda settings: job.changed(settings).validation_seconds(),
+            may_cut=budget.may_cut,
+        )
     write_settings(out, job.changed(timed.settings).pipeline)
     told = [[finding.code, finding.message] for finding in timed.findings]
     seconds = {"step_seconds": timed.step_seconds, "validation_seconds": timed.validation_seconds}
@@ -366,7 +384,7 @@ def store_of(out: Path, machine: Machine, *, kept: bool = False) -> Iterator[Sto
         shutil.rmtree(out / _PREPARED, ignore_errors=True)
 
 
-def _counted(findings: Sequence[tuple[str, Finding]]) -> list[Finding]:
+def counted(findings: Sequence[tuple[str, Finding]]) -> list[Finding]:
     """Return one finding for each code, with the number of cases and the first of them."""
     found: dict[str, list[tuple[str, Finding]]] = {}
     for case, finding in findings:
@@ -378,5 +396,5 @@ def _counted(findings: Sequence[tuple[str, Finding]]) -> list[Finding]:
     ]
 
 
-_CHECKPOINTS = "checkpoints"
+_RESULT = "training.json"
 _PREPARED = "prepared"
