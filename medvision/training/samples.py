@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -38,7 +38,7 @@ class Prepared(Protocol):
 
     @property
     def whole(self) -> Target | None:
-        """What the image as a whole is; None where every voxel has a label."""
+        """What the image as a whole is; None where every voxel has a label, or nothing is known."""
         ...
 
     @property
@@ -47,7 +47,10 @@ class Prepared(Protocol):
         ...
 
     def part(self, where: tuple[slice, ...]) -> tuple[NDArray[np.float32], NDArray[Any] | None]:
-        """Return the image (C, *size) and the labels (*size) within `where`, a slice for each spatial axis."""
+        """Return the image (C, *size) and the labels (*size) within `where`, a slice for each spatial axis.
+
+        None in place of the labels, where voxels have none.
+        """
         ...
 
 
@@ -62,12 +65,13 @@ class Sample:
     image
         (C, *spatial) float32; 2 or 3 spatial axes.
     target
-        (*spatial) whole numbers for a segmentation; else see :data:`Target`.
+        (*spatial) whole numbers for a segmentation; else see :data:`Target`. None: nothing is known of it, and it
+        serves for a training without labels alone.
     """
 
     id: str
     image: NDArray[np.float32]
-    target: NDArray[Any] | int
+    target: NDArray[Any] | int | None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -76,15 +80,20 @@ class Sample:
 
     @property
     def whole(self) -> Target | None:
-        """What the image as a whole is; None where every voxel has a label."""
+        """What the image as a whole is; None where every voxel has a label, or nothing is known."""
         if isinstance(self.target, int):
             return self.target
-        return self.target if self.target.ndim == 1 else None
+        return self.target if self.target is not None and self.target.ndim == 1 else None
+
+    @property
+    def voxelwise(self) -> bool:
+        """Whether every voxel has a label."""
+        return self.target is not None and self.whole is None
 
     @cached_property
     def labelled(self) -> Mapping[int, NDArray[np.int32]]:
         """Indices (n, d) of voxels of each label, at most 10,000 of each, drawn by the case's id."""
-        if self.whole is not None:
+        if not self.voxelwise:
             return {}
         random = np.random.default_rng(int(sha256_of_text([self.id])[:16], 16))
         numbers = [int(number) for number in np.unique(self.target) if number > 0]
@@ -92,18 +101,45 @@ class Sample:
 
     def part(self, where: tuple[slice, ...]) -> tuple[NDArray[np.float32], NDArray[Any] | None]:
         """Return image and labels within `where`."""
-        labels = self.target[where] if self.whole is None else None  # type: ignore[index]
+        labels = self.target[where] if self.voxelwise else None  # type: ignore[index]
         return self.image[(slice(None), *where)], labels
 
     def save(self, path: Path, facts: Mapping[str, str]) -> None:
         """Write the case to be opened as a :class:`StoredSample`, with further `facts` about it."""
         whole = self.whole
         arrays = {"image": self.image} | {f"labelled.{number}": voxels for number, voxels in self.labelled.items()}
-        if whole is None:
+        if self.voxelwise:
             arrays["labels"] = np.asarray(self.target)
         stated = json.dumps(whole if isinstance(whole, int) or whole is None else whole.tolist())
         shape = json.dumps(list(self.shape))
         sealed.save(path, arrays, {**facts, "id": self.id, "shape": shape, "target": stated}, synced=False)
+
+
+@dataclass(frozen=True)
+class StoredVoxels(Mapping[int, NDArray[np.int32]]):
+    """The labelled voxels of a case on disk: read anew each time, so that many cases take no more memory than one.
+
+    Parameters
+    ----------
+    path
+        The case's file.
+    numbers
+        The labels that it has.
+    """
+
+    path: Path
+    numbers: tuple[int, ...]
+
+    def __getitem__(self, number: int) -> NDArray[np.int32]:
+        if number not in self.numbers:
+            raise KeyError(number)
+        return _stored(self.path, f"labelled.{number}", (slice(None), slice(None)))
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.numbers)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +152,7 @@ class StoredSample:
     whole: Target | None
     labelled: Mapping[int, NDArray[np.int32]]
     facts: Mapping[str, str]
+    voxelwise: bool
 
     @classmethod
     def open(cls, path: Path) -> StoredSample:
@@ -123,18 +160,21 @@ class StoredSample:
         arrays, facts = sealed.load(path)
         stated = json.loads(facts.pop("target"))
         target = np.asarray(stated, dtype=np.float32) if isinstance(stated, list) else stated
-        voxels = {int(name.split(".")[1]): array for name, array in arrays.items() if name.startswith("labelled.")}
-        return cls(path, facts.pop("id"), tuple(json.loads(facts.pop("shape"))), target, voxels, facts)
+        numbers = sorted(int(name.split(".")[1]) for name in arrays if name.startswith("labelled."))
+        voxels = StoredVoxels(path, tuple(numbers))  # in order, as in memory: the file's own order is that of names
+        return cls(
+            path, facts.pop("id"), tuple(json.loads(facts.pop("shape"))), target, voxels, facts, "labels" in arrays
+        )
 
     def part(self, where: tuple[slice, ...]) -> tuple[NDArray[np.float32], NDArray[Any] | None]:
-        """Return image and labels within `where`."""
-        image = sealed.part(self.path, "image", (slice(None), *where))
-        return image, sealed.part(self.path, "labels", where) if self.whole is None else None
+        """Return image and labels within `where`; InputError where the file is gone."""
+        image = _stored(self.path, "image", (slice(None), *where))
+        return image, _stored(self.path, "labels", where) if self.voxelwise else None
 
     def in_memory(self) -> Sample:
         """Return the case with all its voxels."""
         image, labels = self.part(tuple(slice(0, size) for size in self.shape))
-        return Sample(self.id, image, labels if labels is not None else self.whole)  # type: ignore[arg-type]
+        return Sample(self.id, image, labels if labels is not None else self.whole)
 
 
 class Sampler:
@@ -170,8 +210,8 @@ class Sampler:
     def batch(self, step: int, rows: slice = slice(None)) -> tuple[Any, Any]:
         """Return images (B, C, *patch) float32 and targets as tensors.
 
-        Targets are (B, *patch) or (B,) int64, or (B, K) float32; see :data:`Target`. Of a batch that several processes
-        share, each reads its own `rows`.
+        Targets are (B, *patch) or (B,) int64, or (B, K) float32; see :data:`Target`; None where nothing is known of the
+        samples. Of a batch that several processes share, each reads its own `rows`.
         """
         import torch
 
@@ -180,6 +220,8 @@ class Sampler:
         places = [(self._samples[int(index)], self._place(int(index), random)) for index in chosen]
         pairs = [_read(sample, start, self._size(sample)) for sample, start in places[rows]]
         images = torch.from_numpy(np.stack([image for image, _ in pairs]))
+        if any(target is None for _, target in pairs):
+            return images, None
         return images, torch.from_numpy(np.stack([_as_target(target) for _, target in pairs]))
 
     def _size(self, sample: Prepared) -> tuple[int, ...]:
@@ -195,6 +237,20 @@ class Sampler:
             centre = voxels[random.integers(len(voxels))]
             return [_around(int(c), n, whole, random) for c, n, whole in zip(centre, patch, sample.shape, strict=True)]
         return [_anywhere(size, whole, random) for size, whole in zip(patch, sample.shape, strict=True)]
+
+
+def _stored(path: Path, name: str, where: tuple[slice, ...]) -> NDArray[Any]:
+    try:
+        return sealed.part(path, name, where)
+    except sealed.SealBrokenError as error:
+        cure = "Give the same command again: what is missing is prepared anew."
+        raise InputError("unreadable", f"a prepared case is gone: {error}", path=path, cure=cure) from error
+
+
+def centre_of(sample: Prepared, patch: Sequence[int] | None) -> NDArray[np.float32]:
+    """Return the middle of a case's image, (C, *patch), its edge repeated where it is smaller; None: all of it."""
+    size = tuple(patch or sample.shape)
+    return _read(sample, [(whole - n) // 2 for whole, n in zip(sample.shape, size, strict=True)], size)[0]
 
 
 def _read(sample: Prepared, start: Sequence[int], size: Sequence[int]) -> tuple[NDArray[np.float32], Any]:

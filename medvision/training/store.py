@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medvision.sealed import SealBrokenError
-from medvision.training.samples import Prepared, Sample, StoredSample
+from medvision.training.samples import Prepared, Sample, StoredSample, StoredVoxels
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,9 @@ class Store:
     def put(self, key: str, sample: Sample, facts: Mapping[str, str]) -> StoredSample:
         """Keep a case under a key, with further facts about it; OutputError where that cannot be written."""
         sample.save(self._path(key), facts)
-        return StoredSample(self._path(key), sample.id, sample.shape, sample.whole, sample.labelled, dict(facts))
+        voxels = StoredVoxels(self._path(key), tuple(sample.labelled))
+        known = (sample.whole, voxels, dict(facts), sample.voxelwise)
+        return StoredSample(self._path(key), sample.id, sample.shape, *known)
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.safetensors"
