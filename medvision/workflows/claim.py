@@ -34,7 +34,7 @@ def claim(out: Path, pipeline: PipelineFolder, parts: Split, digests: Mapping[st
     Raises
     ------
     PipelineError
-        A training of other settings or other data lies there.
+        A training of other settings or other data lies there, or a trained pipeline without its checkpoints.
     """
     settings = pipeline.settings
     sides = [
@@ -54,7 +54,16 @@ def claim(out: Path, pipeline: PipelineFolder, parts: Split, digests: Mapping[st
             path=out,
             cure="Choose another --out.",
         )
+    if not path.is_file():
+        refuse_trained(out)
     write_json(path, identity)
+
+
+def refuse_trained(out: Path) -> None:
+    """Raise PipelineError where `out` holds a trained pipeline, which would be written over."""
+    if (out / "weights.safetensors").exists():
+        message = "a trained pipeline lies here, which is not the beginning of this training"
+        raise PipelineError("weights-mismatch", message, path=out, cure="Choose another --out.")
 
 
 def write_settings(out: Path, pipeline: PipelineFolder) -> None:

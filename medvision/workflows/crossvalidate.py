@@ -13,17 +13,26 @@ from medvision.errors import Finding
 from medvision.files import write_json, write_text
 from medvision.fingerprint import CaseFigures
 from medvision.networks import save_weights
-from medvision.pipeline import PipelineFolder
+from medvision.pipeline import PipelineFolder, Settings
 from medvision.progress import Progress, silent
-from medvision.training import Split, folds
+from medvision.training import Split, folds, seconds_spent
 from medvision.workflows.budget import Budget
 from medvision.workflows.card import card_text
-from medvision.workflows.claim import write_settings
+from medvision.workflows.claim import refuse_trained, write_settings
 from medvision.workflows.fingerprint import write_fingerprint
 from medvision.workflows.prepare import prepare
 from medvision.workflows.scores import estimates, scores_csv, sentences
 from medvision.workflows.targets import with_scaling
-from medvision.workflows.train import Machine, Start, Trained, labelled_cases, seeded, store_of, train_on
+from medvision.workflows.train import (
+    CHECKPOINTS,
+    Machine,
+    Start,
+    Trained,
+    labelled_cases,
+    seeded,
+    store_of,
+    train_on,
+)
 
 
 @dataclass(frozen=True)
@@ -92,23 +101,29 @@ def crossvalidate(
     """
     pipeline, machine = seeded(pipeline, seed), machine or Machine()
     with holding(out), store_of(out, machine) as store:
+        if not (out / "folds").is_dir():  # now, and not after days of training
+            refuse_trained(out)
         cases = labelled_cases(data)
         parts = folds(cases, count=count, seed=pipeline.settings.train.seed)
         pipeline = replace(pipeline, settings=with_scaling(pipeline.settings, [*parts[0].train, *parts[0].val]))
         prepared = prepare([*parts[0].train, *parts[0].val], pipeline, store, progress=progress)
-        trained = [
-            train_on(
+        places = [*(out / "folds" / str(number) for number in range(1, count + 1)), out]
+        shares = _Shares(budget, [seconds_spent(place / CHECKPOINTS) for place in places])
+        trained: list[Trained] = []
+        for number, part in enumerate(parts, 1):
+            one = train_on(
                 part,
                 prepared,
                 pipeline,
-                out / "folds" / str(number),
+                places[number - 1],
                 start=start,
-                budget=_of(budget, 1 / (count + 2 - number)),
+                budget=shares.of(number - 1),
                 machine=machine,
                 progress=_named(f"fold {number} of {count}", progress),
             )
-            for number, part in enumerate(parts, 1)
-        ]
+            trained.append(one)
+            if number == 1:
+                pipeline = _cut_like(pipeline, one.pipeline.settings)
         results = _results(trained, pipeline.settings.train.seed)
         _write_tables(out, trained, results)
         _write_ensemble(out / "ensemble", trained, parts[0], [entry.figures for entry in prepared.values()], results)
@@ -118,7 +133,7 @@ def crossvalidate(
             _for_all(pipeline, trained),
             out,
             start=start,
-            budget=_of(budget, 1.0),
+            budget=shares.of(count),
             machine=machine,
             results=(*results, f"These are figures of {count}-fold cross-validation: networks trained like this one."),
             progress=_named("all cases", progress),
@@ -127,9 +142,36 @@ def crossvalidate(
     return CrossValidation(out, results, tuple(one.result.results for one in trained), tuple(found))
 
 
-def _of(budget: Budget | None, part: float) -> Budget | None:
-    """Return a part, 0 to 1, of the time that is left."""
-    return None if budget is None else budget.part(part)
+@dataclass(frozen=True)
+class _Shares:
+    """The time of each training, in their order: an equal share of what is left when it begins.
+
+    Parameters
+    ----------
+    whole
+        The time for all; None where there is no limit.
+    spent
+        The seconds that each has taken before, where the cross-validation was stopped.
+    """
+
+    whole: Budget | None
+    spent: Sequence[float]
+
+    def of(self, number: int) -> Budget | None:
+        """Return the time of a training, counted from 0; only for the first one, settings may be cut.
+
+        A training takes off its share what it has spent itself, so that this is added here.
+        """
+        if self.whole is None:
+            return None
+        left = self.whole.without(sum(self.spent)).part(1 / (len(self.spent) - number))
+        return replace(left.without(-self.spent[number]), may_cut=number == 0)
+
+
+def _cut_like(pipeline: PipelineFolder, first: Settings) -> PipelineFolder:
+    """Return the pipeline with what was cut in the first fold to fit the time: members of an ensemble are alike."""
+    train = replace(pipeline.settings.train, batch=first.train.batch, patch=first.train.patch)
+    return replace(pipeline, settings=replace(pipeline.settings, network=first.network, train=train))
 
 
 def _named(words: str, progress: Progress) -> Progress:
@@ -172,10 +214,11 @@ def _write_ensemble(
 def _for_all(pipeline: PipelineFolder, trained: Sequence[Trained]) -> PipelineFolder:
     """Return the settings of the training on all cases, where nobody is left to choose an epoch.
 
-    Where the folds kept their best weights, the training on all is as long as it took them to get there: the median.
+    Where the folds kept their best weights, or could end early, the training on all is as long as theirs were until the
+    weights that were kept: the median.
     """
     train = pipeline.settings.train
-    if train.keep == "best":
+    if train.keep == "best" or train.early_stopping:
         epochs = round(statistics.median(one.epoch for one in trained))
         train = replace(train, epochs=epochs, keep="last", early_stopping=0)
     return replace(pipeline, settings=replace(pipeline.settings, train=train))
