@@ -199,17 +199,15 @@ def test_a_label_of_a_class_that_the_pipeline_does_not_know_is_refused(
 def test_cases_of_the_other_side_are_mirrored_for_training_too(tmp_path: Path) -> None:
     from medvision import io
     from medvision.study import Case
-    from medvision.workflows.train import _sample
+    from medvision.workflows.prepare import _sample
 
     text = SPHERES_TOML.replace('modality = "MR"', 'modality = "MR"\nside = "left"')
     (tmp_path / "pipeline.toml").write_text(text, encoding="utf-8")
     pipeline = PipelineFolder.open(tmp_path)
     (case,) = (found for found in io.scan([write_sphere_data(tmp_path / "data")]).cases if found.id == "image0")
-    as_side = {
-        side: _sample(Case(case.id, case.images, case.label, attributes={"side": side}), io.read_volume(case), pipeline)
-        for side in ("left", "right")
-    }
-    assert np.array_equal(as_side["left"].image, _sample(case, io.read_volume(case), pipeline).image)
+    sided = [Case(case.id, case.images, case.label, attributes={"side": side}) for side in ("left", "right")]
+    as_side = {entry.side: _sample(entry, io.read_volume(case), pipeline)[0] for entry in sided}
+    assert np.array_equal(as_side["left"].image, _sample(case, io.read_volume(case), pipeline)[0].image)
     assert np.array_equal(as_side["right"].image, as_side["left"].image[:, ::-1])
     assert np.array_equal(as_side["right"].target, as_side["left"].target[::-1])
 

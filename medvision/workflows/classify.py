@@ -12,6 +12,7 @@ from medvision.predict import class_probabilities, label_probabilities, standard
 from medvision.results import Classification, MultiLabel, Regression, Saliency, Value
 from medvision.steps import apply, undo
 from medvision.volume import Volume
+from medvision.workflows.saliency import explained_by
 
 Answer = Classification | MultiLabel | Regression
 _MOST_EXPLAINED = 3  # of the labels that are taken for present
@@ -124,7 +125,7 @@ def _explain(
     network: Any,
 ) -> Saliency:
     spacing = prepared.geometry.spacing[: settings.contract.dimensions] if volume.geometry.physical else None
-    explained = method(network, image, target, spacing_mm=spacing)
+    explained = explained_by(method, network, image, target, spacing_mm=spacing)
     values = explained.values if settings.contract.dimensions == 3 else explained.values[..., None]
     return Saliency(
         undo(values, prepared.geometry, volume.geometry, order=1, fill=0.0),

@@ -18,6 +18,7 @@ from medvision.results import Saliency, Segmentation
 from medvision.steps import apply, undo
 from medvision.study import Case
 from medvision.volume import Labels, Volume
+from medvision.workflows.saliency import explained_by
 
 AS_STORED = "as stored"
 MIRRORED = "mirrored left to right"
@@ -189,7 +190,7 @@ def _explain(method: Any, tried: _Tried, volume: Volume, settings: Settings, net
     inside = tuple(slice(size) for size in tried.image.shape[2:])
     region[inside] = found if dimensions == 3 else found[..., 0]
     spacing = tried.prepared.geometry.spacing[:dimensions] if volume.geometry.physical else None
-    explained = method(network, image, Region(region), spacing_mm=spacing)
+    explained = explained_by(method, network, image, Region(region), spacing_mm=spacing)
     values = explained.values[inside]
     return Saliency(
         undo(
