@@ -30,7 +30,7 @@ class Cut:
 
 
 def narrower(settings: Settings) -> Cut | None:
-    """Return the network with half as many channels; None where that were fewer than 8, or it has no such number."""
+    """Return the network with half as many channels; None where that were fewer than 8, or it cannot be built so."""
     channels: Any = getattr(settings.network, "channels", None)
     if channels is None:
         return None
@@ -39,7 +39,10 @@ def narrower(settings: Settings) -> Cut | None:
         return None
     halved = tuple(width // 2 for width in widths)
     kind: Any = settings.network
-    network = replace(kind, channels=halved if isinstance(channels, tuple) else halved[0])
+    try:
+        network = replace(kind, channels=halved if isinstance(channels, tuple) else halved[0])
+    except ValueError:  # e.g. heads that do not divide them any more
+        return None
     words = f"the network's width: channels {list(halved)} in place of {list(widths)}"
     return Cut(replace(settings, network=network), words)
 
