@@ -67,7 +67,7 @@ class Finding:
         return f"{where}{self.message} [{self.code}] {self.cure}"
 
 
-def unforeseen(error: Exception, path: Path, cure: str | None = None) -> Finding:
+def unforeseen(error: Exception, path: Path | None, cure: str | None = None) -> Finding:
     """Return where an error arose that nobody foresaw, and its type, but not its words: they may hold values of a file.
 
     >>> try: {}["Doe"]
@@ -147,6 +147,10 @@ class UsageError(MedvisionError, ValueError):
 
 class ProcessLostError(MedvisionError, ConnectionError):
     """One of the processes of a training failed, and this one cannot go on without it."""
+
+
+class WorkerError(MedvisionError, RuntimeError):
+    """A process that worked on a case was lost, ran out of memory, or failed in a way that nobody foresaw."""
 
 
 class ExtraMissingError(MedvisionError, ImportError):  # type: ignore[misc]  # ImportError.path is a str

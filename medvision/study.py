@@ -6,9 +6,9 @@ A source names files, not yet their voxels: ten thousand cases cost little until
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -273,6 +273,11 @@ class Case:
         if self.side is None and "side" in self.attributes:
             raise InputError("bad-manifest", f"case {self.id}: side is 'left' or 'right', got another word")
         object.__setattr__(self, "attributes", MappingProxyType(dict(self.attributes)))
+
+    def __reduce__(self) -> tuple[Callable[..., Case], tuple[()]]:
+        """Return how to build the case again: pickle knows no read-only mapping."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return partial(Case, **values | {"attributes": dict(self.attributes)}), ()
 
     @property
     def path(self) -> Path:

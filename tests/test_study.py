@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pytest
@@ -111,3 +112,11 @@ def test_collections_merge_in_the_order_of_ids(tmp_path: Path) -> None:
 def test_a_safe_id_is_never_hidden_nor_endless() -> None:
     assert safe_id("../.secret") == "_.secret"
     assert len(safe_id("x" * 5000)) == 120
+
+
+def test_a_case_goes_to_another_process_and_stays_what_it_is(tmp_path: Path) -> None:
+    case = Case("a", (source(tmp_path, "a"),), label=2, patient="p", attributes={"side": "left", "sex": "f"})
+    other = pickle.loads(pickle.dumps(case))
+    assert other == case
+    with pytest.raises(TypeError):
+        other.attributes["side"] = "right"

@@ -80,6 +80,16 @@ RUNNING: Mapping[str, Reason] = {
         "All of them compute every step together; one alone would train something else.",
         "Mend what the message says of that process; the same command goes on where the last epoch ended.",
     ),
+    "worker-lost": Reason(
+        "A process that worked on a case ended before the case was done.",
+        "The case has no result; what other processes have done is whole.",
+        "Mend what the message says; where memory may have run out, give fewer --workers. The same command goes on.",
+    ),
+    "out-of-memory": Reason(
+        "Memory ran out while a case was worked on.",
+        "The case has no result; no part of one is kept.",
+        "Give fewer --workers, or end other programs; the same command goes on.",
+    ),
     "logger-failed": Reason(
         "A server or a file that keeps the figures of a training could not be written.",
         "The training goes on, and its own folder keeps all figures; that record of them is not whole.",

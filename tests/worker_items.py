@@ -1,0 +1,78 @@
+"""What processes are asked to do in tests; it imports little, as each of them imports it anew."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from medvision.errors import InputError
+
+GIB = 1 << 30
+
+
+class Unloadable:
+    """Pickles well, and does something else when it is loaded."""
+
+    def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
+        self.function, self.arguments = function, arguments
+
+    def __reduce__(self) -> Any:
+        return self.function, self.arguments
+
+    def __call__(self, item: Any) -> Any:
+        return item
+
+
+def work(item: str) -> Any:
+    """Do what is asked."""
+
+    class OddWarning(UserWarning):
+        """Known in this process alone."""
+
+    if item == "refuse":
+        raise InputError("truncated", "600 of 1,200 bytes", path=Path("a.nii"), cure="Copy it.")
+    if item == "bug":
+        raise KeyError("Doe, Jane")
+    if item == "torch":
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes.")
+    if item in ("warn", "warn again"):
+        warnings.warn("careful", RuntimeWarning, stacklevel=1)
+        warnings.warn("odd", OddWarning, stacklevel=1)
+    return {
+        "add": lambda: 1 + 1,
+        "exit": lambda: os._exit(3),
+        "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+        "local": lambda: lambda: None,
+        "unloadable": lambda: Unloadable(int, "Doe"),
+        "threads": lambda: [os.environ[f"{name}_NUM_THREADS"] for name in ("OMP", "OPENBLAS", "MKL")],
+        "print": lambda: (sys.stdout.write("from a child\n"), sys.stdout.flush()),
+        "allocate": lambda: len(bytearray(8 * GIB)),
+        "pid": os.getpid,
+    }.get(item, lambda: None)()
+
+
+def stay(folder: Path) -> None:
+    """Say that this process is at work, stay, and say that it has put things in order."""
+    (folder / "half").write_text(str(os.getpid()), encoding="ascii")
+    (folder / "half").replace(folder / "begun")
+    try:
+        time.sleep(60)
+    finally:
+        (folder / "tidied").touch()
+
+
+def slow_first(number: int) -> int:
+    """Return the number; the first takes long."""
+    time.sleep(0.3 if number == 0 else 0.0)
+    return number
+
+
+def refuse() -> None:
+    """Refuse to be loaded."""
+    raise InputError("truncated", "600 of 1,200 bytes")
