@@ -18,9 +18,8 @@ import pytest
 import worker_items
 from worker_items import GIB, Unloadable, refuse, slow_first, stay, work
 
-from medvision import workers
 from medvision.errors import InputError, MedvisionError, UsageError, WorkerError
-from medvision.workers import Done, cores, in_processes
+from medvision.workers import Done, cores, in_processes, machine
 
 
 def until(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
@@ -205,7 +204,7 @@ def test_a_machine_that_starts_no_process_says_so(monkeypatch: pytest.MonkeyPatc
     ],
 )
 def test_an_exit_code_is_said_in_words(code: int, words: str) -> None:
-    assert workers._how_ended(code, {}) == words
+    assert machine.how_ended(code, {}) == words
 
 
 def test_want_of_memory_is_claimed_only_where_the_kernel_has_counted_it(
@@ -213,21 +212,21 @@ def test_want_of_memory_is_claimed_only_where_the_kernel_has_counted_it(
 ) -> None:
     counter = tmp_path / "memory.events"
     counters = {"the container": (str(counter),), "the machine": (str(tmp_path / "none"),)}
-    monkeypatch.setattr(workers, "_COUNTERS", counters)
-    assert workers._memory_kills() == {}
+    monkeypatch.setattr(machine, "_COUNTERS", counters)
+    assert machine.memory_kills() == {}
     counter.write_text("low 0\noom 3\noom_kill 2\n", encoding="ascii")
-    before = workers._memory_kills()
+    before = machine.memory_kills()
     assert before == {"the container": 2}
-    assert workers._how_ended(-9, before).endswith("which, is not known")
-    assert workers._how_ended(-9, {}).endswith("which, is not known")
+    assert machine.how_ended(-9, before).endswith("which, is not known")
+    assert machine.how_ended(-9, {}).endswith("which, is not known")
     counter.write_text("low 0\noom 3\noom_kill 3\n", encoding="ascii")
-    assert "meanwhile the container ran out of memory" in workers._how_ended(-9, before)
+    assert "meanwhile the kernel ended a process of the container for want of memory" in machine.how_ended(-9, before)
 
 
 def test_cores_are_those_that_the_container_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
     quota = tmp_path / "cpu.max"
-    monkeypatch.setattr(workers, "_QUOTA", str(quota))
+    monkeypatch.setattr(machine, "_QUOTA", str(quota))
     found = [cores()]
     for text in ("max 100000", "250000 100000", "50000 100000"):
         quota.write_text(text, encoding="ascii")

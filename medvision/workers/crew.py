@@ -1,8 +1,4 @@
-"""One function over many items, in processes of their own: what one of them does, or dies of, harms no other.
-
-The pools of ``multiprocessing`` and ``concurrent.futures`` end all work when a process is killed, without a word on
-which item it was; they keep threads in the caller's process, and run its main script anew in each child.
-"""
+"""The parent of processes: gives them work, reads their answers, and says how those ended that were lost."""
 
 from __future__ import annotations
 
@@ -10,11 +6,8 @@ import contextlib
 import multiprocessing
 import os
 import pickle
-import queue
-import signal
 import subprocess
 import sys
-import threading
 import time
 import warnings
 from collections import deque
@@ -22,17 +15,14 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
-from types import FrameType
 from typing import Any, Generic, TypeVar
 
-from medvision.errors import MedvisionError, UsageError, WorkerError, unforeseen
+from medvision.errors import MedvisionError, UsageError, WorkerError
+from medvision.workers.machine import how_ended, memory_kills
+from medvision.workers.serving import GRACE_SECONDS, problem_of
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
-
-GRACE_SECONDS = 5.0
-"""How long a process that is told to end may take, to remove what it had half written."""
 
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 # The caller's search path comes first of all: medvision itself may be found by it alone.
@@ -41,7 +31,7 @@ import sys
 from multiprocessing.connection import Connection
 connection = Connection(int(sys.argv[1]))
 sys.path[:] = connection.recv()
-from medvision.workers import serve
+from medvision.workers.serving import serve
 serve(connection)
 """
 
@@ -136,16 +126,6 @@ def in_processes(
         crew.end()
 
 
-def cores() -> int:
-    """Return how many cores this process may use: those it is bound to, and no more than its container is given."""
-    bound = len(os.sched_getaffinity(0))
-    try:
-        quota, period = Path(_QUOTA).read_text(encoding="ascii").split()
-    except (OSError, ValueError):
-        return bound
-    return bound if quota == "max" else max(1, min(bound, int(quota) // int(period)))
-
-
 @dataclass
 class _Orders:
     """Which items are to be done: those that a lost process has left first."""
@@ -179,7 +159,7 @@ class _Crew:
         self._named = named
         self._children: list[_Child] = []
         self._told: dict[Any, Any] = {}  # warnings that were shown
-        self._kills = _memory_kills()
+        self._kills = memory_kills()
 
     @property
     def busy(self) -> list[_Child]:
@@ -243,14 +223,14 @@ class _Crew:
         try:
             value = pickle.loads(content)  # noqa: S301
         except Exception as failure:  # noqa: BLE001 - of any kind
-            error = _problem(failure)
+            error = problem_of(failure)
         if isinstance(error, tuple):
             error = WorkerError(error[0], f"{self._name(number, item)}: {error[1]}")
         return number, Done(item, value, error)
 
     def _lost(self, child: _Child, orders: _Orders) -> tuple[int, Done[Any, Any]]:
         """Say which item a process ended on, and how; the others that it had are left for another one."""
-        how = _how_ended(self._dismiss(child), self._kills)
+        how = how_ended(self._dismiss(child), self._kills)
         if child.starting:
             raise WorkerError("worker-lost", f"a process {how} before it could begin")
         number, item = child.todo.popleft()
@@ -311,142 +291,3 @@ def _started(connection: Connection) -> subprocess.Popen[bytes]:
         )
     except OSError as error:
         raise WorkerError("worker-lost", f"no further process can be started: {error.strerror}") from error
-
-
-def serve(connection: Connection) -> None:
-    """Work on what comes over `connection`, until nothing can come any more; what a child process does."""
-    os.set_inheritable(connection.fileno(), False)
-    signal.signal(signal.SIGTERM, _stop)
-    orders: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(connection, orders), daemon=True).start()
-    told: set[Any] = set()
-    try:
-        function = _begin(connection, orders.get())
-        while True:
-            for item in pickle.loads(orders.get()):  # noqa: S301 - from the parent
-                connection.send_bytes(_answer(function, item, told))
-    except (_Stopped, ConnectionError):
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # so that the parent is told the signal
-        os.kill(os.getpid(), signal.SIGTERM)
-
-
-class _Stopped(BaseException):
-    """Raised where a process is to end, after it has put in order what it had begun."""
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    raise _Stopped
-
-
-def _listen(connection: Connection, orders: queue.SimpleQueue[bytes]) -> None:
-    """Read what the parent sends; when it closes the connection, or is no more, end this process."""
-    with contextlib.suppress(EOFError, OSError):
-        while True:
-            orders.put(connection.recv_bytes())
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(GRACE_SECONDS)
-    os._exit(1)
-
-
-def _begin(connection: Connection, task: bytes) -> Callable[[Any], Any]:
-    """Return the function, and tell the parent whether it can be called; wait to be ended where it cannot."""
-    try:
-        function, memory_bytes = pickle.loads(task)  # noqa: S301 - from the parent
-        if memory_bytes is not None:
-            import resource
-
-            resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    except Exception as failure:
-        connection.send_bytes(pickle.dumps(_problem(failure)))
-        signal.pause()
-        raise
-    connection.send_bytes(b"")
-    return function  # type: ignore[no-any-return]
-
-
-def _answer(function: Callable[[Any], Any], item: bytes, told: set[Any]) -> bytes:
-    """Return, pickled: the pickled value, the error (one of ours, or a code and words), and new warnings."""
-    value, error = pickle.dumps(None), None
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")  # the parent's filters decide
-        try:
-            value = pickle.dumps(function(pickle.loads(item)))  # noqa: S301
-        except Exception as failure:  # noqa: BLE001 - of any kind
-            error = _problem(failure)
-    return pickle.dumps((value, error, _new(caught, told)))
-
-
-def _problem(failure: Exception) -> MedvisionError | tuple[str, str]:
-    """Return an error of ours as it is; of another, a reason code and words that hold no value of a file."""
-    if isinstance(failure, MedvisionError):
-        return failure
-    if isinstance(failure, MemoryError) or "can't allocate memory" in str(failure):  # the latter is torch's
-        return "out-of-memory", "memory ran out"
-    return "internal", unforeseen(failure, None).message
-
-
-def _new(caught: list[warnings.WarningMessage], told: set[Any]) -> list[tuple[str, type[Warning], str, int]]:
-    """Return the warnings that this process has not told yet."""
-    found = []
-    for entry in caught:
-        known = getattr(sys.modules.get(entry.category.__module__), entry.category.__qualname__, None)
-        category = entry.category if known is entry.category else UserWarning  # another process must know it by name
-        warning = (str(entry.message), category, entry.filename, entry.lineno)
-        if warning not in told:
-            told.add(warning)
-            found.append(warning)
-    return found
-
-
-_MEANINGS = {
-    "SIGSEGV": "a library touched memory that is not its own",
-    "SIGBUS": "a file that was being read became shorter, or memory could not be had",
-    "SIGABRT": "a library gave up",
-    "SIGFPE": "a library divided whole numbers by zero",
-    "SIGILL": "a library is made for another processor",
-    "SIGTERM": "it was asked to end",
-    "SIGXCPU": "its processor time was up",
-}
-
-
-def _how_ended(code: int, kills: Mapping[str, int]) -> str:
-    """Return how a process ended, and what that means as far as it is known.
-
-    Parameters
-    ----------
-    code
-        Its exit code, or minus the signal.
-    kills
-        What :func:`_memory_kills` said before it began.
-    """
-    if code >= 0:
-        return f"ended by itself with exit code {code}"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        return f"was ended by signal {-code}"
-    if name != "SIGKILL":
-        return f"was ended by signal {-code} ({', '.join(filter(None, [name, _MEANINGS.get(name)]))})"
-    now = _memory_kills()
-    where = [place for place, count in now.items() if count > kills.get(place, count)]
-    if where:
-        return f"was ended by signal 9 (SIGKILL); meanwhile {where[0]} ran out of memory and a process was ended for it"
-    return "was ended by signal 9 (SIGKILL), by somebody or because memory ran out: which, is not known"
-
-
-def _memory_kills() -> dict[str, int]:
-    """Return how many processes the kernel has ended for want of memory, where it can be read."""
-    found = {}
-    for place, files in _COUNTERS.items():
-        for file in files:
-            with contextlib.suppress(OSError, ValueError):
-                words = Path(file).read_text(encoding="ascii").split()
-                found[place] = int(words[words.index("oom_kill") + 1])
-    return found
-
-
-_QUOTA = "/sys/fs/cgroup/cpu.max"
-_COUNTERS = {
-    "the container": ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"),
-    "the machine": ("/proc/vmstat",),
-}
