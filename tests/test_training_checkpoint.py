@@ -1,0 +1,178 @@
+"""Where a training stands survives a round trip, and a damaged checkpoint gives way to the one before."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from medvision import sealed
+from medvision.errors import PipelineError
+from medvision.training import checkpoint, seconds_spent
+from medvision.training.checkpoint import Progressed
+
+
+def network(seed: int = 0) -> Any:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
+
+
+def optimiser_of(one: Any, kind: str = "adamw") -> Any:
+    if kind == "sgd":
+        return torch.optim.SGD(one.parameters(), lr=0.1, momentum=0.9)
+    return torch.optim.AdamW(one.parameters(), lr=0.1)
+
+
+def stepped(one: Any, optimiser: Any, steps: int = 2) -> None:
+    for number in range(steps):
+        one(torch.full((4, 3), 1.0 + number) * torch.arange(4.0)[:, None]).square().sum().backward()
+        optimiser.step()
+        optimiser.zero_grad()
+
+
+def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+ROW = st.dictionaries(st.sampled_from(["loss", "score", "seconds_data"]), st.floats(allow_nan=False, width=64))
+ROWS = st.lists(ROW, max_size=3).map(tuple)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.builds(
+        Progressed,
+        epoch=st.integers(0, 10**6),
+        share=st.floats(0, 1),
+        best=st.one_of(st.just(-math.inf), st.floats(-1e6, 1e6)),
+        best_epoch=st.integers(0, 99),
+        seconds=st.floats(0, 1e9),
+        rows=ROWS,
+    )
+)
+def test_how_far_a_training_is_survives_a_round_trip(
+    tmp_path_factory: pytest.TempPathFactory, state: Progressed
+) -> None:
+    folder, one = tmp_path_factory.mktemp("checkpoint"), nn.Linear(1, 1)
+    optimiser = torch.optim.SGD(one.parameters(), lr=0.1)
+    checkpoint.save(folder, one, one, optimiser, state)
+    assert checkpoint.load(folder, one, one, optimiser) == (state, ())
+    assert seconds_spent(folder) == state.seconds
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+def test_network_average_and_optimiser_go_on_bit_by_bit(tmp_path: Path, kind: str) -> None:
+    one, kept = network(), network(seed=1)
+    optimiser = optimiser_of(one, kind)
+    stepped(one, optimiser)
+    checkpoint.save(tmp_path, one, kept, optimiser, Progressed(epoch=1))
+    other, average = network(seed=2), network(seed=3)
+    fresh = optimiser_of(other, kind)
+    state, told = checkpoint.load(tmp_path, other, average, fresh)
+    assert (state.epoch, told) == (1, ())
+    assert same(one.state_dict(), other.state_dict())
+    assert same(kept.state_dict(), average.state_dict())
+    for each, its in ((one, optimiser), (other, fresh)):
+        stepped(each, its, steps=3)
+    assert same(one.state_dict(), other.state_dict())
+
+
+def test_without_a_checkpoint_a_training_has_not_begun(tmp_path: Path) -> None:
+    one = network()
+    before = {name: tensor.clone() for name, tensor in one.state_dict().items()}
+    assert checkpoint.load(tmp_path / "none", one, one, optimiser_of(one)) == (Progressed(), ())
+    assert same(one.state_dict(), before)
+    assert seconds_spent(tmp_path / "none") == 0.0
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> tuple[Path, dict[str, Any]]:
+    """A folder with checkpoints of two epochs, and the weights of the first."""
+    one = network()
+    optimiser = optimiser_of(one)
+    stepped(one, optimiser)
+    first = {name: tensor.clone() for name, tensor in one.state_dict().items()}
+    checkpoint.save(tmp_path, one, one, optimiser, Progressed(epoch=1, seconds=2.5))
+    stepped(one, optimiser)
+    checkpoint.save(tmp_path, one, one, optimiser, Progressed(epoch=2, seconds=5.0))
+    return tmp_path, first
+
+
+@pytest.mark.parametrize("damage", ["cut", "turned", "missing"])
+def test_the_one_before_is_used_where_the_last_is_not_whole(two: tuple[Path, dict[str, Any]], damage: str) -> None:
+    folder, first = two
+    path = folder / checkpoint.LAST
+    content = bytearray(path.read_bytes())
+    assert seconds_spent(folder) == 5.0
+    if damage == "missing":  # as after a kill between setting the old one aside and writing the new one
+        path.unlink()
+    else:
+        content[-3] ^= 1
+        path.write_bytes(content[:-9] if damage == "cut" else content)
+    one = network(seed=4)
+    state, told = checkpoint.load(folder, one, one, optimiser_of(one))
+    assert (state.epoch, seconds_spent(folder)) == (1, 2.5)
+    assert same(one.state_dict(), first)
+    assert [finding.code for finding in told] == ([] if damage == "missing" else ["checkpoint-damaged"])
+    assert all("last.safetensors" in finding.message for finding in told)
+
+
+def test_where_both_are_damaged_nothing_is_begun_anew_unasked(two: tuple[Path, dict[str, Any]]) -> None:
+    folder, _ = two
+    for name in (checkpoint.LAST, checkpoint.BEFORE):
+        (folder / name).write_bytes(b"")
+    one = network()
+    with pytest.raises(PipelineError, match="no checkpoint is whole") as caught:
+        checkpoint.load(folder, one, one, optimiser_of(one))
+    assert caught.value.finding.cure == f"Delete the folder {folder.name!r} to start anew."
+    assert seconds_spent(folder) == 0.0
+
+
+@pytest.mark.parametrize("state", ["no JSON", "[]", "{}", '{"seconds": "long"}'])
+def test_a_state_that_cannot_be_read_has_taken_no_time(two: tuple[Path, dict[str, Any]], state: str) -> None:
+    folder, _ = two
+    arrays, _ = sealed.load(folder / checkpoint.LAST)
+    sealed.save(folder / checkpoint.LAST, arrays, {"state": state})
+    assert seconds_spent(folder) == 2.5, "that of the one before"
+
+
+def test_a_checkpoint_of_another_optimiser_is_another_trainings(two: tuple[Path, dict[str, Any]]) -> None:
+    folder, _ = two
+    other = nn.Linear(3, 4)
+    with pytest.raises(PipelineError) as caught:
+        checkpoint.load(folder, other, other, optimiser_of(other))
+    assert (caught.value.code, caught.value.path) == ("weights-mismatch", folder / checkpoint.LAST)
+
+
+def test_best_weights_are_loaded_whole_or_refused(tmp_path: Path) -> None:
+    one, other, path = network(), network(seed=1), tmp_path / checkpoint.BEST
+    checkpoint.save_weights(path, one)
+    checkpoint.load_weights(path, other)
+    assert same(one.state_dict(), other.state_dict())
+    with pytest.raises(PipelineError) as caught:
+        checkpoint.load_weights(path, nn.Linear(2, 2))
+    assert (caught.value.code, caught.value.path) == ("weights-mismatch", path)
+    with pytest.raises(sealed.SealBrokenError):
+        checkpoint.load_weights(tmp_path / "none", other)
+    sealed.save(path, {"0.weight": np.zeros((9, 9), np.float32)}, {})
+    with pytest.raises(PipelineError):
+        checkpoint.load_weights(path, other)
+    assert same(one.state_dict(), other.state_dict())
+
+
+def test_a_checkpoint_holds_nothing_that_could_be_run(two: tuple[Path, dict[str, Any]]) -> None:
+    from safetensors import safe_open
+
+    folder, _ = two
+    assert sorted(path.name for path in folder.iterdir()) == [checkpoint.BEFORE, checkpoint.LAST]
+    for path in folder.iterdir():
+        with safe_open(path, framework="np") as file:
+            assert file.keys()

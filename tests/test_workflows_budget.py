@@ -1,0 +1,296 @@
+"""A time is kept to: what is cut for it, in which order, and what a training with a time leaves."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import SPHERES_TOML, write_sphere_data
+from tiny_pipeline import TINY, pipeline
+
+import medvision as mv
+from medvision.errors import PipelineError, UsageError
+from medvision.pipeline import PipelineFolder, Settings, read_settings
+from medvision.training import build_optimiser
+from medvision.training.tuned import Group
+from medvision.workflows import budget as workflow
+from medvision.workflows.budget import Budget, Timed, fit_into
+from medvision.workflows.train import train
+
+Cost = Callable[[Settings], float]
+
+
+@dataclass
+class Clock:
+    """A clock that only steps and validations move; keeps the settings whose step was measured."""
+
+    cost: Cost
+    validation: float = 0.0
+    now: float = 1000.0
+    measured: list[Settings] = field(default_factory=list)
+
+    def __call__(self) -> float:
+        return self.now
+
+    def step_of(self, settings: Settings) -> Callable[[int], None]:
+        self.measured.append(settings)
+
+        def step(number: int) -> None:
+            self.now += self.cost(settings)
+
+        return step
+
+    def fit(self, seconds: float, wished: Settings, **further: Any) -> Timed:
+        return fit_into(seconds, wished, self.step_of, lambda _: self.validation, **further)
+
+
+@pytest.fixture
+def wished(tmp_path: Path) -> Settings:
+    settings = read_settings(pipeline(tmp_path, text=TINY))
+    network: Any = replace(settings.network, channels=(32, 64, 128))  # type: ignore[call-arg]
+    return replace(settings, network=network, train=replace(settings.train, batch=8, patch=(64, 64, 64)))
+
+
+def timed(monkeypatch: pytest.MonkeyPatch, cost: Cost, *, validation: float = 0.0) -> Clock:
+    clock = Clock(cost, validation)
+    monkeypatch.setattr(workflow.time, "monotonic", clock)
+    return clock
+
+
+def width(settings: Settings) -> int:
+    channels: Any = settings.network
+    return int(channels.channels[0])
+
+
+def words(found: Timed) -> list[str]:
+    return [finding.message for finding in found.findings if finding.code == "budget-cut"]
+
+
+def test_nothing_is_cut_where_steps_enough_fit(monkeypatch: pytest.MonkeyPatch, wished: Settings) -> None:
+    clock = timed(monkeypatch, lambda _: 0.1, validation=1.0)
+    found = clock.fit(100.0, wished)
+    assert clock.measured == [wished]
+    assert (found.step_seconds, found.validation_seconds) == (pytest.approx(0.1), 1.0)
+    train = found.settings.train
+    # 100 s less five measured steps, two validations after the last step, and 3 s to write
+    assert 930 <= train.total_steps <= (100 - 0.5 - 2 - workflow.EXPORT_SECONDS) / 0.1
+    assert replace(found.settings, train=wished.train) == wished
+    (told,) = found.findings
+    assert (told.code, told.grade) == ("budget", "note")
+    assert f"the settings ask for {wished.train.total_steps}" in told.message
+
+
+def test_width_batch_and_patch_are_cut_in_turn_until_steps_enough_fit(
+    monkeypatch: pytest.MonkeyPatch, wished: Settings
+) -> None:
+    clock = timed(monkeypatch, lambda s: 1e-8 * width(s) * s.train.batch * s.train.patch[0] ** 3)  # type: ignore[index]
+    first = clock.cost(wished)
+    for factor, cut in ((0.9, 1), (0.45, 2), (0.2, 3), (0.028, 4), (0.02, 5)):
+        found = clock.fit(400 * first * factor + 4, wished)
+        named = [message.split(":")[0].removeprefix("to fit the time, ") for message in words(found)]
+        assert named == ["the network's width", "the batch", "the patch", "the network's width", "the batch"][:cut]
+        assert found.settings.train.total_steps >= 350
+    assert width(found.settings) == 8
+    assert (found.settings.train.batch, found.settings.train.patch) == (2, (32, 32, 32))
+
+
+def test_a_cut_that_gains_nothing_is_neither_made_nor_said(monkeypatch: pytest.MonkeyPatch, wished: Settings) -> None:
+    """The batch costs nothing here: it stays as it is, also where the patch is cut after it."""
+    clock = timed(monkeypatch, lambda s: 1e-7 * width(s) * s.train.patch[0] ** 3)  # type: ignore[index]
+    found = clock.fit(60.0, wished)
+    assert found.settings.train.batch == 8
+    assert not [message for message in words(found) if "batch" in message]
+    assert [message for message in words(found) if "patch" in message]
+    assert len([s for s in clock.measured if s.train.batch == 4]) == 1, "what gained nothing is not tried again"
+
+
+def test_where_nothing_helps_the_settings_stay_and_fewer_steps_are_taken(
+    monkeypatch: pytest.MonkeyPatch, wished: Settings
+) -> None:
+    found = timed(monkeypatch, lambda _: 1.0).fit(60.0, wished)
+    assert words(found) == []
+    assert replace(found.settings, train=wished.train) == wished
+    assert 30 <= found.settings.train.total_steps <= 57
+
+
+def test_where_nothing_may_be_cut_only_the_steps_become_fewer(
+    monkeypatch: pytest.MonkeyPatch, wished: Settings
+) -> None:
+    clock = timed(monkeypatch, lambda s: 1e-7 * width(s) * s.train.batch)
+    found = clock.fit(4.0, wished, may_cut=False)
+    assert (clock.measured, words(found)) == ([wished], [])
+
+
+def test_measuring_a_slow_step_takes_a_small_part_of_the_time(
+    monkeypatch: pytest.MonkeyPatch, wished: Settings
+) -> None:
+    clock = timed(monkeypatch, lambda _: 10.0)
+    clock.fit(120.0, wished)
+    assert clock.now - 1000.0 <= 2 * 10.0 * 4, "two steps of each of four settings"
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1.0, -60.0])
+def test_a_step_is_done_however_short_the_time(
+    monkeypatch: pytest.MonkeyPatch, wished: Settings, seconds: float
+) -> None:
+    train = timed(monkeypatch, lambda _: 1.0).fit(seconds, wished).settings.train
+    assert (train.epochs, train.steps_per_epoch, train.validate_every) == (1, 1, 1)
+
+
+@pytest.mark.parametrize(("validation", "often"), [(0.2, 10), (5.0, 1)])
+def test_slow_validations_are_left_to_the_end(
+    monkeypatch: pytest.MonkeyPatch, wished: Settings, validation: float, often: int
+) -> None:
+    train = timed(monkeypatch, lambda _: 0.01, validation=validation).fit(100.0, wished).settings.train
+    assert train.epochs // train.validate_every == often
+    assert 45 <= train.epochs <= 60
+
+
+def test_steps_without_a_measurable_time_are_no_division_by_zero(
+    monkeypatch: pytest.MonkeyPatch, wished: Settings
+) -> None:
+    assert timed(monkeypatch, lambda _: 0.0).fit(10.0, wished).settings.train.total_steps > 1000
+
+
+@pytest.mark.parametrize("minutes", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_time_that_is_none_is_refused(minutes: float) -> None:
+    with pytest.raises(UsageError, match="a time above 0 is wanted"):
+        Budget(minutes)
+
+
+def test_a_part_of_a_time_begins_now_and_remembers_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = timed(monkeypatch, lambda _: 0.0)
+    whole = Budget(10.0, started=clock.now)
+    clock.now += 240
+    part = whole.part(0.5)
+    assert (part.minutes, part.started, part.deadline, part.asked) == (3.0, 1240.0, 1420.0, 10.0)
+    again = part.part(0.5)
+    assert (again.minutes, again.asked) == (1.5, 10.0)
+    assert replace(whole, may_cut=False).part(0.5).may_cut is False
+    clock.now += 10_000
+    assert 60 * whole.part(0.5).minutes == pytest.approx(0.5), "of a time that is over, half a second"
+
+
+def test_what_was_spent_before_is_taken_off_and_can_be_given_back() -> None:
+    whole = Budget(10.0, started=100.0)
+    assert whole.without(60.0).deadline == whole.deadline - 60.0
+    assert whole.without(60.0).without(-60.0) == whole
+    assert whole.without(60.0).minutes == 10.0
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_sphere_data(tmp_path_factory.mktemp("data"))
+
+
+WIDE = SPHERES_TOML.replace("[8, 8, 8]", "[16, 16, 16]").replace("epochs = 4", "epochs = 4000")
+
+
+def opened(folder: Path, text: str = WIDE) -> PipelineFolder:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "pipeline.toml").write_text(text, encoding="utf-8")
+    return PipelineFolder.open(folder)
+
+
+def test_a_training_with_a_time_ends_in_time_and_says_what_was_in_force(data: Path, tmp_path: Path) -> None:
+    pipeline = opened(tmp_path / "settings")
+    build_optimiser(pipeline.settings.train, [Group("all", list(pipeline.build_network().parameters()))])  # imports
+    torch.manual_seed(5)
+    before, began, steps = torch.get_rng_state(), time.monotonic(), [0.0]
+
+    def told(done: int, total: int, last: str) -> None:
+        steps[0] = time.monotonic() - began
+
+    result = mv.Pipeline(pipeline).train(data, tmp_path / "out", minutes=0.12, progress=told)
+    assert torch.equal(torch.get_rng_state(), before), "to measure draws nothing from the caller's generator"
+    assert steps[0] < 7.2, "the last step is done in time, by a second or more on a machine that is not busy"
+    left = PipelineFolder.open(tmp_path / "out")
+    assert left.settings.train.total_steps < pipeline.settings.train.total_steps
+    codes = [finding.code for finding in result.findings]
+    assert "budget" in codes
+    assert ("budget-cut" in codes) == (left.settings.network != pipeline.settings.network)
+    kept = json.loads((tmp_path / "out" / "checkpoints" / "timed.json").read_text())
+    assert kept["step_seconds"] > 0
+    rows = (tmp_path / "out" / "curves.csv").read_text().splitlines()
+    total = (len(rows) - 1) * left.settings.train.steps_per_epoch
+    assert left.require_weights().trained_with["steps"] == str(total)
+
+
+@pytest.fixture
+def begun(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[PipelineFolder, Path]:
+    """A training with a time that was stopped after an epoch that, by its checkpoint, took 7 seconds."""
+    from medvision.workflows import train as workflow
+
+    def fitted(seconds: float, wished: Settings, *_: Any, may_cut: bool) -> Timed:
+        assert may_cut
+        train = replace(wished.train, epochs=3, steps_per_epoch=1, batch=1)
+        return Timed(replace(wished, train=train), 0.01, 0.02, ())
+
+    real = workflow.optimise
+
+    def stopping(*arguments: Any, **further: Any) -> Any:
+        def stop(*_: Any) -> None:
+            if stop_at and list(further["folder"].glob("last*")):
+                raise KeyboardInterrupt
+
+        stop_at = True
+        return real(*arguments, **{**further, "progress": stop})
+
+    pipeline = opened(tmp_path / "settings")
+    with monkeypatch.context() as patched:
+        patched.setattr(workflow, "fit_into", fitted)
+        patched.setattr(workflow, "optimise", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            train(pipeline, [data], tmp_path / "out", budget=Budget(5.0))
+    return pipeline, tmp_path / "out"
+
+
+def test_a_training_that_goes_on_uses_the_settings_chosen_before_and_counts_the_time_spent(
+    data: Path, begun: tuple[PipelineFolder, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from medvision.workflows import train as workflow
+
+    pipeline, out = begun
+    assert read_settings(out / "pipeline.toml").train.batch == 1
+    deadlines: list[float] = []
+
+    class Paced:
+        def __init__(self, deadline: float, validation_seconds: float, first_seconds: float) -> None:
+            deadlines.append(deadline)
+            assert validation_seconds == pytest.approx(2 * 0.02)
+            assert first_seconds == pytest.approx(0.01)
+
+        def left(self, state: Any) -> int:
+            return max(0, 2 - state.epoch)
+
+    def never(*_: Any, **__: Any) -> Timed:
+        raise AssertionError("a step is measured once")
+
+    monkeypatch.setattr(workflow, "fit_into", never)
+    monkeypatch.setattr(workflow, "UntilDeadline", Paced)
+    monkeypatch.setattr(workflow, "seconds_spent", lambda folder: 7.0 if folder.name == "checkpoints" else 0.0)
+    budget = Budget(5.0)
+    result = train(pipeline, [data], out, budget=budget)
+    assert deadlines == [pytest.approx(budget.deadline - 7.0 - workflow.EXPORT_SECONDS)]
+    left = PipelineFolder.open(out)
+    assert (left.settings.train.batch, left.settings.train.steps_per_epoch) == (1, 1)
+    assert len((out / "curves.csv").read_text().splitlines()) == 3
+    weights = (out / "weights.safetensors").read_bytes()
+    again = train(pipeline, [data], out, budget=Budget(5.0))
+    assert len(deadlines) == 2
+    assert len((out / "curves.csv").read_text().splitlines()) == 3, "what came to its end is not trained further"
+    assert (out / "weights.safetensors").read_bytes() == weights
+    assert again.results == result.results
+
+
+def test_another_time_is_another_training(data: Path, begun: tuple[PipelineFolder, Path]) -> None:
+    pipeline, out = begun
+    for other in (Budget(6.0), None):
+        with pytest.raises(PipelineError, match="other settings or data"):
+            train(pipeline, [data], out, budget=other)
