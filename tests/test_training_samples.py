@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +14,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from medvision.errors import InputError
-from medvision.training import Sample, Training
-from medvision.training.samples import Sampler
+from medvision.training import Prepared, Sample, Store, Training
+from medvision.training.samples import Sampler, class_counts
 
 
 def numbered(shape: tuple[int, ...], *, at: tuple[int, ...] | None = None, name: str = "a") -> Sample:
@@ -140,3 +142,115 @@ def test_a_batch_is_a_copy_of_the_samples() -> None:
     assert sample.image.all()
     assert isinstance(sample.target, np.ndarray)
     assert sample.target.all()
+
+
+def stored(samples: list[Sample], folder: Path) -> list[Prepared]:
+    """The samples on disk, and opened there anew."""
+    store, found = Store(folder), []
+    for number, sample in enumerate(samples):
+        store.put(f"{number:02d}", sample, {})
+        found.append(store.get(f"{number:02d}"))
+    assert None not in found
+    return found  # type: ignore[return-value]
+
+
+def blobs(name: str, shape: tuple[int, ...], labels: tuple[int, ...]) -> Sample:
+    random = np.random.default_rng(len(name) + sum(labels))
+    target = random.choice(np.array((0, *labels), np.uint8), shape)
+    return Sample(name, random.normal(size=(2, *shape)).astype(np.float32), target)
+
+
+@pytest.mark.parametrize(
+    ("samples", "fields"),
+    [
+        ([blobs("a", (9, 8, 7), (1, 2, 10)), blobs("b", (6, 12, 5), (2,))], {"patch": (4, 8, 6), "foreground": 0.7}),
+        ([blobs("a", (9, 8), (3,)), blobs("b", (9, 8), ())], {"foreground": 0.5}),
+        ([Sample(n, np.full((1, 4, 4), int(n), np.float32), int(n) % 2) for n in "1234"], {"balanced": True}),
+        ([Sample("v", np.ones((1, 4, 4), np.float32), np.array([0.5, np.nan], np.float32))], {"patch": (3, 3)}),
+    ],
+)
+def test_samples_on_disk_give_the_same_batches_as_in_memory_bit_by_bit(
+    tmp_path: Path, samples: list[Sample], fields: dict[str, Any]
+) -> None:
+    settings = Training(batch=5, **fields)
+    kept = stored(samples, tmp_path)
+    one, other = Sampler(samples, settings), Sampler(kept, settings)
+    for step in range(12):
+        for ours, theirs in zip(one.batch(step), other.batch(step), strict=True):
+            assert ours.dtype == theirs.dtype
+            assert ours.numpy().tobytes() == theirs.numpy().tobytes()
+    assert class_counts(kept) == class_counts(samples)
+
+
+@settings(max_examples=20, deadline=None)
+@given(step=st.integers(0, 99), shares=st.sampled_from([1, 2, 3, 6]))
+def test_processes_that_share_a_batch_read_the_rows_of_one(step: int, shares: int) -> None:
+    sampler = Sampler([blobs("a", (9, 8), (1,)), blobs("b", (7, 9), (2,))], Training(batch=6, patch=(4, 4)))
+    whole, _ = sampler.batch(step)
+    each = 6 // shares
+    parts = [sampler.batch(step, slice(n * each, (n + 1) * each))[0] for n in range(shares)]
+    assert torch.equal(torch.cat(parts), whole)
+
+
+def test_every_label_is_drawn_equally_often_however_small_it_is() -> None:
+    target = np.ones((40, 40), np.uint8)
+    target[0, 0], target[20:23, 20:23] = 2, 5
+    sample = Sample("a", np.zeros((1, 40, 40), np.float32), target)
+    _, targets = Sampler([sample], Training(batch=600, patch=(4, 4), foreground=1.0)).batch(0)
+    for number in (2, 5):
+        assert 0.28 < float((targets == number).any(-1).any(-1).double().mean()) < 0.39
+
+
+def test_voxels_of_a_label_are_drawn_from_all_of_it_and_kept_in_bounds() -> None:
+    target = np.ones((30, 30, 30), np.uint8)
+    (voxels,) = Sample("a", np.zeros((1, 30, 30, 30), np.float32), target).labelled.values()
+    assert (voxels.shape, voxels.dtype) == ((10_000, 3), np.int32)
+    assert len(np.unique(voxels, axis=0)) == 10_000
+    assert np.allclose(voxels.mean(0), 14.5, atol=0.5)
+    again, other = (Sample(name, np.zeros((1, 30, 30, 30), np.float32), target).labelled[1] for name in "ab")
+    assert np.array_equal(again, voxels)
+    assert not np.array_equal(other, voxels)
+
+
+class Watched:
+    """A case that keeps what was asked of it."""
+
+    def __init__(self, sample: Sample) -> None:
+        self.id, self.shape, self.whole, self.labelled = sample.id, sample.shape, sample.whole, sample.labelled
+        self.sample, self.asked = sample, list[tuple[slice, ...]]()
+
+    def part(self, where: tuple[slice, ...]) -> Any:
+        self.asked.append(where)
+        return self.sample.part(where)
+
+
+def test_no_more_is_read_than_a_batch_needs() -> None:
+    case = Watched(blobs("a", (20, 30), (1,)))
+    Sampler([case], Training(batch=50, patch=(8, 40), foreground=0.5)).batch(0)  # type: ignore[list-item]
+    assert len(case.asked) == 50
+    for rows, columns in case.asked:
+        assert 0 <= rows.start < rows.stop <= 20
+        assert rows.stop - rows.start == 8
+        assert (columns.start, columns.stop) == (0, 30), "what lies outside is not asked for"
+
+
+def test_drawing_from_many_stored_samples_takes_no_more_memory_than_from_few(tmp_path: Path) -> None:
+    settings, peaks = Training(batch=4, patch=(8, 8, 8), foreground=0.5), []
+    target = np.ones((16, 16, 16), np.uint8)
+    image = np.zeros((1, 16, 16, 16), np.float32)
+    names = [f"{number:03d}" for number in range(300)]
+    store = Store(tmp_path)
+    for name in names:
+        store.put(name, Sample(name, image, target), {})
+    for count in (3, 300):
+        samples = [found for found in map(store.get, names[:count]) if found is not None]
+        assert len(samples) == count
+        tracemalloc.start()
+        kept = [found for found in map(store.get, names[:count]) if found is not None]
+        sampler = Sampler(kept, settings)
+        for step in range(40):
+            sampler.batch(step)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    a_case = image.nbytes + target.nbytes + 16**3 * 12
+    assert (peaks[1] - peaks[0]) / 297 < a_case / 20, "a case that is not being read takes next to nothing"
