@@ -318,3 +318,21 @@ def test_reading_leaves_the_caller_s_warnings_and_allowed_classes_alone(tmp_path
     before = warnings.filters[:], set(torch.serialization.get_safe_globals())
     read_weights(saved(tmp_path / "a.pt", STATE))
     assert (warnings.filters[:], set(torch.serialization.get_safe_globals())) == before
+
+
+# a safetensors file whose first bytes could be those of something else
+
+
+@pytest.mark.parametrize("length", [640, 896, 1152, 1408, 19280, 640 + 65536])
+def test_a_header_whose_length_looks_like_a_pickle_or_an_archive_is_read_as_what_it_is(
+    tmp_path: Path, length: int
+) -> None:
+    path = tmp_path / "weights.safetensors"
+    header = {"a.weight": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}, "__metadata__": {"note": ""}}
+    header["__metadata__"]["note"] = "x" * (length - len(json.dumps(header)))
+    text = json.dumps(header).encode()
+    assert len(text) == length
+    path.write_bytes(struct.pack("<Q", length) + text + np.array([1.5, -2.0], "<f4").tobytes())
+    found = read_weights(path)
+    assert found.origin.kind == "safetensors"
+    assert found.tensors["a.weight"].tolist() == [1.5, -2.0]

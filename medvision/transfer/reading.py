@@ -19,6 +19,7 @@ LIMIT_BYTES = 16 << 30
 """Size above which a file of weights is not read."""
 
 _TEXT_LIMIT = 1 << 20  # bytes that are read of a card or licence
+_LENGTH = 8  # bytes at the start of a safetensors file, which state the length of its header
 _PUBLIC = Hub()
 
 
@@ -104,9 +105,16 @@ def _kind(path: Path) -> Kind:
 
 
 def _is_torch(path: Path) -> bool:
-    """Whether a file begins as an archive, or as the stream that torch wrote before version 1.6."""
+    """Whether a file begins as an archive, or as the stream that torch wrote before version 1.6.
+
+    A safetensors file begins with the length of its header, whose bytes can be those of either; so it is looked for
+    first: the header fits into the file, and is JSON (safetensors, format).
+    """
     with path.open("rb") as file:
-        return file.read(2) in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+        start = file.read(_LENGTH + 1)
+    if start[_LENGTH:] == b"{" and int.from_bytes(start[:_LENGTH], "little") <= path.stat().st_size - _LENGTH:
+        return False
+    return start[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 
 def _bundle_licence(folder: Path) -> str | None:
