@@ -30,7 +30,7 @@ class _Gathered:
     dicom: tuple[Path, ...] = ()
 
 
-def scan(paths: Paths, reading: Reading = AS_IT_STANDS) -> Collection:
+def scan(paths: Paths, reading: Reading = AS_IT_STANDS, *, labels: bool = True) -> Collection:
     """Return the cases that files, folders, archives, data sets and manifests hold, from their headers alone.
 
     An image of several volumes (time points, echoes, frames) becomes as many cases, in order: ``-v001``, ``-v002``, ...
@@ -44,6 +44,9 @@ def scan(paths: Paths, reading: Reading = AS_IT_STANDS) -> Collection:
         alone.
     reading
         What was decided about how to read the images.
+    labels
+        Whether labels are taken in, that lists, data sets and archives state; else none is looked at, and all cases
+        come without.
 
     Returns
     -------
@@ -55,7 +58,7 @@ def scan(paths: Paths, reading: Reading = AS_IT_STANDS) -> Collection:
         ``name-clash``: two cases would write to one output name (capitals and small letters count as one).
     """
     roots = as_paths(paths)
-    gathered = [_gathered(path, reading) for path in roots]
+    gathered = [_gathered(path, reading, labels=labels) for path in roots]
     everything = _NOTHING.merged(part.collection for part in gathered)
     unread = possible_slices((*everything.rejected, *everything.skipped))
     dicom = dict.fromkeys(file for part in gathered for file in part.dicom)
@@ -65,19 +68,19 @@ def scan(paths: Paths, reading: Reading = AS_IT_STANDS) -> Collection:
     return found.merged([Collection((), _fruitless(roots, found))])
 
 
-def _gathered(path: Path, reading: Reading) -> _Gathered:
+def _gathered(path: Path, reading: Reading, *, labels: bool) -> _Gathered:
     try:
         if not archives.exists(path):
             raise InputError("not-found", "there is no such file or folder", path=path)
         if archives.is_folder(path):
             refuse_results(path)
             if path.is_dir() and _holds_dataset(path):
-                return _Gathered(cases_in_dataset(path / DATASET_FILE, reading=reading))
-            return _below(path, reading)
+                return _Gathered(cases_in_dataset(path / DATASET_FILE, reading=reading, labels=labels))
+            return _below(path, reading, labels=labels)
         if path.suffix.lower() in LIST_SUFFIXES:
-            return _Gathered(cases_in_manifest(path, reading))
+            return _Gathered(cases_in_manifest(path, reading, labels=labels))
         if path.suffix.lower() == ".json":
-            return _Gathered(cases_in_dataset(path, reading=reading))
+            return _Gathered(cases_in_dataset(path, reading=reading, labels=labels))
         content = content_of(path)
         if content == "directory":
             named = read_directory(path)
@@ -86,7 +89,7 @@ def _gathered(path: Path, reading: Reading) -> _Gathered:
             return _Gathered(Collection((), named.findings), named.files)
         if content is None or content == "archive":
             raise InputError("no-image", "the file is no image", path=path)
-        return _of_file(path, content, case_id(stem_of(path)), "", reading)
+        return _of_file(path, content, case_id(stem_of(path)), "", reading, labels=labels)
     except MedvisionError as error:
         return _Gathered(Collection((), (error.finding,)))
 
@@ -96,37 +99,37 @@ def _holds_dataset(folder: Path) -> bool:
     return archives.exists(file) and is_dataset(file)
 
 
-def _below(folder: Path, reading: Reading) -> _Gathered:
+def _below(folder: Path, reading: Reading, *, labels: bool) -> _Gathered:
     found = walk(folder, is_apart=_holds_dataset)
     parts = [_Gathered(Collection((), found.rejected, found.skipped))]
     for file, kind in found.images:
         inner = file.relative_to(folder)
         name = case_id(*inner.parent.parts, stem_of(file))
         try:
-            parts.append(_of_file(file, kind, name, f"{name}_", reading))
+            parts.append(_of_file(file, kind, name, f"{name}_", reading, labels=labels))
         except MedvisionError as error:
             parts.append(_Gathered(Collection((), (error.finding,))))
     for inside in found.datasets:
-        parts.append(_inner_dataset(inside, folder, reading))
+        parts.append(_inner_dataset(inside, folder, reading, labels=labels))
     return _Gathered(
         _NOTHING.merged(part.collection for part in parts), tuple(file for part in parts for file in part.dicom)
     )
 
 
-def _inner_dataset(inside: Path, folder: Path, reading: Reading) -> _Gathered:
+def _inner_dataset(inside: Path, folder: Path, reading: Reading, *, labels: bool) -> _Gathered:
     """Return the cases of a data set below an argument: its labels must not be taken for images."""
     prefix = "_".join(inside.relative_to(folder).parts) + "_"
     try:
-        return _Gathered(cases_in_dataset(inside / DATASET_FILE, prefix, reading))
+        return _Gathered(cases_in_dataset(inside / DATASET_FILE, prefix, reading, labels=labels))
     except MedvisionError as error:
         return _Gathered(Collection((), (error.finding,)))
 
 
-def _of_file(path: Path, kind: SourceKind, name: str, prefix: str, reading: Reading) -> _Gathered:
+def _of_file(path: Path, kind: SourceKind, name: str, prefix: str, reading: Reading, *, labels: bool) -> _Gathered:
     if kind == "dicom":
         return _Gathered(dicom=(path,))
     if kind == "npz":
-        return _Gathered(Collection(cases_in_npz(path, prefix)))
+        return _Gathered(Collection(cases_in_npz(path, prefix, labels=labels)))
     count = _volumes_of(path) if kind == "nifti" else 1
     parts = range(count) if count > 1 else (None,)
     sources = [Source(kind, (path,), part=part, reading=reading) for part in parts]

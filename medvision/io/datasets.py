@@ -30,7 +30,9 @@ def is_dataset(file: Path) -> bool:
     return isinstance(content.get("training"), list) or _is_nnunet(content)
 
 
-def cases_in_dataset(file: Path, prefix: str = "", reading: Reading = AS_IT_STANDS) -> Collection:
+def cases_in_dataset(
+    file: Path, prefix: str = "", reading: Reading = AS_IT_STANDS, *, labels: bool = True
+) -> Collection:
     """Return the training cases of a data set, with their labels; its test images have none and are not listed.
 
     Parameters
@@ -41,6 +43,8 @@ def cases_in_dataset(file: Path, prefix: str = "", reading: Reading = AS_IT_STAN
         Comes before each id.
     reading
         What was decided about how to read images and labels.
+    labels
+        Whether labels are taken in; else a case without one is as good as the others.
 
     Raises
     ------
@@ -51,11 +55,11 @@ def cases_in_dataset(file: Path, prefix: str = "", reading: Reading = AS_IT_STAN
     entries = _nnunet_entries(content, file.parent) if _is_nnunet(content) else content.get("training")
     if not isinstance(entries, list) or not entries:
         raise InputError("bad-manifest", "it lists no training case", path=file)
-    facts = (_modality(content), _label_names(content))
+    facts = (_modality(content), _label_names(content) if labels else None)
     cases, rejected = [], []
     for number, entry in enumerate(entries, start=1):
         try:
-            cases.append(_case(entry, file.parent, prefix, *facts, reading))
+            cases.append(_case(entry, file.parent, prefix, *facts, reading, labels=labels))
         except MedvisionError as error:
             finding = error.finding
             text = f"training case {number}: {finding.message}"
@@ -125,6 +129,8 @@ def _case(
     modality: str | None,
     names_of_labels: Mapping[int, str] | None,
     reading: Reading,
+    *,
+    labels: bool,
 ) -> Case:
     if not isinstance(entry, dict) or not isinstance(entry.get("image"), str | list) or not entry["image"]:
         raise InputError("bad-manifest", "a training case is an object with 'image' and 'label'")
@@ -134,7 +140,7 @@ def _case(
     return Case(
         id=case_id(prefix + str(entry.get("id", stem_of(paths[0])))),
         images=tuple(source_of(path, reading) for path in paths),
-        label=_label(entry.get("label"), folder, reading),
+        label=_label(entry.get("label"), folder, reading) if labels else None,
         patient=str(patient) if patient is not None else None,
         modality=modality,
         label_names=names_of_labels,

@@ -20,13 +20,13 @@ _SPLITS = ("train", "val", "test")
 _HEADER = "Let the first line name the columns, each once, and one of them 'image'."
 
 
-def cases_in_manifest(path: Path, reading: Reading = AS_IT_STANDS) -> Collection:
+def cases_in_manifest(path: Path, reading: Reading = AS_IT_STANDS, *, labels: bool = True) -> Collection:
     """Return the cases that a manifest lists, their images and labels to be read as `reading` says.
 
     The column ``image`` is required: paths relative to the manifest, several channels separated by ``;``. The columns
     ``id``, ``label`` (a path, or numbers: see :func:`medvision.io.stated.stated_label`), ``patient``, ``split`` and
     ``modality`` are as in :class:`medvision.study.Case`; all others, ``side`` among them, become attributes. A line
-    that cannot be used is rejected with its number, and the others stay.
+    that cannot be used is rejected with its number, and the others stay. Without `labels`, that column is passed over.
 
     Raises
     ------
@@ -36,7 +36,8 @@ def cases_in_manifest(path: Path, reading: Reading = AS_IT_STANDS) -> Collection
     cases, rejected = [], []
     for number, row in _rows(path):
         try:
-            cases.append(_case(row, path.parent, reading))
+            known = row if labels else {name: cell for name, cell in row.items() if name != "label"}
+            cases.append(_case(known, path.parent, reading))
         except MedvisionError as error:
             finding = error.finding
             text = f"line {number} of {path.name}: {finding.message}"

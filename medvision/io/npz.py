@@ -22,10 +22,11 @@ _CHANNELS = (1, 3)  # a last axis of these sizes: grey and RGB
 _MAX_BYTES = 8_000_000_000
 
 
-def cases_in_npz(path: Path, prefix: str = "") -> tuple[Case, ...]:
+def cases_in_npz(path: Path, prefix: str = "", *, labels: bool = True) -> tuple[Case, ...]:
     """Return the cases of an archive, from its headers and labels; no picture is unpacked.
 
-    Ids are the split and the place in it, e.g. ``train_00012``, behind `prefix`.
+    Ids are the split and the place in it, e.g. ``train_00012``, behind `prefix`. Without `labels`, those
+    are passed over.
 
     Raises
     ------
@@ -39,7 +40,8 @@ def cases_in_npz(path: Path, prefix: str = "") -> tuple[Case, ...]:
         for split in _SPLITS:
             if f"{split}_images" in shapes:
                 count = _checked(shapes[f"{split}_images"])[0]
-                labels = _labels(path, split, count) if f"{split}_labels" in shapes else [None] * count
+                known = labels and f"{split}_labels" in shapes
+                stated = _labels(path, split, count) if known else [None] * count
                 cases += [
                     Case(
                         f"{prefix}{split}_{n:05d}",
@@ -47,7 +49,7 @@ def cases_in_npz(path: Path, prefix: str = "") -> tuple[Case, ...]:
                         label=label,
                         split=split,
                     )
-                    for n, label in enumerate(labels)
+                    for n, label in enumerate(stated)
                 ]
         if not cases:
             raise InputError(
