@@ -96,8 +96,9 @@ class Sample:
         if not self.voxelwise:
             return {}
         random = np.random.default_rng(int(sha256_of_text([self.id])[:16], 16))
-        numbers = [int(number) for number in np.unique(self.target) if number > 0]
-        return {number: _some(np.argwhere(self.target == number), random) for number in numbers}
+        labels = np.asarray(self.target)
+        numbers = [int(number) for number in np.unique(labels) if number > 0]
+        return {number: _some(np.argwhere(labels == number), random) for number in numbers}
 
     def part(self, where: tuple[slice, ...]) -> tuple[NDArray[np.float32], NDArray[Any] | None]:
         """Return image and labels within `where`."""
@@ -254,14 +255,18 @@ def centre_of(sample: Prepared, patch: Sequence[int] | None) -> NDArray[np.float
 
 
 def _read(sample: Prepared, start: Sequence[int], size: Sequence[int]) -> tuple[NDArray[np.float32], Any]:
-    """Read a part of `size` at `start`; outside the image its edge is repeated, and the label there is 0."""
+    """Read a part of `size` at `start`; outside the image, its edge is repeated, and that of its labels.
+
+    A structure that the border cuts goes on there, as its image does: called background, the network would learn to
+    lose structures at borders.
+    """
     ends = list(zip(start, size, sample.shape, strict=True))
     inside = tuple(slice(max(0, a), min(whole, a + n)) for a, n, whole in ends)
     around = [(max(0, -a), max(0, a + n - whole)) for a, n, whole in ends]
     image, labels = sample.part(inside)
     if any(map(any, around)):
         image = np.pad(image, [(0, 0), *around], mode="edge")
-        labels = None if labels is None else np.pad(labels, around)
+        labels = None if labels is None else np.pad(labels, around, mode="edge")
     return image, sample.whole if labels is None else labels
 
 
