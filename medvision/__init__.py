@@ -3,7 +3,7 @@
 >>> import medvision as mv
 >>> sorted(mv.__all__)  # doctest: +NORMALIZE_WHITESPACE
 ['Case', 'Geometry', 'Labels', 'MedvisionError', 'Pipeline', 'Reading', 'Volume', '__version__', 'check', 'convert',
- 'deidentify', 'demo', 'doctor', 'load', 'plan', 'scan', 'train']
+ 'deidentify', 'demo', 'doctor', 'load', 'plan', 'pretrain', 'scan', 'train']
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from medvision.workflows.demo import demo as demo
     from medvision.workflows.doctor import doctor as doctor
     from medvision.workflows.pipeline import Pipeline as Pipeline
+    from medvision.workflows.pipeline import pretrain_by_name as pretrain  # noqa: F401 - the public name `pretrain`
     from medvision.workflows.pipeline import train_by_name as train  # noqa: F401 - the public name `train`
 
 __version__ = "0.1.0"
@@ -47,6 +48,7 @@ _HOMES = {
     "doctor": "medvision.workflows.doctor:doctor",
     "load": "medvision.io:load",
     "plan": "medvision.workflows.calls:plan",
+    "pretrain": "medvision.workflows.pipeline:pretrain_by_name",
     "scan": "medvision.io:scan",
     "train": "medvision.workflows.pipeline:train_by_name",
 }

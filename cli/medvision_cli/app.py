@@ -17,6 +17,7 @@ from medvision_cli import (
     learning_curve,
     pipelines,
     plan,
+    pretrain,
     report,
     run,
     shell,
@@ -38,6 +39,7 @@ app.command(name="check")(check.command)
 app.command(name="run")(run.command)
 app.command(name="plan")(plan.command)
 app.command(name="train")(train.command)
+app.command(name="pretrain")(pretrain.command)
 app.command(name="learning-curve")(learning_curve.command)
 app.command(name="evaluate")(evaluate.command)
 app.command(name="explain")(explain.command)

@@ -70,12 +70,16 @@ class WeightsCard:
             raise PipelineError("weights-mismatch", "no readable card lies beside the weights", path=path) from error
 
 
-def save_weights(path: Path, *networks: Any) -> str:
-    """Write the weights of a network, or of the members of an ensemble, as safetensors; return the file's SHA-256."""
+def save_weights(path: Path, *networks: Any, without: tuple[str, ...] = ()) -> str:
+    """Write the weights of a network, or of the members of an ensemble, as safetensors; return the file's SHA-256.
+
+    Tensors whose names begin with one of `without` are left out.
+    """
     from safetensors.torch import save_file
 
     states = [plain_state(network) for network in networks]
     state = states[0] if len(states) == 1 else joined(states)
+    state = {name: tensor for name, tensor in state.items() if not name.startswith(without)}
     with replacing(path) as temporary:
         save_file({name: tensor.cpu().contiguous() for name, tensor in state.items()}, temporary)
     return sha256_of(path)

@@ -21,6 +21,9 @@ from medvision.pipeline.settings import Settings
 FINGERPRINT = "fingerprint.json"
 """The name of the file."""
 
+PRETRAINING = "medvision.pretraining/"
+"""What the schema begins with that the card of a pretraining states."""
+
 
 @dataclass(frozen=True)
 class PipelineFolder:
@@ -50,10 +53,11 @@ class PipelineFolder:
         Raises
         ------
         PipelineError
-            There is none of that name; the file is not valid; the weights belong to other settings; the fingerprint
-            is not the one that the weights' card names.
+            There is none of that name; the file is not valid; the weights belong to other settings, or are those of a
+            pretraining; the fingerprint is not the one that the weights' card names.
         """
         folder = find(name)
+        _refuse_pretraining(folder)
         settings = read_settings(folder / "pipeline.toml")
         card = folder / "weights.json"
         weights = WeightsCard.open(card) if card.is_file() else None
@@ -171,6 +175,7 @@ def find(name: str | Path) -> Path:
     shipped = builtin_names()
     if str(name) in shipped:
         return builtin_folder() / str(name)
+    _refuse_pretraining(path)
     close = difflib.get_close_matches(str(name), shipped, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     raise PipelineError(
@@ -203,6 +208,17 @@ def copy(name: str | Path, folder: Path, *, weights: bool = False) -> list[Path]
     for part in wanted:
         write_bytes(folder / part, (source / part).read_bytes())
     return [folder / part for part in wanted]
+
+
+def _refuse_pretraining(folder: Path) -> None:
+    """Raise PipelineError for what `medvision pretrain` leaves: its network answers none of a pipeline's questions."""
+    try:
+        card = json.loads((folder / "weights.json").read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return
+    if isinstance(card, dict) and str(card.get("schema", "")).startswith(PRETRAINING):
+        message = "this is a pretraining, whose network has no answer yet, and no pipeline to be run"
+        raise PipelineError("pretraining-only", message, path=folder)
 
 
 def _fingerprint(folder: Path, card: WeightsCard | None) -> Fingerprint | None:

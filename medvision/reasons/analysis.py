@@ -178,6 +178,16 @@ PIPELINES: Mapping[str, Reason] = {
         "A training would start from chance, and be called one that started from these weights.",
         "Choose a network with the file's blocks and channels, or take what fits: --partial.",
     ),
+    "pretraining-only": Reason(
+        "A folder holds a pretraining: a network that has learned from images alone.",
+        "It knows no label, so that whatever it answered would mean nothing.",
+        "Train a pipeline from it: `medvision train PIPELINE DATA --from DIR`.",
+    ),
+    "pretraining-collapsed": Reason(
+        "A pretraining ended with nearly the same answer for all images.",
+        "It has learned nothing, and a training that starts from it is worse off than one from chance.",
+        "Give it more images, more time, or a larger `batch` in [train]; or lower `learning_rate`.",
+    ),
     "weights-unreachable": Reason(
         "Weights cannot be fetched from the hub.",
         "A training would start without them.",

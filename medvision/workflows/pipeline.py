@@ -14,6 +14,7 @@ from medvision.workflows.budget import Budget
 from medvision.workflows.crossvalidate import CrossValidation, crossvalidate
 from medvision.workflows.evaluate import Evaluation, evaluate
 from medvision.workflows.explain import explain
+from medvision.workflows.pretrain import PretrainingResult, pretrain
 from medvision.workflows.report import Pages, report
 from medvision.workflows.run import BatchResult, run
 from medvision.workflows.train import Machine, Start, TrainingResult, train
@@ -78,6 +79,34 @@ class Pipeline:
             as_paths(data),
             Path(out),
             start=start,
+            seed=seed,
+            budget=None if minutes is None else Budget(minutes),
+            machine=machine,
+            progress=progress,
+        )
+
+    def pretrain(
+        self,
+        data: Paths,
+        out: str | Path,
+        *,
+        method: str | None = None,
+        licence: str | None = None,
+        seed: int | None = None,
+        minutes: float | None = None,
+        machine: Machine | None = None,
+        progress: Progress = silent,
+    ) -> PretrainingResult:
+        """Learn from images without labels, for a training to start from; see :mod:`medvision.workflows.pretrain`.
+
+        `minutes` is the time in which all must be done; None takes the steps that the settings state.
+        """
+        return pretrain(
+            self.folder,
+            as_paths(data),
+            Path(out),
+            method=method,
+            licence=licence,
             seed=seed,
             budget=None if minutes is None else Budget(minutes),
             machine=machine,
@@ -166,3 +195,36 @@ def train_by_name(
     """
     opened = Pipeline.open(pipeline)
     return opened.train(data, out, start=start, seed=seed, minutes=minutes, machine=machine, progress=progress)
+
+
+def pretrain_by_name(
+    pipeline: str | Path,
+    data: Paths,
+    out: str | Path,
+    *,
+    method: str | None = None,
+    licence: str | None = None,
+    seed: int | None = None,
+    minutes: float | None = None,
+    machine: Machine | None = None,
+    progress: Progress = silent,
+) -> PretrainingResult:
+    """Pretrain a pipeline given by name or folder; the public ``medvision.pretrain``. See :meth:`Pipeline.pretrain`.
+
+    Examples
+    --------
+    >>> import medvision as mv
+    >>> from medvision.workflows.train import Start
+    >>> mv.pretrain("mr-hippocampus", "scans/", "pretrained", minutes=30)  # doctest: +SKIP
+    >>> mv.train("mr-hippocampus", "labelled/", "mine", start=Start("pretrained"))  # doctest: +SKIP
+    """
+    return Pipeline.open(pipeline).pretrain(
+        data,
+        out,
+        method=method,
+        licence=licence,
+        seed=seed,
+        minutes=minutes,
+        machine=machine,
+        progress=progress,
+    )

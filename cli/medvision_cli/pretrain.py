@@ -1,0 +1,79 @@
+"""The command `medvision pretrain`."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from medvision_cli import shell
+from medvision_cli.train import CacheOption, MinutesOption, SeedOption
+
+if TYPE_CHECKING:
+    from medvision.workflows.pretrain import PretrainingResult
+
+
+def command(
+    pipeline: shell.PipelineArgument,
+    data: shell.InputsArgument,
+    out: shell.OutOption,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            "--method",
+            help="masked (segmentation) or contrastive (all else); else the one that fits.",
+            show_default=False,
+        ),
+    ] = None,
+    max_minutes: MinutesOption = None,
+    seed: SeedOption = None,
+    cache: CacheOption = None,
+    licence: Annotated[
+        str | None,
+        typer.Option("--licence", metavar="TEXT", help="Terms for the use of the weights.", show_default=False),
+    ] = None,
+    device: shell.DeviceOption = "auto",
+    as_json: shell.JsonOption = False,
+) -> None:
+    """Let a pipeline's network learn from images without labels, as a start for `medvision train --from`.
+
+    Labels are not used where there are any. Leaves weights that fit the pipeline's network, without its last layer; the
+    folder is no pipeline, and cannot be run. The same command goes on with a pretraining that was stopped.
+    Exit codes: 0 all good, 3 no image found, 4 some images could not be used, 5 all of them.
+    """  # fmt: skip
+    started = time.monotonic()  # the time given counts from here, importing torch included
+    from medvision.pipeline import PipelineFolder
+    from medvision.workflows.budget import Budget
+    from medvision.workflows.pretrain import pretrain
+    from medvision.workflows.train import Machine
+
+    opened = PipelineFolder.open(pipeline)
+    with shell.progress("pretraining") as progress:
+        result = pretrain(
+            opened, data, out, method=method, licence=licence, seed=seed,
+            budget=None if max_minutes is None else Budget(max_minutes, started),
+            machine=Machine(device=device, cache=cache), progress=progress,
+        )  # fmt: skip
+    if as_json:
+        shell.print_json(result.to_json() | {"exit_code": result.exit_code})
+    else:
+        _tell(result)
+    raise typer.Exit(result.exit_code)
+
+
+def _tell(result: PretrainingResult) -> None:
+    from medvision.errors import printable
+
+    for finding in result.refused:
+        where = f"{printable(finding.path)}: " if finding.path else ""
+        shell.say(f"refused: {where}{finding.message} [{finding.code}]")
+    for finding in result.findings:
+        typer.echo(f"{finding.grade}: {finding.message} [{finding.code}]")
+    for sentence in result.results:
+        typer.echo(sentence)
+    if result.folder is None:
+        typer.echo("No image could be used; nothing was written.")
+        return
+    typer.echo(f"Weights: {result.folder}  (weights.safetensors, weights.json, training.html)")
+    typer.echo(f"Next:    medvision train PIPELINE DATA --from {result.folder} --out DIR")

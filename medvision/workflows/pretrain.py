@@ -1,0 +1,355 @@
+"""Pretrain a pipeline's network on images without labels, and leave weights that a training can start from."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from medvision.batch import holding
+from medvision.errors import Finding, InputError, UsageError
+from medvision.files import sha256_of_text, write_json
+from medvision.fingerprint import Spread
+from medvision.frameworks import choose_device, training_precision, versions
+from medvision.networks import save_weights
+from medvision.pipeline import PRETRAINING, PipelineFolder, Settings
+from medvision.progress import Progress, silent
+from medvision.report import TrainingValues
+from medvision.report.wording import flattened
+from medvision.training import (
+    Alone,
+    EveryEpoch,
+    Pace,
+    Split,
+    UntilDeadline,
+    find_copies,
+    open_logs,
+    optimise,
+    seconds_spent,
+    split,
+)
+from medvision.workflows.budget import EXPORT_SECONDS, VALIDATIONS_AFTER, Budget, Timed, fit_into
+from medvision.workflows.claim import claim
+from medvision.workflows.pretext import METHODS, Method, PretextJob, method_for
+from medvision.workflows.train import Machine, counted, seeded, store_of
+from medvision.workflows.training_page import TrainingPage
+from medvision.workflows.unlabelled import PreparedImage, prepare_images, unlabelled
+
+_CHECKPOINTS = "checkpoints"
+_RESULT = "pretraining.json"
+_NOTHING_THERE = ("empty-folder", "no-image")
+
+
+@dataclass(frozen=True)
+class PretrainingResult:
+    """What a pretraining found and left.
+
+    Parameters
+    ----------
+    folder
+        Holds the weights, to be given to ``--from``; None where no image could be used, and nothing was written.
+    method
+        How it was trained.
+    results
+        What was measured on the images held out; a sentence each.
+    findings
+        What was noticed about the images and the training.
+    train, val
+        Ids of the images on each side.
+    refused
+        What was meant as an image, and could not be used.
+    """
+
+    folder: Path | None
+    method: Method
+    results: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    train: tuple[str, ...]
+    val: tuple[str, ...]
+    refused: tuple[Finding, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0 all good, 3 no image found, 4 some images refused, 5 all of them."""
+        if self.folder is not None:
+            return 4 if self.refused else 0
+        return 3 if all(finding.code in _NOTHING_THERE for finding in self.refused) else 5
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as JSON values."""
+        return {
+            "schema": "medvision.pretraining-run/1",
+            "folder": None if self.folder is None else str(self.folder),
+            "method": self.method,
+            "results": list(self.results),
+            "findings": [finding.unplaced().to_json() for finding in self.findings],
+            "refused": [finding.to_json() for finding in self.refused],
+            "split": {"train": list(self.train), "val": list(self.val)},
+        }
+
+
+def pretrain(
+    pipeline: PipelineFolder,
+    data: Sequence[Path],
+    out: Path,
+    *,
+    method: str | None = None,
+    licence: str | None = None,
+    seed: int | None = None,
+    budget: Budget | None = None,
+    machine: Machine | None = None,
+    progress: Progress = silent,
+) -> PretrainingResult:
+    """Train the pipeline's network on images alone, and leave weights in `out` for a training to start from.
+
+    A pretraining that was stopped goes on where its last epoch ended, when the same command is given again.
+
+    Parameters
+    ----------
+    pipeline
+        Its steps, network, patch, batch, optimiser and augmentation are taken; its weights are not.
+    data
+        Images; see :func:`medvision.io.scan`. No label is looked at, where there are any. Images of the split
+        ``"test"`` are left out, those of ``"val"`` held out.
+    out
+        Takes the weights with their card. It is no pipeline, and cannot be run.
+    method
+        ``"masked"`` for a segmentation, ``"contrastive"`` for all else; None takes the one that fits.
+    licence
+        The terms for the use of the weights; None: not stated.
+    seed
+        In place of the one in the settings.
+    budget
+        The time in which all must be done; None takes the steps that the settings state.
+    machine
+        Where and how it runs; on one device.
+    progress
+        Told of every image that is prepared, and of every step.
+
+    Raises
+    ------
+    UsageError
+        The method does not fit the network; `out` holds a pipeline.
+    InputError
+        Fewer than two patients' images can be used; patients stand on both sides of a split.
+    PipelineError
+        `out` holds a training of other settings or other data; the loss is not finite; or the network has come to give
+        one answer for all images.
+    """
+    pipeline, machine = seeded(pipeline, seed), machine or Machine()
+    chosen = method_for(pipeline.settings, method)
+    _require_no_pipeline(out)
+    found = unlabelled(data)
+    if not found.cases:
+        return PretrainingResult(None, chosen, (), (), (), (), found.rejected)
+    settings = pipeline.settings.train
+    parts = split(found.cases, validation=settings.validation, seed=settings.seed)
+    with holding(out), store_of(out, machine) as store:
+        prepared, unread = prepare_images([*parts.train, *parts.val], pipeline, store, progress=progress)
+        refused = (*found.rejected, *unread)
+        if not prepared:
+            return PretrainingResult(None, chosen, (), (), (), (), refused)
+        result = _pretrained(_of(prepared, parts), prepared, pipeline, out, chosen, licence, budget, machine, progress)
+        result = replace(result, refused=refused)
+        write_json(out / _RESULT, result.to_json() | {"folder": ".", "refused": _unplaced(refused)})
+    return result
+
+
+def _pretrained(
+    parts: Split,
+    prepared: Mapping[str, PreparedImage],
+    pipeline: PipelineFolder,
+    out: Path,
+    method: Method,
+    licence: str | None,
+    budget: Budget | None,
+    machine: Machine,
+    progress: Progress,
+) -> PretrainingResult:
+    device = choose_device(machine.device)
+    place = Alone(device, training_precision(pipeline.settings.train.precision, device))
+    training, held_out = ([prepared[case.id] for case in side] for side in (parts.train, parts.val))
+    job = PretextJob(pipeline, method, training, held_out, place)
+    digests = {name: image.digest for name, image in prepared.items()}
+    noticed = counted([(image.case.id, entry) for image in (*training, *held_out) for entry in image.findings])
+    findings = [*parts.findings, *find_copies(parts, digests), *noticed]
+    minutes = None if budget is None else budget.asked or budget.minutes
+    claim(out, pipeline, parts, digests, "pretraining", method, job.method_settings, minutes)
+
+    spent = seconds_spent(out / _CHECKPOINTS)
+    pace: Pace | None = None
+    if budget is not None:
+        timed = _timed(job, out, budget)
+        job, findings = job.changed(_with_times(job.pipeline.settings, timed)), [*findings, *timed.findings]
+        each = timed.step_seconds * timed.settings.train.steps_per_epoch
+        after = VALIDATIONS_AFTER * timed.validation_seconds
+        pace = UntilDeadline(budget.without(spent).deadline - EXPORT_SECONDS, after, each)
+        if (out / _RESULT).is_file():  # it came to its end, and is not trained further in what time was left over
+            pace = EveryEpoch(0)
+
+    network = job.network()
+    page = _page_of(out, job, parts, minutes=minutes, seconds_before=spent)
+    facts = {"pipeline": pipeline.name, "method": method, "steps": str(job.train.total_steps)}
+    with open_logs(machine.log, out, title=out.name, settings=facts, also={"page": page}) as logs:
+        fitted = optimise(
+            network,
+            job.batches(),
+            job.objective(),
+            job.validate,
+            job.train,
+            folder=out / _CHECKPOINTS,
+            place=place,
+            deterministic=device == "cpu" if machine.deterministic is None else machine.deterministic,
+            pace=pace,
+            logs=logs,
+            progress=progress,
+        )
+    findings += [*fitted.findings, *logs.findings]
+    figures = job.require_learned(network).figures
+    results = (_sentence(method, figures, len(job.held_out)),)
+    steps = len(fitted.rows) * job.train.steps_per_epoch
+    parameters = {"steps": str(steps), "seed": str(job.train.seed), "device": device, "precision": place.precision}
+    _write_card(out, job, network, licence, results, parameters)
+    page.complete(results, findings)
+    train, val = (tuple(case.id for case in side) for side in (parts.train, parts.val))
+    return PretrainingResult(out, method, results, tuple(findings), train, val, ())
+
+
+def _write_card(
+    out: Path,
+    job: PretextJob,
+    network: Any,
+    licence: str | None,
+    results: tuple[str, ...],
+    trained_with: Mapping[str, str],
+) -> None:
+    """Write the weights without the layer that answered the pretext, and what they are; never one with the other's."""
+    settings = job.pipeline.settings
+    everything = settings.to_json()
+    head = settings.network.parts.head
+    (out / "weights.json").unlink(missing_ok=True)
+    sha256 = save_weights(out / "weights.safetensors", job.encoder(network), without=head)
+    card = {
+        "schema": f"{PRETRAINING}1",
+        "sha256": sha256,
+        "licence": licence,
+        "method": job.method,
+        "method_settings": job.method_settings,
+        "pipeline": job.pipeline.name,
+        "left_out": list(head),
+        **{key: everything[key] for key in ("network", "steps")},
+        "contract": {key: everything["contract"][key] for key in ("dimensions", "channels", "modality", "side")},
+        "data": _data_facts([*job.training, *job.held_out], trained_on=len(job.training)),
+        "results": list(results),
+        "trained_with": {**versions(), **trained_with},
+    }
+    write_json(out / "weights.json", card)
+
+
+def _data_facts(images: Sequence[PreparedImage], *, trained_on: int) -> dict[str, Any]:
+    """Return what the images are like, without naming any: counts, modalities, sizes and spacings as stored."""
+    spacings = [image.spacing_mm for image in images if image.spacing_mm is not None]
+    modalities = Counter(image.modality or "not stated" for image in images)
+    return {
+        "images": len(images),
+        "trained_on": trained_on,
+        "patients": len({image.case.patient or f"case {image.case.id}" for image in images}),
+        "modalities": dict(sorted(modalities.items())),
+        "size": [asdict(Spread.of(axis)) for axis in zip(*(image.size for image in images), strict=True)],
+        "spacing_mm": [asdict(Spread.of(axis)) for axis in zip(*spacings, strict=True)] or None,
+        "images_sha256": sha256_of_text(sorted(image.digest for image in images)),
+    }
+
+
+def _timed(job: PretextJob, out: Path, budget: Budget) -> Timed:
+    """Return how many steps fit into the time: as was found before the training was stopped, or as is measured now.
+
+    Nothing else is cut: another network or patch would not be the one that a training starts with.
+    """
+    path, settings = out / _CHECKPOINTS / "timed.json", job.pipeline.settings
+    if path.is_file():
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        findings = tuple(Finding(code, "note", message) for code, message in kept["findings"])
+        settings = replace(settings, train=replace(settings.train, **kept["train"]))
+        return Timed(settings, kept["step_seconds"], kept["validation_seconds"], findings)
+    import torch
+
+    with torch.random.fork_rng(enabled=True):  # dropout draws from it
+        timed = fit_into(
+            budget.deadline - time.monotonic(),
+            settings,
+            lambda changed: job.changed(changed).step(),
+            lambda changed: job.changed(changed).validation_seconds(),
+            may_cut=False,
+        )
+    seconds = {"step_seconds": timed.step_seconds, "validation_seconds": timed.validation_seconds}
+    told = [[finding.code, finding.message] for finding in timed.findings]
+    write_json(path, {**seconds, "findings": told, "train": _times(timed.settings)})
+    return timed
+
+
+def _with_times(settings: Settings, timed: Timed) -> Settings:
+    times: dict[str, Any] = _times(timed.settings)
+    return replace(settings, train=replace(settings.train, **times))
+
+
+def _times(settings: Settings) -> dict[str, int]:
+    return {key: getattr(settings.train, key) for key in ("epochs", "steps_per_epoch", "validate_every")}
+
+
+def _of(prepared: Mapping[str, PreparedImage], parts: Split) -> Split:
+    """Return the split without what could not be read.
+
+    Raises
+    ------
+    InputError
+        One side is empty then.
+    """
+    train, val = (tuple(case for case in side if case.id in prepared) for side in (parts.train, parts.val))
+    if not train or not val:
+        text = f"{len(train)} images can be read of those to train on, and {len(val)} of those held out"
+        raise InputError("too-few-cases", text)
+    return replace(parts, train=train, val=val)
+
+
+def _sentence(method: Method, figures: Mapping[str, float], held_out: int) -> str:
+    if method == "masked":
+        share = figures["explained share"]
+        return f"Of what is hidden of {held_out} held-out images, {share:.1%} of the variance is told."
+    return (
+        f"On {held_out} held-out images the embeddings spread by {figures['spread']:.2f} (1 is asked for) over"
+        f" {figures['effective rank']:.1f} axes; the loss is {figures['held-out loss']:.3f}."
+    )
+
+
+def _page_of(out: Path, job: PretextJob, parts: Split, *, minutes: float | None, seconds_before: float) -> TrainingPage:
+    settings, train = job.pipeline.settings, job.train
+    shown = {key: getattr(train, key) for key in ("epochs", "steps_per_epoch", "batch", "patch", "optimiser", "seed")}
+    stated = {"network": asdict(settings.network), job.method: job.method_settings, **shown}
+    patients = len({case.patient or case.id for case in (*parts.train, *parts.val)})
+    images = f"{len(parts.train)} for training, {len(parts.val)} held out; {patients} patients"
+    values = TrainingValues(
+        name=f"{settings.name}, pretraining",
+        description=f"Learned without labels: {METHODS[job.method]}",
+        state="running",
+        epochs=train.epochs,
+        rows=(),
+        settings=tuple(flattened({key: value for key, value in stated.items() if value is not None})),
+        data=(("Images", images), ("Modality", settings.contract.modality or "any")),
+        seconds_budget=None if minutes is None else 60 * minutes,
+    )
+    return TrainingPage(out, values, seconds_before=seconds_before)
+
+
+def _require_no_pipeline(out: Path) -> None:
+    if (out / "pipeline.toml").exists():
+        message = "a pipeline lies here, and weights of a pretraining would stand in place of its own"
+        raise UsageError("usage", message, path=out, cure="Choose another --out.")
+
+
+def _unplaced(findings: Sequence[Finding]) -> list[dict[str, str | None]]:
+    return [finding.unplaced().to_json() for finding in findings]

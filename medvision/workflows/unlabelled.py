@@ -1,0 +1,142 @@
+"""Images without labels: found, read, taken through a pipeline's steps, and kept; what cannot be read is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medvision import io
+from medvision.errors import Finding, InputError, OutputError
+from medvision.errors import MedvisionError as AnyError
+from medvision.files import sha256_of_text
+from medvision.frameworks import versions
+from medvision.pipeline import PipelineFolder
+from medvision.progress import Progress, silent
+from medvision.steps import apply
+from medvision.study import Case, Collection
+from medvision.training import Prepared, Sample, Store, StoredSample, at_hand
+from medvision.workflows.segment import AS_STORED, TURNS, stated_turn
+
+_FORMAT = "images 1"  # of the stored cases
+_MOST_BYTES = 2 << 30  # of images that are held in memory; more stay on disk, and are read patch by patch
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedImage:
+    """An image as the network sees it, and what is known of it.
+
+    Parameters
+    ----------
+    case
+        The case, without a label.
+    sample
+        Its voxels after the steps.
+    digest
+        The hash of the image's own voxels.
+    size, spacing_mm
+        Of the image as stored; no spacing for pictures without a physical size.
+    modality
+        The DICOM modality, where it is stated.
+    findings
+        What was noticed about it.
+    """
+
+    case: Case
+    sample: Prepared
+    digest: str
+    size: tuple[int, ...]
+    spacing_mm: tuple[float, ...] | None
+    modality: str | None
+    findings: tuple[Finding, ...]
+
+
+def unlabelled(data: Sequence[Path]) -> Collection:
+    """Return all images of the data without what is stated of them; those of the split ``"test"`` are left out.
+
+    Parameters
+    ----------
+    data
+        Anything that :func:`medvision.io.scan` takes. No label is looked at.
+    """
+    found = io.scan(data, labels=False)
+    return replace(found, cases=tuple(case for case in found.cases if case.split != "test"))
+
+
+def prepare_images(
+    cases: Sequence[Case], pipeline: PipelineFolder, store: Store, *, progress: Progress = silent
+) -> tuple[dict[str, PreparedImage], tuple[Finding, ...]]:
+    """Return the prepared images by id, in their order, and why others are not among them.
+
+    What lies in `store`, made from the same files by the same steps and versions, is used again.
+
+    Raises
+    ------
+    OutputError
+        The store cannot be written.
+    """
+    means, kept = _meaning(pipeline), list[tuple[Case, StoredSample]]()
+    refused = []
+    for number, case in enumerate(cases):
+        try:
+            kept.append((case, _stored(case, means, pipeline, store)))
+        except OutputError:
+            raise
+        except AnyError as error:
+            refused.append(error.finding)
+        except OSError as error:
+            refused.append(Finding("unreadable", "error", f"the file cannot be read: {error.strerror}", case.path))
+        progress(number + 1, len(cases), "images prepared")
+    samples = at_hand([stored for _, stored in kept], most_bytes=_MOST_BYTES)
+    pairs = zip(kept, samples, strict=True)
+    return {case.id: _prepared(case, sample, stored.facts) for (case, stored), sample in pairs}, tuple(refused)
+
+
+def _meaning(pipeline: PipelineFolder) -> str:
+    """Return the hash of all that every prepared image depends on: steps, contract, versions."""
+    settings = pipeline.settings
+    steps = json.dumps(settings.to_json()["steps"], sort_keys=True)
+    return sha256_of_text([_FORMAT, steps, repr(settings.contract), json.dumps(dict(versions()), sort_keys=True)])
+
+
+def _stored(case: Case, means: str, pipeline: PipelineFolder, store: Store) -> StoredSample:
+    key = sha256_of_text([means, case.id, case.digest()])
+    found = store.get(key)
+    return found if found is not None else store.put(key, *_made(case, pipeline))
+
+
+def _made(case: Case, pipeline: PipelineFolder) -> tuple[Sample, Mapping[str, str]]:
+    settings = pipeline.settings
+    volume = io.read_volume(case)
+    noticed = [*volume.findings, *settings.contract.check(volume, case)]
+    turned = volume.geometry.turned(TURNS[stated_turn(case, settings) or AS_STORED])
+    prepared = apply(settings.steps, replace(volume, geometry=turned)).voxels
+    image = np.asarray(prepared[..., 0] if settings.contract.dimensions == 2 else prepared, dtype=np.float32)
+    if not np.isfinite(image).all():
+        raise InputError("not-finite", f"case {case.id} is not finite after the steps", path=case.path)
+    spacing = [round(float(side), 6) for side in volume.geometry.spacing] if volume.geometry.physical else None
+    facts: dict[str, Any] = {
+        "size": volume.geometry.shape,
+        "spacing_mm": spacing,
+        "modality": volume.modality or case.modality,
+        "findings": [[entry.code, entry.grade, entry.message, entry.cure] for entry in noticed],
+    }
+    return Sample(case.id, image, None), {"digest": volume.digest(), "facts": json.dumps(facts)}
+
+
+def _prepared(case: Case, sample: Prepared, stored: Mapping[str, str]) -> PreparedImage:
+    facts = json.loads(stored["facts"])
+    spacing = facts["spacing_mm"]
+    return PreparedImage(
+        case=case,
+        sample=sample,
+        digest=stored["digest"],
+        size=tuple(facts["size"]),
+        spacing_mm=None if spacing is None else tuple(spacing),
+        modality=facts["modality"],
+        findings=tuple(Finding(code, grade, text, cure=cure) for code, grade, text, cure in facts["findings"]),
+    )
