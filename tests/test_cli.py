@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import SPHERES_TOML, write_sphere_data
 
 from medvision import errors
 from medvision_cli import app, shell
@@ -214,3 +215,50 @@ def test_progress_off_a_terminal_is_quiet_for_two_seconds_then_a_line_every_ten(
     shown = capsys.readouterr()
     assert shown.out == ""
     assert [line.split()[1] for line in shown.err.splitlines()] == ["2", "12", "22"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--prove-transfer",), "--prove-transfer needs --from"),
+        (("--prove-transfer", "--from", "x", "--folds", "2"), "--prove-transfer and --folds exclude each other"),
+        (("--tune", "head"), "--tune and --partial need --from"),
+        (("--partial",), "--tune and --partial need --from"),
+        (("--max-minutes", "0"), "a time above 0 is wanted"),
+        (("--folds", "1"), "--folds"),
+        (("--seeds", "0"), "--seeds"),
+    ],
+)
+def test_options_of_a_training_that_make_no_sense_together_are_wrong_usage(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    options: tuple[str, ...],
+    said: str,
+) -> None:
+    arguments = ("train", "cxr-pneumonia", tmp_path / "data.csv", "--out", tmp_path / "out", *options)
+    assert command(monkeypatch, *arguments) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_training_by_the_command_line_is_told_in_words_and_as_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    text = SPHERES_TOML.replace("epochs = 4", "epochs = 1").replace("steps_per_epoch = 40", "steps_per_epoch = 1")
+    (tmp_path / "settings").mkdir()
+    (tmp_path / "settings" / "pipeline.toml").write_text(text, encoding="utf-8")
+    data = write_sphere_data(tmp_path / "data")
+    arguments = ("train", tmp_path / "settings", data, "--out", tmp_path / "out", "--seed", "4")
+    arguments = (*arguments, "--cache", tmp_path / "cache", "--no-deterministic")
+    assert command(monkeypatch, *arguments) == 0
+    shown = capsys.readouterr().out
+    assert "mean Dice " in shown
+    assert f"Pipeline: {tmp_path / 'out'}" in shown
+    assert command(monkeypatch, *arguments, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["folder"] == str(tmp_path / "out")
+    assert len(found["split"]["train"] + found["split"]["val"]) == 8
+    assert list((tmp_path / "cache").rglob("*.safetensors"))
+    assert command(monkeypatch, *arguments, "--max-minutes", "5") == 7
+    assert "other settings or data" in capsys.readouterr().err

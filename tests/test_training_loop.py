@@ -456,3 +456,18 @@ def test_curves_are_a_picture_and_the_same_bytes_each_time(tmp_path: Path) -> No
 def test_curves_without_a_validation_have_no_legend_and_no_warning(tmp_path: Path) -> None:
     write_curves(ROWS[:1], tmp_path)
     assert (tmp_path / "curves.png").stat().st_size > 1000
+
+
+def test_where_nobody_is_held_out_the_last_weights_are_kept_and_nothing_is_measured(tmp_path: Path) -> None:
+    settings = Training(**{**QUICK, "early_stopping": 1})
+    batches, objective = VariedBatches(Sampler(spots(), settings), settings), Supervised(default_loss("segmentation"))
+    fitted = optimise(marker(), batches, objective, None, settings, folder=tmp_path)
+    assert (len(fitted.rows), fitted.epoch, fitted.findings) == (3, 3, ())
+    assert not any("score" in row for row in fitted.rows)
+    assert not (tmp_path / "best.safetensors").exists()
+
+
+def test_a_training_does_not_end_for_want_of_gain_before_it_was_ever_validated(tmp_path: Path) -> None:
+    settings = Training(**{**QUICK, "epochs": 9, "validate_every": 3, "early_stopping": 2})
+    rows = fit(marker(), spots(), scores(0.5, 0.4), settings, folder=tmp_path)
+    assert len(rows) == 5, "validated after epoch 3, and two epochs later not better"

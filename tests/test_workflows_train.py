@@ -14,7 +14,7 @@ import medvision as mv
 from medvision.errors import InputError, PipelineError, UsageError
 from medvision.pipeline import PipelineFolder
 from medvision.study import Reading
-from medvision.workflows.train import train
+from medvision.workflows.train import Machine, Start, train
 
 STRIPES_TOML = """
 name = "stripes"
@@ -291,3 +291,118 @@ def test_a_data_set_that_numbers_the_same_names_otherwise_is_refused(sphere_pipe
     (tmp_path / "dataset.json").write_text(json.dumps(content))
     with pytest.raises(InputError, match="calls label 1 'bright', which is 2 here"):
         mv.train(sphere_pipeline, tmp_path / "dataset.json", tmp_path / "out")
+
+
+QUICK = STRIPES_TOML.replace("epochs = 2", "epochs = 1").replace("steps_per_epoch = 20", "steps_per_epoch = 1")
+
+
+@pytest.fixture
+def quick(stripes: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, mv.Pipeline]:
+    """Return a data set, and a pipeline that one step trains; without the picture of its curves, which takes longer."""
+    monkeypatch.setattr("medvision.training.curves._write_picture", lambda *_: None)
+    (tmp_path / "quick").mkdir()
+    (tmp_path / "quick" / "pipeline.toml").write_text(QUICK, encoding="utf-8")
+    return stripes[0], mv.Pipeline.open(tmp_path / "quick")
+
+
+def test_a_seed_stands_in_place_of_the_one_in_the_settings_and_is_written_down(
+    quick: tuple[Path, mv.Pipeline], tmp_path: Path
+) -> None:
+    data, pipeline = quick
+    weights = []
+    for seed in (None, 7, 7):
+        out = tmp_path / f"out{len(weights)}"
+        pipeline.train(data, out, seed=seed)
+        left = PipelineFolder.open(out)
+        assert left.settings.train.seed == (seed or 0)
+        assert left.require_weights().trained_with["seed"] == str(seed or 0)
+        weights.append((out / "weights.safetensors").read_bytes())
+    assert weights[0] != weights[1]
+    assert weights[1] == weights[2]
+    with pytest.raises(PipelineError, match="other settings or data"):
+        pipeline.train(data, tmp_path / "out1", seed=8)
+
+
+def test_settings_as_they_stand_are_copied_with_their_comments(quick: tuple[Path, mv.Pipeline], tmp_path: Path) -> None:
+    data, pipeline = quick
+    toml = pipeline.folder.folder / "pipeline.toml"
+    toml.write_text("# what I found out\n" + toml.read_text(encoding="utf-8"), encoding="utf-8")
+    pipeline.train(data, tmp_path / "out")
+    assert (tmp_path / "out" / "pipeline.toml").read_bytes() == toml.read_bytes()
+
+
+def test_a_training_goes_on_in_its_own_folder_and_is_not_done_twice(
+    quick: tuple[Path, mv.Pipeline], tmp_path: Path
+) -> None:
+    data, pipeline = quick
+    steps: list[str] = []
+    first = pipeline.train(data, tmp_path / "out", progress=lambda done, total, last: steps.append(last))
+    assert [words for words in steps if words != "cases prepared"] == [""]
+    steps.clear()
+    again = pipeline.train(data, tmp_path / "out", progress=lambda done, total, last: steps.append(last))
+    assert set(steps) == {"cases prepared"}
+    assert (again.results, again.train, again.val) == (first.results, first.train, first.val)
+    in_place = tmp_path / "in-place"
+    shutil.copytree(pipeline.folder.folder, in_place)
+    for _ in range(2):
+        mv.Pipeline.open(in_place).train(data, in_place)
+    assert (in_place / "weights.safetensors").read_bytes() == (tmp_path / "out" / "weights.safetensors").read_bytes()
+
+
+def test_another_start_is_another_training(quick: tuple[Path, mv.Pipeline], tmp_path: Path) -> None:
+    data, pipeline = quick
+    pipeline.train(data, tmp_path / "out")
+    started = Start(str(tmp_path / "out"))
+    with pytest.raises(PipelineError, match="other settings or data"):
+        pipeline.train(data, tmp_path / "out", start=started)
+    pipeline.train(data, tmp_path / "further", start=started)
+    for other in (None, Start(str(tmp_path / "out"), tune="head")):
+        with pytest.raises(PipelineError, match="other settings or data"):
+            pipeline.train(data, tmp_path / "further", start=other)
+
+
+def test_a_trained_pipeline_is_not_written_over(
+    quick: tuple[Path, mv.Pipeline], stripes: tuple[Path, Path], tmp_path: Path
+) -> None:
+    data, pipeline = quick
+    shutil.copytree(stripes[1], tmp_path / "mine")
+    shutil.rmtree(tmp_path / "mine" / "checkpoints")
+    before = (tmp_path / "mine" / "weights.safetensors").read_bytes()
+    with pytest.raises(PipelineError, match="a trained pipeline lies here") as caught:
+        pipeline.train(data, tmp_path / "mine")
+    assert caught.value.finding.cure == "Choose another --out."
+    assert (tmp_path / "mine" / "weights.safetensors").read_bytes() == before
+
+
+def test_prepared_cases_are_kept_while_a_training_may_be_gone_on_with(
+    quick: tuple[Path, mv.Pipeline], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from medvision.workflows import train as workflow
+
+    data, pipeline = quick
+
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(workflow, "optimise", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            pipeline.train(data, tmp_path / "out")
+    assert len(list((tmp_path / "out" / "prepared").rglob("*.safetensors"))) == 56
+    pipeline.train(data, tmp_path / "out")
+    assert not (tmp_path / "out" / "prepared").exists()
+    pipeline.train(data, tmp_path / "cached", machine=Machine(cache=tmp_path / "cache"))
+    assert len(list((tmp_path / "cache").rglob("*.safetensors"))) == 56
+
+
+def test_the_public_function_takes_what_the_pipeline_takes(quick: tuple[Path, mv.Pipeline], tmp_path: Path) -> None:
+    data, pipeline = quick
+    told: list[int] = []
+    machine = Machine(device="cpu", deterministic=True)
+    result = mv.train(
+        pipeline.folder.folder, data, tmp_path / "out", seed=1, machine=machine, progress=lambda *_: told.append(1)
+    )
+    assert result.folder == tmp_path / "out"
+    assert told
+    found = result.to_json()
+    assert (found["schema"], len(found["split"]["train"])) == ("medvision.training/1", 40)

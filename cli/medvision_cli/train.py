@@ -11,7 +11,7 @@ import typer
 from medvision_cli import shell
 
 if TYPE_CHECKING:
-    from medvision.errors import Finding
+    from medvision.errors import Finding, UsageError
 
 DataArgument = Annotated[
     list[Path],
@@ -49,6 +49,15 @@ CacheOption = Annotated[
     Path | None,
     typer.Option("--cache", metavar="DIR", help="Keep prepared cases here, for other trainings.", show_default=False),
 ]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", metavar="N", min=0,
+        help="Processes that prepare cases; 0: none but this one. Default: one for each core but one, at most 8; "
+        "0 below 4 cores or 32 cases.",
+        show_default=False,
+    ),
+]  # fmt: skip
 DeterministicOption = Annotated[
     bool | None,
     typer.Option(
@@ -76,6 +85,7 @@ def command(
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Trainings of each kind for --prove-transfer.")] = 3,
     seed: SeedOption = None,
     cache: CacheOption = None,
+    workers: WorkersOption = None,
     log: Annotated[
         str, typer.Option("--log", help="Tell others too: tensorboard, mlflow or mlflow=ADDRESS; commas between.")
     ] = "",
@@ -91,6 +101,8 @@ def command(
     """
     started = time.monotonic()  # the time given counts from here, importing torch included
     _require_one_way(folds=folds, source=source, prove=prove)
+    if source is None and (tune != "full" or partial):
+        raise _usage("--tune and --partial need --from")
     if devices > 1 and nodes == 1:
         shell.launch_once(devices)
     from medvision.pipeline import PipelineFolder
@@ -98,7 +110,9 @@ def command(
     from medvision.workflows.train import Machine, Start, train
 
     opened = PipelineFolder.open(pipeline)
-    machine = Machine(device=device, deterministic=deterministic, cache=cache, log=log, devices=devices, nodes=nodes)
+    machine = Machine(
+        device=device, deterministic=deterministic, cache=cache, log=log, devices=devices, nodes=nodes, workers=workers
+    )  # fmt: skip
     start = None if source is None else Start(source, tune, partial)
     budget = None if max_minutes is None else Budget(max_minutes, started)
     with shell.progress("training") as progress:
@@ -132,12 +146,16 @@ def command(
 
 
 def _require_one_way(*, folds: int | None, source: str | None, prove: bool) -> None:
+    if prove and source is None:
+        raise _usage("--prove-transfer needs --from")
+    if prove and folds is not None:
+        raise _usage("--prove-transfer and --folds exclude each other")
+
+
+def _usage(message: str) -> UsageError:
     from medvision.errors import UsageError
 
-    if prove and source is None:
-        raise UsageError("usage", "--prove-transfer needs --from")
-    if prove and folds is not None:
-        raise UsageError("usage", "--prove-transfer and --folds exclude each other")
+    return UsageError("usage", message)
 
 
 def _tell(findings: tuple[Finding, ...], results: tuple[str, ...]) -> None:
