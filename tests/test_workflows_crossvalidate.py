@@ -6,6 +6,7 @@ import csv
 import json
 import shutil
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,15 @@ def write_settings(folder: Path, text: str) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(autouse=True, scope="module")
+def without_pictures() -> Iterator[None]:
+    """Leave out the picture of the curves, which takes longer than so short a training."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("medvision.training.curves._write_picture", lambda *_: None)
+        yield
+
+
+@pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     folder = tmp_path_factory.mktemp("folds")
     data, settings = write_sphere_data(folder / "data"), write_settings(folder / "settings", TINY)
