@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-import pickle
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from typing import Any, Generic, TypeVar
 
 from medvision.errors import MedvisionError, UsageError, WorkerError
 from medvision.workers.machine import how_ended, memory_kills
+from medvision.workers.messages import packed, unpacked
 from medvision.workers.serving import GRACE_SECONDS, problem_of
 
 Item = TypeVar("Item")
@@ -31,6 +31,7 @@ import sys
 from multiprocessing.connection import Connection
 connection = Connection(int(sys.argv[1]))
 sys.path[:] = connection.recv()
+from medvision.workers.messages import packed, unpacked
 from medvision.workers.serving import serve
 serve(connection)
 """
@@ -108,7 +109,7 @@ def in_processes(
     """
     if processes < 1:
         raise UsageError("usage", f"{processes} processes cannot work on anything")
-    crew = _Crew(pickle.dumps((function, memory_bytes)), named)
+    crew = _Crew(packed((function, memory_bytes)), named)
     orders = _Orders(iter(items), chunk)
     finished: dict[int, Done[Any, Any]] = {}
     try:
@@ -207,7 +208,7 @@ class _Crew:
     def _begin(self, child: _Child, answer: bytes) -> None:
         child.starting = False
         if answer:
-            problem = pickle.loads(answer)  # noqa: S301 - from a process of ours
+            problem = unpacked(answer)
             raise (
                 problem
                 if isinstance(problem, MedvisionError)
@@ -216,12 +217,12 @@ class _Crew:
 
     def _read(self, child: _Child, answer: bytes) -> tuple[int, Done[Any, Any]]:
         number, item = child.todo.popleft()
-        content, error, noticed = pickle.loads(answer)  # noqa: S301 - from a process of ours
+        content, error, noticed = unpacked(answer)
         for text, category, file, line in noticed:
             warnings.warn_explicit(text, category, file, line, registry=self._told)
         value = None
         try:
-            value = pickle.loads(content)  # noqa: S301
+            value = unpacked(content)
         except Exception as failure:  # noqa: BLE001 - of any kind
             error = problem_of(failure)
         if isinstance(error, tuple):
@@ -262,7 +263,7 @@ class _Child:
 
     def take(self, work: list[tuple[int, Any]]) -> bool:
         """Send work; False where the process has ended."""
-        orders = pickle.dumps([pickle.dumps(item) for _, item in work])
+        orders = packed([packed(item) for _, item in work])
         if not self.starting and self._process.poll() is not None:
             return False
         with contextlib.suppress(OSError):  # it ends this very moment, or did before it began: read from it, and see

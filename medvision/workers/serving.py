@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pickle
 import queue
 import signal
 import sys
@@ -17,6 +16,7 @@ from types import FrameType
 from typing import Any
 
 from medvision.errors import MedvisionError, unforeseen
+from medvision.workers.messages import packed, unpacked
 
 GRACE_SECONDS = 5.0
 """How long a process that is told to end may take, to remove what it had half written."""
@@ -32,7 +32,7 @@ def serve(connection: Connection) -> None:
     try:
         function = _begin(connection, orders.get())
         while True:
-            for item in pickle.loads(orders.get()):  # noqa: S301 - from the parent
+            for item in unpacked(orders.get()):
                 connection.send_bytes(_answer(function, item, told))
     except (_Stopped, ConnectionError):
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # so that the parent is told the signal
@@ -60,13 +60,13 @@ def _listen(connection: Connection, orders: queue.SimpleQueue[bytes]) -> None:
 def _begin(connection: Connection, task: bytes) -> Callable[[Any], Any]:
     """Return the function, and tell the parent whether it can be called; wait to be ended where it cannot."""
     try:
-        function, memory_bytes = pickle.loads(task)  # noqa: S301 - from the parent
+        function, memory_bytes = unpacked(task)
         if memory_bytes is not None:
             import resource
 
             resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     except Exception as failure:
-        connection.send_bytes(pickle.dumps(problem_of(failure)))
+        connection.send_bytes(packed(problem_of(failure)))
         signal.pause()
         raise
     connection.send_bytes(b"")
@@ -75,14 +75,14 @@ def _begin(connection: Connection, task: bytes) -> Callable[[Any], Any]:
 
 def _answer(function: Callable[[Any], Any], item: bytes, told: set[Any]) -> bytes:
     """Return, pickled: the pickled value, the error (one of ours, or a code and words), and new warnings."""
-    value, error = pickle.dumps(None), None
+    value, error = packed(None), None
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")  # the parent's filters decide
         try:
-            value = pickle.dumps(function(pickle.loads(item)))  # noqa: S301
+            value = packed(function(unpacked(item)))
         except Exception as failure:  # noqa: BLE001 - of any kind
             error = problem_of(failure)
-    return pickle.dumps((value, error, _new(caught, told)))
+    return packed((value, error, _new(caught, told)))
 
 
 def problem_of(failure: Exception) -> MedvisionError | tuple[str, str]:
