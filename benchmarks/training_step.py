@@ -20,7 +20,8 @@ import torch
 
 from medvision.frameworks import processor_features, small_convolutions_in_fp32, training_precision
 from medvision.pipeline import PipelineFolder
-from medvision.training import Alone, Batch, Store, Whole, build_optimiser
+from medvision.training import Alone, Batch, Store, build_optimiser
+from medvision.tuning import Whole
 from medvision.workflows.job import Job
 from medvision.workflows.prepare import prepare
 from medvision.workflows.train import labelled_cases

@@ -17,10 +17,11 @@ import numpy as np
 import torch
 
 from medvision.errors import MedvisionError
-from medvision.training import Sample, Sampler, Supervised, Training, Validation, VariedBatches, Whole, optimise, ranks
+from medvision.training import Sample, Sampler, Supervised, Training, Validation, VariedBatches, optimise, ranks
 from medvision.training.losses import CrossEntropy, DiceCE
 from medvision.training.place import Place
 from medvision.training.settings import Augmentation
+from medvision.tuning import Whole
 
 BATCH, STEPS = 4, 3
 
@@ -75,7 +76,7 @@ def trained(task: str, place: Place, folder: Path) -> dict[str, Any]:
         validate,
         settings,
         folder=folder / task,
-        tuned=Whole(),
+        tuning=Whole(),
         place=place,
     )
     rows = [{key: value for key, value in row.items() if not key.startswith("seconds")} for row in fitted.rows]

@@ -12,7 +12,7 @@ from torch import nn
 
 from medvision.errors import PipelineError
 from medvision.networks import Network, SwinUNETR, ViT
-from medvision.parameters import parameters_by_stage
+from medvision.parts import parameters_by_stage
 
 SMALL: dict[str, Any] = {"image_size": (16, 8), "patch_size": (4, 4), "channels": 12, "blocks": 2, "heads": 3}
 
@@ -106,7 +106,7 @@ def test_a_swin_unetr_labels_every_voxel_in_3d(residual: bool) -> None:
 @pytest.mark.parametrize("network", [vit(), swin(), swin(residual=True)], ids=["vit", "swin", "swin-v2"])
 def test_every_parameter_of_a_transformer_is_of_a_stage(network: Any) -> None:
     settings = ViT(**SMALL) if hasattr(network, "cls_token") else SwinUNETR()
-    assert all(parameters_by_stage(network, settings.stages))
+    assert all(parameters_by_stage(network, settings.parts.stages))
     names = [name for name, _ in network.named_parameters()]
     parts = {part: [name for name in names if settings.parts.of(name) == part] for part in ("encoder", "head")}
     assert parts["head"] == [name for name in names if name.startswith(("classification_head.", "out."))]

@@ -11,7 +11,7 @@ from torch import nn
 from medvision.errors import PipelineError
 from medvision.training import Training
 from medvision.training.optimisers import build_optimiser, decays, set_learning_rate
-from medvision.training.tuned import Group, Whole
+from medvision.tuning import Group, Whole
 
 
 def network() -> Any:

@@ -12,7 +12,7 @@ from torch import nn
 from medvision.errors import UsageError
 from medvision.frameworks import autocast, set_state, small_convolutions_in_fp32, state_of
 from medvision.networks import DynUNet, ResNet, ViT
-from medvision.parameters import Stages
+from medvision.parts import Stages
 from medvision.transfer.lora import LowRank
 from medvision.transfer.tuning import summary, tuning_of
 
@@ -30,7 +30,7 @@ def trained(network: Any, tuning: LowRank, image: Any, steps: int = 3) -> Any:
     optimiser = torch.optim.AdamW(parameters, 0.05, weight_decay=0.1)
     with small_convolutions_in_fp32(network):
         for _ in range(steps):
-            tuning.begin_epoch(network.train(), 0, 1)
+            tuning.begin_epoch(network.train(), 0.0)
             with autocast("cpu", "bf16"):
                 answers = network(image)
             answers.float().square().mean().backward()
@@ -47,12 +47,12 @@ def image() -> Any:
 def test_an_adapter_starts_as_nothing(image: Any) -> None:
     network = resnet().eval()
     before = network(image)
-    tuning_of("lora:r=2", SETTINGS.stages).prepare(network, seed=0)
+    tuning_of("lora:r=2", SETTINGS.parts.stages, epochs=1).prepare(network, seed=0)
     assert torch.equal(network(image), before)
 
 
 def test_the_base_stays_to_the_last_bit_and_adapters_and_head_move(image: Any) -> None:
-    network, tuning = resnet(), LowRank(SETTINGS.stages, 2, 4.0)
+    network, tuning = resnet(), LowRank(SETTINGS.parts.stages, 2, 4.0)
     before = copy.deepcopy(network)
     tuning.prepare(network, seed=0)
     trained(network, tuning, image)
@@ -64,7 +64,7 @@ def test_the_base_stays_to_the_last_bit_and_adapters_and_head_move(image: Any) -
 
 
 def test_merged_the_network_is_the_plain_one_and_its_answers_are_the_same_bits(image: Any) -> None:
-    network, tuning = resnet(), LowRank(SETTINGS.stages, 2, 4.0)
+    network, tuning = resnet(), LowRank(SETTINGS.parts.stages, 2, 4.0)
     plain = resnet()
     tuning.prepare(network, seed=0)
     trained(network, tuning, image)
@@ -82,7 +82,7 @@ def test_merged_the_network_is_the_plain_one_and_its_answers_are_the_same_bits(i
 
 
 def test_the_change_of_a_weight_has_the_rank_and_the_scale() -> None:
-    network, tuning = resnet(), LowRank(SETTINGS.stages, 3, 12.0)
+    network, tuning = resnet(), LowRank(SETTINGS.parts.stages, 3, 12.0)
     before = network.layer4[0].conv1.weight.detach().clone()
     tuning.prepare(network, seed=0)
     adapter = network.layer4[0].conv1.parametrizations.weight[0]
@@ -100,7 +100,7 @@ def test_the_seed_decides_how_adapters_start_and_the_callers_seed_stays() -> Non
     for seed in (0, 0, 1):
         network = resnet()
         torch.manual_seed(7)
-        LowRank(SETTINGS.stages, 2, 4.0).prepare(network, seed=seed)
+        LowRank(SETTINGS.parts.stages, 2, 4.0).prepare(network, seed=seed)
         assert torch.initial_seed() == 7
         starts.append(network.layer1[0].conv1.parametrizations.weight[0].down.detach())
     assert torch.equal(starts[0], starts[1])
@@ -108,7 +108,7 @@ def test_the_seed_decides_how_adapters_start_and_the_callers_seed_stays() -> Non
 
 
 def test_a_training_goes_on_from_what_state_of_holds(image: Any) -> None:
-    network, tuning = resnet(), LowRank(SETTINGS.stages, 2, 4.0)
+    network, tuning = resnet(), LowRank(SETTINGS.parts.stages, 2, 4.0)
     tuning.prepare(network, seed=0)
     trained(network, tuning, image)
     kept = {name: tensor.clone() for name, tensor in state_of(network).items()}
@@ -141,12 +141,12 @@ def test_a_vision_transformer_takes_adapters_in_its_attention() -> None:
     settings = ViT(image_size=(16, 16), patch_size=(8, 8), channels=12, blocks=1, heads=3)
     torch.manual_seed(0)
     network = settings.build(in_channels=1, out_channels=2, dimensions=2).eval()
-    tuning, image = LowRank(settings.stages, 2, 4.0), torch.randn(1, 1, 16, 16)
+    tuning, image = LowRank(settings.parts.stages, 2, 4.0), torch.randn(1, 1, 16, 16)
     before = network(image)
     tuning.prepare(network, seed=0)
     assert torch.equal(network(image), before)
     assert "blocks.0.attn.qkv.parametrizations.weight.0.up" in dict(network.named_parameters())
-    tuning.begin_epoch(network.train(), 0, 1)
+    tuning.begin_epoch(network.train(), 0.0)
     trained = {name for name, part in network.named_parameters() if part.requires_grad}
     assert all("weight.0." in name or name.startswith("classification_head") for name in trained)
     assert {"classification_head.weight", "classification_head.bias"} <= trained
@@ -158,7 +158,7 @@ def test_modules_that_a_unet_holds_twice_are_adapted_and_merged_once() -> None:
     settings = DynUNet(channels=(8, 8, 16))
     torch.manual_seed(0)
     network = settings.build(in_channels=1, out_channels=2, dimensions=2).eval()
-    tuning = LowRank(settings.stages, 2, 4.0)
+    tuning = LowRank(settings.parts.stages, 2, 4.0)
     tuning.prepare(network, seed=0)
     with torch.no_grad():
         network.bottleneck.conv1.conv.parametrizations.weight[0].up.normal_()
@@ -171,8 +171,8 @@ def test_modules_that_a_unet_holds_twice_are_adapted_and_merged_once() -> None:
 
 def test_a_rank_that_saves_nothing_is_refused_with_the_ones_that_do() -> None:
     with pytest.raises(UsageError, match=r"Choose lora:r=1 to lora:r=14"):
-        LowRank(SETTINGS.stages, 15, 4.0).prepare(resnet(), seed=0)
-    LowRank(SETTINGS.stages, 14, 4.0).prepare(resnet(), seed=0)
+        LowRank(SETTINGS.parts.stages, 15, 4.0).prepare(resnet(), seed=0)
+    LowRank(SETTINGS.parts.stages, 14, 4.0).prepare(resnet(), seed=0)
 
 
 def test_a_network_without_such_layers_is_refused() -> None:
@@ -185,4 +185,4 @@ def test_a_network_without_such_layers_is_refused() -> None:
 @pytest.mark.parametrize(("rank", "alpha"), [(0, 1.0), (1, 0.0), (1, float("nan"))])
 def test_a_rank_or_scale_that_is_none_is_refused(rank: int, alpha: float) -> None:
     with pytest.raises(UsageError, match="above 0"):
-        LowRank(SETTINGS.stages, rank, alpha)
+        LowRank(SETTINGS.parts.stages, rank, alpha)

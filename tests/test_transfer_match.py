@@ -212,8 +212,6 @@ def test_weights_of_a_pipeline_or_bundle_have_our_axes_even_with_the_names_of_to
 
 def test_every_family_states_a_network_that_there_is() -> None:
     assert {family.network for family in FAMILIES} == set(ours.NETWORKS)
-    for settings_ in ours.NETWORKS.values():
-        assert isinstance(settings_.parts, Parts)
 
 
 # adaptation: laws
@@ -393,7 +391,7 @@ def test_less_than_four_fifths_is_refused_unless_partial() -> None:
 
 def test_names_of_no_known_family_are_matched_by_the_network_s_own_after_a_prefix() -> None:
     network = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Linear(2, 1))
-    parts = Parts(image=(), encoder=("0.",), head=("1.",))
+    parts = Parts((("body", ("0",)), ("head", ("1",))), encoding=1)
     state = {f"core.{name}": tensor + 1 for name, tensor in network.state_dict().items()}
     matched = match(foreign(state), network, parts)
     assert matched.family is None
@@ -404,7 +402,7 @@ def test_names_of_no_known_family_are_matched_by_the_network_s_own_after_a_prefi
         require(nothing)
     with pytest.raises(PipelineError, match="not the one that the weights were matched with"):
         matched.load(torch.nn.Linear(3, 2))
-    assert match(foreign(state), network, Parts(image=(), encoder=("none",), head=())).share_of_tensors == 0
+    assert match(foreign(state), network, Parts((("all", ("0", "1")),), encoding=0)).share_of_tensors == 0
 
 
 def test_a_prefix_is_told_only_where_one_has_most_names() -> None:

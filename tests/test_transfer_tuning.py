@@ -13,11 +13,11 @@ from torch import nn
 
 from medvision.errors import PipelineError, UsageError
 from medvision.networks import NETWORKS, DenseNet, DynUNet, ResNet, SegResNet, SwinUNETR, ViT
-from medvision.parameters import Stages, parameters_by_stage, stage_of
+from medvision.parts import Parts, Stages, parameters_by_stage, stage_of
 from medvision.training.optimisers import build_optimiser
 from medvision.training.settings import Training
-from medvision.training.tuned import Tuned
 from medvision.transfer.tuning import ByStage, Staged, summary, tuning_of
+from medvision.tuning import Tuning
 
 SMALL: dict[str, Any] = {
     "dynunet": DynUNet(channels=(4, 8, 16, 16)),
@@ -39,12 +39,12 @@ def small_network() -> Any:
 
 def trained(network: Any, words: str, optimiser: str = "sgd", steps: int = 3) -> Any:
     """Take steps of one epoch, of two, with a strong weight decay."""
-    tuning = tuning_of(words, STAGES)
+    tuning = tuning_of(words, STAGES, epochs=8)
     tuning.prepare(network, seed=0)
     settings = Training(optimiser=optimiser, weight_decay=0.5, learning_rate=0.1)
     optimiser_in_use = build_optimiser(settings, tuning.groups(network))
     network.train()
-    tuning.begin_epoch(network, 0, 8)
+    tuning.begin_epoch(network, 0.0)
     for step in range(steps):
         images = torch.randn(6, 1, 4, 4, generator=torch.Generator().manual_seed(step)) + 3
         nn.functional.cross_entropy(network(images), torch.tensor([0, 1, 0, 1, 0, 1])).backward()
@@ -65,21 +65,38 @@ def test_every_network_states_a_stage_for_each_of_its_parameters_and_the_last_gi
         pytest.fail(f"give a small {name} to this test")
     settings = SMALL[name]
     network = settings.build(in_channels=1, out_channels=3, dimensions=2)
-    stages = parameters_by_stage(network, settings.stages)
+    stages = parameters_by_stage(network, settings.parts.stages)
     assert all(stages), "no stage is empty"
     assert sum(map(len, stages)) == len(list(network.parameters()))
     assert any(3 in parameter.shape for parameter in stages[-1].values())
-    assert len(dict(settings.stages)) == len(settings.stages), "names are unique"
+    assert len(dict(settings.parts.stages)) == len(settings.parts.stages), "names are unique"
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_the_head_of_the_parts_is_the_last_stage_and_the_encoder_the_first_ones(name: str) -> None:
+    network = SMALL[name].build(in_channels=1, out_channels=3, dimensions=2)
+    parts = SMALL[name].parts
+    for number, parameters in enumerate(parameters_by_stage(network, parts.stages)):
+        wanted = "head" if number == len(parts.stages) - 1 else "encoder" if number < parts.encoding else "decoder"
+        assert {parts.of(parameter) for parameter in parameters} == {wanted}
+        assert all(parameter.startswith(parts.head) == (wanted == "head") for parameter in parameters)
+    head = [p for name, p in network.named_parameters() if name.startswith(parts.head)]
+    assert {len(parameter) for parameter in head} == {3}, "the head has a row for each class, and nothing else"
+
+
+def test_parts_without_a_head_are_refused() -> None:
+    with pytest.raises(PipelineError, match="the last one is the head"):
+        Parts(STAGES, encoding=3)
 
 
 def test_heads_that_only_training_needs_are_of_the_head() -> None:
     settings = SMALL["dynunet"]
     network = settings.build(in_channels=1, out_channels=2, dimensions=2, deep_supervision=True)
-    tuning = tuning_of("head", settings.stages)
+    tuning = tuning_of("head", settings.parts.stages, epochs=8)
     (group,) = tuning.groups(network)
     names = {name for name, part in network.named_parameters() if any(part is own for own in group.parameters)}
     assert {name.split(".")[0] for name in names} == {"output_block", "deep_supervision_heads"}
-    tuning.begin_epoch(network.train(), 0, 2)
+    tuning.begin_epoch(network.train(), 0.0)
     assert len(network(torch.zeros(1, 1, 16, 16))) > 1, "the network as a whole goes on as in training"
 
 
@@ -89,11 +106,11 @@ def test_stages_are_ordered_as_the_image_passes_them(name: str) -> None:
     network = settings.build(in_channels=1, out_channels=2, dimensions=2).eval()
     order: list[int] = []
     for name_of_part, part in network.named_modules():
-        number = stage_of(name_of_part, settings.stages)
+        number = stage_of(name_of_part, settings.parts.stages)
         if number is not None and not list(part.children()):
             part.register_forward_hook(lambda *_, number=number: order.append(number))
     network(torch.zeros(1, 1, 64, 64))
-    assert sorted(set(order)) == list(range(len(settings.stages)))
+    assert sorted(set(order)) == list(range(len(settings.parts.stages)))
     assert [n for k, n in enumerate(order) if n not in order[:k]] == sorted(set(order))
 
 
@@ -115,36 +132,36 @@ def test_in_full_all_is_trained_and_statistics_are_gathered() -> None:
 
 def test_dropout_of_frozen_stages_is_off_and_that_of_trained_ones_on() -> None:
     network = small_network().train()
-    tuning_of("head", STAGES).begin_epoch(network, 0, 2)
+    tuning_of("head", STAGES, epochs=8).begin_epoch(network, 0.0)
     assert [part.training for part in network] == [False, False, True, False, False, True, True]
     network.train()
-    tuning_of("last:2", STAGES).begin_epoch(network, 0, 2)
+    tuning_of("last:2", STAGES, epochs=8).begin_epoch(network, 0.0)
     assert network[4].training
 
 
 def test_a_gradient_left_from_before_does_not_move_a_frozen_parameter() -> None:
     network = small_network().train()
     nn.functional.cross_entropy(network(torch.randn(4, 1, 4, 4)), torch.tensor([0, 1, 0, 1])).backward()
-    tuning_of("head", STAGES).begin_epoch(network, 0, 2)
+    tuning_of("head", STAGES, epochs=8).begin_epoch(network, 0.0)
     assert network[0].weight.grad is None
     assert network[6].weight.grad is not None
 
 
 def test_discriminative_rates_fall_from_head_to_stem() -> None:
-    tuned: Tuned = tuning_of("discriminative", STAGES)
-    groups = tuned.groups(small_network())
+    tuning: Tuning = tuning_of("discriminative", STAGES, epochs=8)
+    groups = tuning.groups(small_network())
     assert [group.name for group in groups] == ["stem", "body", "head"]
     assert [group.rate for group in groups] == pytest.approx([0.01, 0.1, 1.0])
-    assert tuning_of("discriminative:1", STAGES) == tuning_of("full", STAGES)
+    assert tuning_of("discriminative:1", STAGES, epochs=8) == tuning_of("full", STAGES, epochs=8)
 
 
 def test_staged_has_one_stage_more_at_a_time_and_a_stage_joins_with_its_statistics() -> None:
-    staged = tuning_of("staged:2", STAGES)
+    staged = tuning_of("staged:2", STAGES, epochs=6)
     assert isinstance(staged, Staged)
-    assert [staged.trained(epoch, 6) for epoch in range(6)] == [1, 1, 2, 2, 3, 3]
+    assert [staged.trained(epoch / 6) for epoch in range(6)] == [1, 1, 2, 2, 3, 3]
     network = small_network()
-    for epoch, running in [(0, [False] * 2), (2, [False, True]), (4, [True] * 2), (1, [False] * 2)]:
-        staged.begin_epoch(network.train(), epoch, 6)
+    for share, running in [(0.0, [False] * 2), (2 / 6, [False, True]), (4 / 6, [True] * 2), (1 / 6, [False] * 2)]:
+        staged.begin_epoch(network.train(), share)
         assert [network[1].training, network[4].training] == running
         assert [network[0].weight.requires_grad, network[3].weight.requires_grad] == running
         assert network[6].weight.requires_grad
@@ -153,17 +170,43 @@ def test_staged_has_one_stage_more_at_a_time_and_a_stage_joins_with_its_statisti
 
 @given(st.integers(2, 12), st.integers(2, 200))
 def test_staged_starts_with_the_head_and_trains_all_in_the_second_half(stages: int, epochs: int) -> None:
-    staged = Staged(tuple((f"s{n}", (f"s{n}",)) for n in range(stages)))
-    counts = [staged.trained(epoch, epochs) for epoch in range(epochs)]
+    staged = tuning_of("staged", tuple((f"s{n}", (f"s{n}",)) for n in range(stages)), epochs=epochs)
+    assert isinstance(staged, Staged)
+    share, counts = 0.0, []
+    for epoch in range(epochs):  # as the loop adds it up
+        counts.append(staged.trained(share))
+        share += (1 - share) / (epochs - epoch)
     assert counts == sorted(counts)
     assert counts[0] == 1
     assert set(counts[(epochs + 1) // 2 :]) == {stages}
 
 
+@given(st.lists(st.integers(2, 60), min_size=1, max_size=60))
+def test_a_stage_that_has_joined_stays_however_often_the_number_of_epochs_is_judged_anew(left: list[int]) -> None:
+    staged = tuning_of("staged:3", STAGES, epochs=20)
+    assert isinstance(staged, Staged)
+    share, counts = 0.0, []
+    for epochs_left in left:
+        counts.append(staged.trained(share))
+        share += (1 - share) / epochs_left
+    assert counts == sorted(counts)
+
+
 @pytest.mark.parametrize(("words", "epochs"), [("staged:3", 6), ("staged", 1)])
-def test_a_training_too_short_for_every_stage_is_refused(words: str, epochs: int) -> None:
+def test_a_training_too_short_for_every_stage_is_refused_before_it_begins(words: str, epochs: int) -> None:
     with pytest.raises(UsageError, match=f"the training has {epochs}"):
-        tuning_of(words, STAGES).begin_epoch(small_network(), 0, epochs)
+        tuning_of(words, STAGES, epochs=epochs)
+    assert isinstance(tuning_of(words, STAGES, epochs=epochs + 1), Staged)
+
+
+@pytest.mark.parametrize("each", [0.0, -0.1, 0.5, float("nan")])
+def test_shares_that_leave_a_stage_out_are_refused(each: float) -> None:
+    with pytest.raises(UsageError, match="never trains all 3 stages"):
+        Staged(STAGES, each)
+
+
+def test_a_network_of_one_stage_is_trained_from_the_start() -> None:
+    assert tuning_of("staged", STAGES[2:], epochs=4) == ByStage(STAGES[2:], (1.0,))
 
 
 @pytest.mark.parametrize(
@@ -190,7 +233,7 @@ def test_a_training_too_short_for_every_stage_is_refused(words: str, epochs: int
 )
 def test_what_is_not_meant_or_does_not_fit_is_refused_with_the_choices(words: str, told: str) -> None:
     with pytest.raises(UsageError, match=told) as caught:
-        tuning_of(words, STAGES)
+        tuning_of(words, STAGES, epochs=8)
     assert "last:" in str(caught.value)
 
 
@@ -202,12 +245,12 @@ def test_rates_that_are_no_rates_are_refused(rates: tuple[float, ...]) -> None:
 
 def test_a_parameter_of_no_stage_is_refused() -> None:
     with pytest.raises(PipelineError, match=r"'3\.weight'"):
-        tuning_of("head", (STAGES[0], STAGES[2])).groups(small_network())
+        tuning_of("head", (STAGES[0], STAGES[2]), epochs=8).groups(small_network())
 
 
 def test_what_is_trained_is_told_in_words() -> None:
     network = small_network()
-    assert summary(tuning_of("last:2", STAGES), network) == (
+    assert summary(tuning_of("last:2", STAGES, epochs=8), network) == (
         "154 of 202 parameters are trained",
         "body: 136 parameters, rate 1",
         "head: 18 parameters, rate 1",
@@ -217,7 +260,7 @@ def test_what_is_trained_is_told_in_words() -> None:
 @pytest.mark.parametrize("words", ["head", "staged"])
 def test_all_can_be_trained_again_when_the_tuning_has_ended(words: str) -> None:
     network = small_network()
-    tuning = tuning_of(words, STAGES)
-    tuning.begin_epoch(network, 0, 8)
+    tuning = tuning_of(words, STAGES, epochs=8)
+    tuning.begin_epoch(network, 0.0)
     tuning.finish(network)
     assert all(parameter.requires_grad for parameter in network.parameters())

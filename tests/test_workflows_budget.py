@@ -18,7 +18,7 @@ import medvision as mv
 from medvision.errors import PipelineError, UsageError
 from medvision.pipeline import PipelineFolder, Settings, read_settings
 from medvision.training import build_optimiser
-from medvision.training.tuned import Group
+from medvision.tuning import Group
 from medvision.workflows import budget as workflow
 from medvision.workflows.budget import Budget, Timed, fit_into
 from medvision.workflows.train import train

@@ -9,7 +9,6 @@ from pydantic.dataclasses import dataclass
 
 from medvision.frameworks import monai_module
 from medvision.networks.norms import Norm, with_norm
-from medvision.parameters import Stages
 from medvision.parts import Parts
 
 
@@ -44,8 +43,6 @@ class ResNet:
 
     tasks: ClassVar[tuple[str, ...]] = ("classification", "multilabel", "regression")
     divisor: ClassVar[int] = 1
-    parts: ClassVar[Parts] = Parts(image=("conv1.weight",), encoder=("conv1.", "bn1.", "layer"), head=("fc.",))
-
     use: Literal["resnet"] = "resnet"
     blocks: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (2, 2, 2, 2)
     channels: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (64, 128, 256, 512)
@@ -58,9 +55,11 @@ class ResNet:
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
 
     @property
-    def stages(self) -> Stages:
-        """The stages from stem to head."""
-        return (("stem", ("conv1", "bn1")), *((f"stage {n}", (f"layer{n}",)) for n in range(1, 5)), ("head", ("fc",)))
+    def parts(self) -> Parts:
+        """The stages from stem to head; all before the head are the encoder."""
+        inner = ((f"stage {n}", (f"layer{n}",)) for n in range(1, 5))
+        stages = (("stem", ("conv1", "bn1")), *inner, ("head", ("fc",)))
+        return Parts(stages, encoding=5, image=("conv1.weight",))
 
     def build(self, *, in_channels: int, out_channels: int, dimensions: int) -> Any:
         """Return the module: (B, in_channels, *spatial) to logits (B, out_channels)."""
@@ -103,10 +102,6 @@ class DenseNet:
 
     tasks: ClassVar[tuple[str, ...]] = ("classification", "multilabel", "regression")
     divisor: ClassVar[int] = 1
-    parts: ClassVar[Parts] = Parts(
-        image=("features.conv0.weight",), encoder=("features.",), head=("class_layers.out.",)
-    )
-
     use: Literal["densenet"] = "densenet"
     blocks: tuple[PositiveInt, ...] = Field(default=(6, 12, 24, 16), min_length=1)
     channels: int = Field(default=64, ge=1)
@@ -115,12 +110,13 @@ class DenseNet:
     norm: Norm = "batch"
 
     @property
-    def stages(self) -> Stages:
-        """The stages from stem to head; the norm or transition behind a dense block is of its stage."""
+    def parts(self) -> Parts:
+        """The stages from stem to head, the encoder before it; what is behind a dense block is of its stage."""
         last = len(self.blocks)
         behind = [f"transition{n}" for n in range(1, last)] + ["norm5"]
         blocks = [(f"block {n}", (f"features.denseblock{n}", f"features.{behind[n - 1]}")) for n in range(1, last + 1)]
-        return (("stem", ("features.conv0", "features.norm0")), *blocks, ("head", ("class_layers",)))
+        stages = (("stem", ("features.conv0", "features.norm0")), *blocks, ("head", ("class_layers",)))
+        return Parts(stages, encoding=last + 1, image=("features.conv0.weight",))
 
     def build(self, *, in_channels: int, out_channels: int, dimensions: int) -> Any:
         """Return the module: (B, in_channels, *spatial) to logits (B, out_channels)."""

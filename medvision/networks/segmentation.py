@@ -11,7 +11,6 @@ from pydantic.dataclasses import dataclass
 from medvision.frameworks import monai_module
 from medvision.networks.deep import deeply_supervised
 from medvision.networks.norms import Norm, with_norm
-from medvision.parameters import Stages
 from medvision.parts import Parts
 
 
@@ -39,12 +38,6 @@ class DynUNet:
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("segmentation",)
-    parts: ClassVar[Parts] = Parts(
-        image=("input_block.conv1.conv.weight", "input_block.conv3.conv.weight"),
-        encoder=("input_block.", "downsamples.", "bottleneck."),
-        head=("output_block.", "deep_supervision_heads."),
-    )
-
     use: Literal["dynunet"] = "dynunet"
     channels: tuple[PositiveInt, ...] = Field(default=(32, 64, 128, 256), min_length=3)
     residual: bool = True
@@ -67,13 +60,15 @@ class DynUNet:
         return int(2 ** (len(self.channels) - 1))
 
     @property
-    def stages(self) -> Stages:
-        """The stages from stem to head: encoder, bottleneck, decoder, and what gives the logits."""
+    def parts(self) -> Parts:
+        """The stages from stem to head: encoder with bottleneck, decoder, and what gives the logits."""
         depth = len(self.channels) - 2
         down = [(f"encoder {n + 1}", (f"downsamples.{n}",)) for n in range(depth)]
         up = [(f"decoder {n + 1}", (f"upsamples.{n}",)) for n in range(depth + 1)]
         head = ("head", ("output_block", "deep_supervision_heads"))
-        return (("stem", ("input_block",)), *down, ("bottleneck", ("bottleneck",)), *up, head)
+        encoder = (("stem", ("input_block",)), *down, ("bottleneck", ("bottleneck",)))
+        image = ("input_block.conv1.conv.weight", "input_block.conv3.conv.weight")
+        return Parts((*encoder, *up, head), encoding=len(encoder), image=image)
 
     def build(self, *, in_channels: int, out_channels: int, dimensions: int, deep_supervision: bool = False) -> Any:
         """Return the module: (B, in_channels, *spatial) to logits (B, out_channels, *spatial).
@@ -119,10 +114,6 @@ class SegResNet:
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("segmentation",)
-    parts: ClassVar[Parts] = Parts(
-        image=("convInit.conv.weight",), encoder=("convInit.", "down_layers."), head=("conv_final.2.",)
-    )
-
     use: Literal["segresnet"] = "segresnet"
     channels: int = Field(default=16, ge=8, multiple_of=8)
     blocks_down: tuple[PositiveInt, ...] = Field(default=(1, 2, 2, 4), min_length=2)
@@ -140,11 +131,14 @@ class SegResNet:
         return int(2 ** (len(self.blocks_down) - 1))
 
     @property
-    def stages(self) -> Stages:
-        """The stages from stem to head: encoder, decoder, and what gives the logits."""
+    def parts(self) -> Parts:
+        """The stages from stem to head: encoder, decoder with the norm behind it, and what gives the logits."""
         down = [(f"encoder {n}", (f"down_layers.{n}",)) for n in range(1, len(self.blocks_down))]
-        up = [(f"decoder {n + 1}", (f"up_samples.{n}", f"up_layers.{n}")) for n in range(len(self.blocks_up))]
-        return (("stem", ("convInit", "down_layers.0")), *down, *up, ("head", ("conv_final",)))
+        behind = [()] * (len(self.blocks_up) - 1) + [("conv_final.0",)]
+        up = [(f"decoder {n + 1}", (f"up_samples.{n}", f"up_layers.{n}", *further)) for n, further in enumerate(behind)]
+        encoder = (("stem", ("convInit", "down_layers.0")), *down)
+        stages = (*encoder, *up, ("head", ("conv_final.2",)))
+        return Parts(stages, encoding=len(encoder), image=("convInit.conv.weight",))
 
     def build(self, *, in_channels: int, out_channels: int, dimensions: int) -> Any:
         """Return the module: (B, in_channels, *spatial) to logits (B, out_channels, *spatial)."""

@@ -10,7 +10,6 @@ from pydantic.dataclasses import dataclass
 
 from medvision.errors import PipelineError
 from medvision.frameworks import monai_module
-from medvision.parameters import Stages
 from medvision.parts import Parts
 
 _Four = tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt]
@@ -45,13 +44,6 @@ class ViT:
 
     tasks: ClassVar[tuple[str, ...]] = ("classification", "multilabel", "regression")
     divisor: ClassVar[int] = 1
-    parts: ClassVar[Parts] = Parts(
-        image=("patch_embedding.patch_embeddings.weight",),
-        encoder=("patch_embedding.", "cls_token", "blocks.", "norm."),
-        head=("classification_head.",),
-        positions="patch_embedding.position_embeddings",
-    )
-
     image_size: tuple[PositiveInt, ...]
     use: Literal["vit"] = "vit"
     patch_size: tuple[PositiveInt, ...] = (16, 16)
@@ -70,11 +62,17 @@ class ViT:
             raise ValueError("heads must divide channels")
 
     @property
-    def stages(self) -> Stages:
-        """The stages from stem to head; the norm behind the last block is of its stage."""
+    def parts(self) -> Parts:
+        """The stages from stem to head, the encoder before it; the norm behind the last block is of its stage."""
         inner = [(f"block {n + 1}", (f"blocks.{n}",)) for n in range(self.blocks - 1)]
         last = (f"block {self.blocks}", (f"blocks.{self.blocks - 1}", "norm"))
-        return (("stem", ("patch_embedding", "cls_token")), *inner, last, ("head", ("classification_head",)))
+        stages = (("stem", ("patch_embedding", "cls_token")), *inner, last, ("head", ("classification_head",)))
+        return Parts(
+            stages,
+            encoding=self.blocks + 1,
+            image=("patch_embedding.patch_embeddings.weight",),
+            positions="patch_embedding.position_embeddings",
+        )
 
     def build(self, *, in_channels: int, out_channels: int, dimensions: int) -> Any:
         """Return the module: (B, in_channels, *image_size) to logits (B, out_channels).
@@ -132,16 +130,6 @@ class SwinUNETR:
 
     tasks: ClassVar[tuple[str, ...]] = ("segmentation",)
     divisor: ClassVar[int] = 32
-    parts: ClassVar[Parts] = Parts(
-        image=(
-            "swinViT.patch_embed.proj.weight",
-            "encoder1.layer.conv1.conv.weight",
-            "encoder1.layer.conv3.conv.weight",
-        ),
-        encoder=("swinViT.",),
-        head=("out.",),
-    )
-
     use: Literal["swin-unetr"] = "swin-unetr"
     channels: int = Field(default=24, ge=12, multiple_of=12)
     blocks: _Four = (2, 2, 2, 2)
@@ -157,12 +145,14 @@ class SwinUNETR:
             raise ValueError("heads must divide the feature maps of their stages, which double from stage to stage")
 
     @property
-    def stages(self) -> Stages:
+    def parts(self) -> Parts:
         """The stages from stem to head: encoder, the convolutions beside it, decoder, and what gives the logits."""
         down = [(f"encoder {n}", (f"swinViT.layers{n}", f"swinViT.layers{n}c")) for n in range(1, 5)]
         beside = ("skips", tuple(f"encoder{n}" for n in (1, 2, 3, 4, 10)))
         up = [(f"decoder {6 - n}", (f"decoder{n}",)) for n in (5, 4, 3, 2, 1)]
-        return (("stem", ("swinViT.patch_embed",)), *down, beside, *up, ("head", ("out",)))
+        stages = (("stem", ("swinViT.patch_embed",)), *down, beside, *up, ("head", ("out",)))
+        beside_image = tuple(f"encoder1.layer.{name}.conv.weight" for name in ("conv1", "conv3"))
+        return Parts(stages, encoding=5, image=("swinViT.patch_embed.proj.weight", *beside_image))
 
     def build(self, *, in_channels: int, out_channels: int, dimensions: int) -> Any:
         """Return the module: (B, in_channels, *spatial) to logits (B, out_channels, *spatial)."""

@@ -31,5 +31,3 @@ from medvision.training.store import at_hand as at_hand
 from medvision.training.supervised import Supervised as Supervised
 from medvision.training.supervised import VariedBatches as VariedBatches
 from medvision.training.supervised import class_weights as class_weights
-from medvision.training.tuned import Tuned as Tuned
-from medvision.training.tuned import Whole as Whole

@@ -26,7 +26,7 @@ from medvision.training.pace import EveryEpoch, Pace
 from medvision.training.place import Alone, Place
 from medvision.training.schedules import learning_rate
 from medvision.training.settings import Training
-from medvision.training.tuned import Tuned, Whole
+from medvision.tuning import Tuning, Whole
 
 Row = Mapping[str, float]
 
@@ -97,7 +97,7 @@ def optimise(
     folder: Path,
     place: Place | None = None,
     deterministic: bool = True,
-    tuned: Tuned | None = None,
+    tuning: Tuning | None = None,
     pace: Pace | None = None,
     logs: Logs | None = None,
     progress: Progress = silent,
@@ -120,8 +120,8 @@ def optimise(
         Epochs, optimiser, schedule, average, and whether the best or the last weights are kept.
     folder
         Takes the checkpoints; those found there are gone on from.
-    tuned
-        Which parameters are trained; all where None.
+    tuning
+        Which parameters are trained, and how fast; all where None.
     place
         Where it runs: in this process on the CPU where None. Of several processes the first alone asks `pace`,
         validates, writes and tells.
@@ -139,11 +139,11 @@ def optimise(
     """
     import torch
 
-    place, tuned, pace = place or Alone(), tuned or Whole(), pace or EveryEpoch(settings.epochs)
+    place, tuning, pace = place or Alone(), tuning or Whole(), pace or EveryEpoch(settings.epochs)
     logs, progress = (logs or Logs({}), progress) if place.is_first else (Logs({}), silent)
     network.to(place.device)
     kept = averaged(network) if settings.average else network
-    optimiser = build_optimiser(settings, tuned.groups(network))
+    optimiser = build_optimiser(settings, tuning.groups(network))
     state, found = checkpoint.load(folder, network, kept, optimiser)
     called, optimiser = place.setup(network, optimiser)
     logs.begin(state.rows)
@@ -157,7 +157,7 @@ def optimise(
         while (left := place.from_first(partial(pace.left, state))) and not _without_gain(state, settings):
             began, clock = time.monotonic(), _Clock()
             network.train()
-            tuned.begin_epoch(network, state.epoch, state.epoch + left)
+            tuning.begin_epoch(network, state.share)
             total = 0.0
             for number in range(settings.steps_per_epoch):
                 step = state.epoch * settings.steps_per_epoch + number

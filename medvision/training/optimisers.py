@@ -7,7 +7,7 @@ from typing import Any
 
 from medvision.errors import PipelineError
 from medvision.training.settings import Training
-from medvision.training.tuned import Group
+from medvision.tuning import Group
 
 
 def build_optimiser(settings: Training, groups: Sequence[Group]) -> Any:

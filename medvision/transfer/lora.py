@@ -9,7 +9,8 @@ from functools import cache
 from typing import Any
 
 from medvision.errors import UsageError
-from medvision.parameters import Group, Stages, parameters_by_stage, stage_of
+from medvision.parts import Stages, parameters_by_stage, stage_of
+from medvision.tuning import Group
 
 _ADAPTER = ".parametrizations.weight.0."
 
@@ -67,7 +68,7 @@ class LowRank:
         adapters = [part for stage in stages[:-1] for name, part in stage.items() if _ADAPTER in name]
         return [Group("adapters", tuple(adapters)), Group(self.stages[-1][0], tuple(stages[-1].values()))]
 
-    def begin_epoch(self, network: Any, epoch: int, epochs: int) -> None:
+    def begin_epoch(self, network: Any, share: float) -> None:
         """Freeze all but adapters and head, the statistics of norms and dropout included."""
         head = len(self.stages) - 1
         for number, parameters in enumerate(parameters_by_stage(network, self.stages)):

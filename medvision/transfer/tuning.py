@@ -5,36 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from medvision.errors import UsageError
-from medvision.parameters import Group, Stages, parameters_by_stage, stage_of
+from medvision.parts import Stages, parameters_by_stage, stage_of
 from medvision.transfer.lora import LowRank
+from medvision.tuning import Group, Tuning
 
+_ROUNDING = 1e-6  # shares are sums
 CHOICES = "full, head, last:N, discriminative[:FACTOR], staged[:EPOCHS], lora:r=R[,alpha=A]"
 
 
-class Tuning(Protocol):
-    """How a network is tuned: what a training asks of it, and what is done to the network before and after."""
-
-    def prepare(self, network: Any, *, seed: int) -> None:
-        """Change the network for the training, in place; before its parameters are asked for."""
-        ...
-
-    def groups(self, network: Any) -> Sequence[Group]:
-        """Return all parameters that are trained at any time, always in the same order."""
-        ...
-
-    def begin_epoch(self, network: Any, epoch: int, epochs: int) -> None:
-        """Set what is frozen in `epoch` (from 0) of `epochs`; called after ``network.train()``."""
-        ...
-
-    def finish(self, network: Any) -> None:
-        """Give the network, in place, the parameters that it has without tuning; its answers stay the same."""
-        ...
-
-
-def tuning_of(words: str, stages: Stages) -> Tuning:
+def tuning_of(words: str, stages: Stages, *, epochs: int) -> Tuning:
     """Return what the words of ``--tune`` mean for a network of these stages.
 
     Parameters
@@ -46,18 +28,20 @@ def tuning_of(words: str, stages: Stages) -> Tuning:
         ``lora:r=R`` or ``lora:r=R,alpha=A``: see :class:`medvision.transfer.lora.LowRank`.
     stages
         The network's stages from stem to head.
+    epochs
+        Those of the training, as far as they are known: of one that has a time, what is expected to fit into it.
 
     Raises
     ------
     UsageError
-        There is no such way of tuning, or it does not fit the network.
+        There is no such way of tuning, or it does not fit the network, or not so few epochs.
 
     Examples
     --------
     >>> stages = (("stem", ("conv1",)), ("body", ("layer1",)), ("head", ("fc",)))
-    >>> tuning_of("last:2", stages).rates
+    >>> tuning_of("last:2", stages, epochs=10).rates
     (0.0, 1.0, 1.0)
-    >>> tuning_of("discriminative:0.5", stages).rates
+    >>> tuning_of("discriminative:0.5", stages, epochs=10).rates
     (0.25, 0.5, 1.0)
     """
     kind, _, rest = words.strip().partition(":")
@@ -71,7 +55,7 @@ def tuning_of(words: str, stages: Stages) -> Tuning:
             raise _refused(words, "the factor lies above 0, and is 1 at most")
         return ByStage(stages, tuple(factor**behind for behind in reversed(range(len(stages)))))
     if kind == "staged":
-        return Staged(stages, _whole(rest, words) if rest else None)
+        return _staged(stages, _whole(rest, words) if rest else None, epochs)
     if kind == "lora":
         return _low_rank(rest, stages, words)
     raise _refused(words, "there is no such way of tuning")
@@ -105,7 +89,7 @@ class ByStage:
         """Return a group for each stage that is trained, from stem to head."""
         return _groups(network, self.stages, self.rates)
 
-    def begin_epoch(self, network: Any, epoch: int, epochs: int) -> None:
+    def begin_epoch(self, network: Any, share: float) -> None:
         """Freeze the same stages in every epoch."""
         freeze(network, self.stages, [number for number, rate in enumerate(self.rates) if rate > 0])
 
@@ -118,16 +102,29 @@ class ByStage:
 class Staged:
     """The head is trained first, and from the head backwards one stage more at a time (Howard & Ruder, ACL 2018).
 
+    A stage that has joined stays: when it joins, the share of the training that is done decides, which never goes
+    back, also where a training has a time and the number of its epochs is judged anew after each.
+
     Parameters
     ----------
     stages
         The network's stages from stem to head.
-    every
-        Epochs between one stage and the next; None has all trained from the middle of the training on.
+    each
+        The share of the training between one stage and the next.
+
+    Raises
+    ------
+    UsageError
+        The training would end before every stage has had its turn.
     """
 
     stages: Stages
-    every: int | None = None
+    each: float
+
+    def __post_init__(self) -> None:
+        if not self.each > 0 or self.each * (len(self.stages) - 1) >= 1:
+            words = f"a stage more after each {self.each:g} of a training never trains all {len(self.stages)} stages"
+            raise UsageError("usage", words)
 
     def prepare(self, network: Any, *, seed: int) -> None:
         """Change nothing."""
@@ -136,30 +133,19 @@ class Staged:
         """Return a group for each stage, from stem to head."""
         return _groups(network, self.stages, (1.0,) * len(self.stages))
 
-    def trained(self, epoch: int, epochs: int) -> int:
-        """Return how many stages, counted from the head, are trained in `epoch` (from 0) of `epochs`.
+    def trained(self, share: float) -> int:
+        """Return how many stages, counted from the head, are trained when `share` of the training is done.
 
-        >>> staged = Staged((("stem", ("a",)), ("body", ("b",)), ("head", ("c",))))
-        >>> [staged.trained(epoch, 8) for epoch in range(8)]
+        >>> staged = Staged((("stem", ("a",)), ("body", ("b",)), ("head", ("c",))), each=0.25)
+        >>> [staged.trained(epoch / 8) for epoch in range(8)]
         [1, 1, 2, 2, 3, 3, 3, 3]
         """
-        more = len(self.stages) - 1
-        joined = epoch // self.every if self.every is not None else epoch * 2 * more // epochs
-        return 1 + min(more, joined)
+        joined = int(share / self.each + _ROUNDING)
+        return 1 + min(len(self.stages) - 1, joined)
 
-    def begin_epoch(self, network: Any, epoch: int, epochs: int) -> None:
-        """Freeze the stages whose turn has not come.
-
-        Raises
-        ------
-        UsageError
-            The training would end before every stage has had its turn.
-        """
-        if self.trained(epochs - 1, epochs) < len(self.stages):
-            wanted = (self.every or 1) * (len(self.stages) - 1) + 1
-            words = f"unfreezing {len(self.stages)} stages takes {wanted} epochs, and the training has {epochs}"
-            raise UsageError("usage", words, cure="Train longer, unfreeze sooner, or choose another --tune.")
-        frozen = len(self.stages) - self.trained(epoch, epochs)
+    def begin_epoch(self, network: Any, share: float) -> None:
+        """Freeze the stages whose turn has not come."""
+        frozen = len(self.stages) - self.trained(share)
         freeze(network, self.stages, range(frozen, len(self.stages)))
 
     def finish(self, network: Any) -> None:
@@ -208,6 +194,18 @@ def _last(count: int, stages: Stages) -> tuple[float, ...]:
         words = f"the network has {len(stages)} stages: {_names(stages)}; the last {count} cannot be trained"
         raise UsageError("usage", words, cure=f"Choose last:1 to last:{len(stages)}.")
     return (0.0,) * (len(stages) - count) + (1.0,) * count
+
+
+def _staged(stages: Stages, every: int | None, epochs: int) -> Staged | ByStage:
+    """Return that a stage joins after `every` epochs, or each in its turn until the middle of the training."""
+    more = len(stages) - 1
+    wanted = (1 if every is None else every * more) + 1
+    if epochs < wanted:
+        words = f"unfreezing {len(stages)} stages takes {wanted} epochs, and the training has {epochs}"
+        raise UsageError("usage", words, cure="Train longer, unfreeze sooner, or choose another --tune.")
+    if not more:
+        return ByStage(stages, (1.0,))
+    return Staged(stages, 0.5 / more if every is None else every / epochs)
 
 
 def _low_rank(rest: str, stages: Stages, words: str) -> LowRank:

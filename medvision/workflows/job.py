@@ -15,11 +15,11 @@ from medvision.training import (
     Supervised,
     Validation,
     VariedBatches,
-    Whole,
     build_optimiser,
     class_weights,
     default_loss,
 )
+from medvision.tuning import Whole
 from medvision.workflows.held_out import score, validation
 from medvision.workflows.prepare import PreparedCase
 

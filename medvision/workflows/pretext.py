@@ -11,7 +11,7 @@ from typing import Any, Literal
 from medvision.errors import PipelineError, UsageError
 from medvision.frameworks import small_convolutions_in_fp32
 from medvision.pipeline import PipelineFolder, Settings
-from medvision.training import Place, Sampler, Training, Validation, Whole, build_optimiser
+from medvision.training import Place, Sampler, Training, Validation, build_optimiser
 from medvision.training.pretext import (
     Agreement,
     HeldOutMasks,
@@ -24,6 +24,7 @@ from medvision.training.pretext import (
     has_collapsed,
     with_projector,
 )
+from medvision.tuning import Whole
 from medvision.workflows.unlabelled import PreparedImage
 
 Method = Literal["masked", "contrastive"]

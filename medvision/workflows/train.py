@@ -33,7 +33,8 @@ from medvision.training import (
     seconds_spent,
     split,
 )
-from medvision.transfer.tuning import Tuning, tuning_of
+from medvision.transfer.tuning import tuning_of
+from medvision.tuning import Tuning
 from medvision.workflows.budget import EXPORT_SECONDS, VALIDATIONS_AFTER, Budget, Timed, fit_into
 from medvision.workflows.claim import claim, write_settings
 from medvision.workflows.held_out import score
@@ -269,7 +270,7 @@ def train_on(
             folder=out / CHECKPOINTS,
             place=place,
             deterministic=place.device == "cpu" if machine.deterministic is None else machine.deterministic,
-            tuned=tuning,
+            tuning=tuning,
             pace=pace,
             logs=logs,
             progress=progress,
@@ -304,7 +305,7 @@ def _started(network: Any, start: Start | None, pipeline: PipelineFolder) -> tup
     if start is None:
         return None, None
     transferred = start_from(network, start.source, pipeline, partial=start.partial)
-    tuning = tuning_of(start.tune, pipeline.settings.network.stages)
+    tuning = tuning_of(start.tune, pipeline.settings.network.parts.stages, epochs=pipeline.settings.train.epochs)
     tuning.prepare(network, seed=pipeline.settings.train.seed)
     return transferred, tuning
 

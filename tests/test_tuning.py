@@ -6,14 +6,14 @@ import pytest
 from torch import nn
 
 from medvision.errors import PipelineError
-from medvision.training.tuned import Group, Tuned, Whole
+from medvision.tuning import Group, Tuning, Whole
 
 
 def test_the_whole_network_is_one_group_of_every_parameter_once() -> None:
     shared = nn.Linear(2, 2)
     network = nn.Sequential(shared, nn.BatchNorm1d(2), shared)
-    tuned: Tuned = Whole()
-    (group,) = tuned.groups(network)
+    tuning: Tuning = Whole()
+    (group,) = tuning.groups(network)
     assert (group.name, group.rate) == ("all", 1.0)
     assert [id(p) for p in group.parameters] == [id(p) for p in network.parameters()]
     assert len(group.parameters) == 4
@@ -21,7 +21,7 @@ def test_the_whole_network_is_one_group_of_every_parameter_once() -> None:
 
 def test_the_whole_network_has_nothing_frozen_in_any_epoch() -> None:
     network = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)).train()
-    Whole().begin_epoch(network, 0, 10)
+    Whole().begin_epoch(network, 0.0)
     assert all(part.training for part in network.modules())
     assert all(parameter.requires_grad for parameter in network.parameters())
 
