@@ -19,7 +19,8 @@ _PLANES = ((1, 2), (0, 2), (0, 1))
 def move(variation: Variation, images: Any, labels: Any | None) -> None:
     """Change images, linearly interpolated, and their labels, by nearest neighbour, in place.
 
-    Beyond its edge an image goes on with the edge's values; labels are 0 there.
+    Beyond its edge an image goes on with the edge's values, and so do its labels: a structure that the border cuts is
+    not taught to end there.
 
     Parameters
     ----------
@@ -44,7 +45,7 @@ def move(variation: Variation, images: Any, labels: Any | None) -> None:
     images[rows] = functional.grid_sample(images[rows], grid, padding_mode="border", align_corners=False)
     if labels is not None:
         floats = labels[rows].unsqueeze(1).float()  # exact up to 2^24
-        nearest = functional.grid_sample(floats, grid, mode="nearest", padding_mode="zeros", align_corners=False)
+        nearest = functional.grid_sample(floats, grid, mode="nearest", padding_mode="border", align_corners=False)
         labels[rows] = nearest.squeeze(1).to(labels.dtype)
 
 
