@@ -233,7 +233,8 @@ class Case:
         :class:`Numbers` or :class:`Flags`; for a regression its values as :class:`Numbers`; None where unknown. A whole
         number that stands alone is an int, and may be any of the three.
     patient
-        What keeps a patient's cases together in a split; None where unknown. Never written to a result.
+        What keeps a patient's cases together in a split; None where unknown, as an empty text becomes. Never written to
+        a result.
     split
         ``"train"``, ``"val"`` or ``"test"`` where the data set fixes it.
     label_names
@@ -273,6 +274,8 @@ class Case:
         if self.side is None and "side" in self.attributes:
             raise InputError("bad-manifest", f"case {self.id}: side is 'left' or 'right', got another word")
         object.__setattr__(self, "attributes", MappingProxyType(dict(self.attributes)))
+        if self.patient is not None and not self.patient.strip():
+            object.__setattr__(self, "patient", None)
 
     def __reduce__(self) -> tuple[Callable[..., Case], tuple[()]]:
         """Return how to build the case again: pickle knows no read-only mapping."""
@@ -283,6 +286,28 @@ class Case:
     def path(self) -> Path:
         """The file or folder of the first image."""
         return self.images[0].path
+
+    @property
+    def patient_key(self) -> str:
+        """What cases of one patient share, and no others: a case that names no patient is one of its own.
+
+        >>> source = Source("picture", (Path("a.png"),))
+        >>> Case("7", (source,)).patient_key, Case("a", (source,), patient="7").patient_key
+        ('case 7', 'patient 7')
+        """
+        return f"case {self.id}" if self.patient is None else f"patient {self.patient}"
+
+    @property
+    def stated(self) -> tuple[float, ...]:
+        """The numbers that are known of the case as a whole, by which cases are spread over the sides of a split.
+
+        Its class; the labels that it has; or its values. None for a label image.
+        """
+        if isinstance(self.label, Flags):
+            return tuple(float(number) for number, value in enumerate(self.label.values) if value)
+        if isinstance(self.label, Numbers):
+            return tuple(number for number in self.label.given if number is not None)
+        return (float(self.label),) if isinstance(self.label, int) else ()
 
     @property
     def side(self) -> Side | None:

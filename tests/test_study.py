@@ -9,7 +9,7 @@ import pytest
 
 from medvision.errors import InputError, UsageError
 from medvision.files import sha256_of, sha256_of_text
-from medvision.study import AS_IT_STANDS, Case, Collection, Reading, Source, by_image, safe_id
+from medvision.study import AS_IT_STANDS, Case, Collection, Flags, Numbers, Reading, Source, by_image, safe_id
 
 
 def source(folder: Path, name: str, content: bytes = b"voxels") -> Source:
@@ -120,3 +120,16 @@ def test_a_case_goes_to_another_process_and_stays_what_it_is(tmp_path: Path) -> 
     assert other == case
     with pytest.raises(TypeError):
         other.attributes["side"] = "right"
+
+
+def test_an_empty_text_is_no_patient_and_a_patient_is_no_case() -> None:
+    image = (Source("picture", (Path("a.png"),)),)
+    assert [Case("7", image, patient=text).patient for text in (None, "", "  ")] == [None] * 3
+    assert Case("7", image, patient="").patient_key == "case 7"
+    assert Case("7", image, patient="7").patient_key == Case("8", image, patient="7").patient_key == "patient 7"
+
+
+def test_the_numbers_of_a_case_are_its_class_its_labels_or_its_values() -> None:
+    image = (Source("picture", (Path("a.png"),)),)
+    labels = (None, image[0], 3, Flags((True, None, False, True)), Numbers((2.5, None), unknown=(1,)))
+    assert [Case("a", image, label=label).stated for label in labels] == [(), (), (3.0,), (0.0, 3.0), (2.5,)]

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-
-import numpy as np
+from collections.abc import Sequence
 
 from medvision.errors import InputError
 from medvision.study import Case
+from medvision.training.dealing import in_parts
+from medvision.training.losses.sums import Task
 from medvision.training.split import Split, group_by_patient, without_patient
 
 
-def folds(cases: Sequence[Case], *, count: int, seed: int) -> tuple[Split, ...]:
+def folds(cases: Sequence[Case], *, count: int, seed: int, task: Task | None = None) -> tuple[Split, ...]:
     """Return `count` splits; each case is held out in one of them.
 
-    A patient's cases stay together. Of a classification, each fold gets its share of every class: patients are dealt
-    out class by class, the rarest first, each to the fold that has the fewest cases of that class and, of equals, the
-    fewest cases. Cases marked ``"test"`` are left out of all; other marks have no effect.
+    A patient's cases stay together, and each fold gets its share of every kind of case; see
+    :func:`medvision.training.dealing.in_parts`. Cases marked ``"test"`` are left out of all; other marks have no
+    effect.
 
     Parameters
     ----------
     seed
         Decides who is held out with whom; the order of the cases does not.
+    task
+        Says what kinds of cases there are; see :func:`medvision.training.dealing.in_turn`.
 
     Raises
     ------
@@ -34,7 +35,7 @@ def folds(cases: Sequence[Case], *, count: int, seed: int) -> tuple[Split, ...]:
     if len(groups) < count:
         message = f"{count} folds are wanted, and there are {len(groups)} patients"
         raise InputError("too-few-cases", message, cure="Ask for fewer folds, or add patients.")
-    held = _dealt(groups, count, seed)
+    held = in_parts(groups, count, task, seed, 2)
     findings = without_patient(used)
     return tuple(
         Split(
@@ -44,27 +45,3 @@ def folds(cases: Sequence[Case], *, count: int, seed: int) -> tuple[Split, ...]:
         )
         for names in held
     )
-
-
-def _dealt(groups: Mapping[str, Sequence[Case]], count: int, seed: int) -> list[set[str]]:
-    classes = Counter(_class(case) for cases in groups.values() for case in cases)
-    rarest_first = sorted(classes, key=lambda name: (classes[name], name))
-    strata: dict[str, list[str]] = defaultdict(list)
-    for name in sorted(groups):
-        present = {_class(case) for case in groups[name]}
-        strata[next(stratum for stratum in rarest_first if stratum in present)].append(name)
-    held: list[set[str]] = [set() for _ in range(count)]
-    sizes, of_class = [0] * count, {stratum: [0] * count for stratum in strata}
-    for number, stratum in enumerate(rarest_first):
-        names = strata.get(stratum, [])
-        for index in np.random.default_rng([seed, 2, number]).permutation(len(names)):
-            name = names[int(index)]
-            fold = min(range(count), key=lambda n: (of_class[stratum][n], sizes[n], n))
-            held[fold].add(name)
-            sizes[fold] += len(groups[name])
-            of_class[stratum][fold] += len(groups[name])
-    return held
-
-
-def _class(case: Case) -> str:
-    return str(case.label) if isinstance(case.label, int | tuple) else ""

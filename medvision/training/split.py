@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from medvision.errors import Finding, InputError
 from medvision.study import Case
+from medvision.training.dealing import by_patient, in_turn
+from medvision.training.losses.sums import Task
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,10 @@ class Split:
     findings: tuple[Finding, ...] = ()
 
 
-def split(cases: Sequence[Case], *, validation: float, seed: int) -> Split:
+def split(cases: Sequence[Case], *, validation: float, seed: int, task: Task | None = None) -> Split:
     """Return the split that the data set fixes, or else one that keeps every patient's cases together.
 
+    Both sides get their share of every kind of case, as far as whole patients allow.
     A fixed split is used as it stands; cases marked ``"test"`` are left out of both sides, always, and no other case
     may be of their patients.
 
@@ -33,6 +34,8 @@ def split(cases: Sequence[Case], *, validation: float, seed: int) -> Split:
         Share of patients held out, where the data set fixes nothing.
     seed
         Decides who is held out; the order and the number of other cases of a patient do not.
+    task
+        Says what kinds of cases there are; see :func:`medvision.training.dealing.in_turn`.
 
     Raises
     ------
@@ -49,7 +52,7 @@ def split(cases: Sequence[Case], *, validation: float, seed: int) -> Split:
             tuple(case for case in cases if case.split == "train"), tuple(case for case in cases if case.split == "val")
         )
     else:
-        found = _grouped([case for case in cases if case.split != "test"], test, validation, seed)
+        found = _grouped([case for case in cases if case.split != "test"], test, validation, seed, task)
     _refuse_shared_patients(found.train, found.val, "trained on")
     _refuse_shared_patients((*found.train, *found.val), test, "trained or validated on")
     if not found.train or not found.val:
@@ -91,10 +94,7 @@ def group_by_patient(cases: Sequence[Case], test: Sequence[Case]) -> dict[str, l
         A patient stands among the `test` cases too.
     """
     _refuse_shared_patients(cases, test, "trained or validated on")
-    groups: dict[str, list[Case]] = defaultdict(list)
-    for case in cases:
-        groups[f"patient {case.patient}" if case.patient is not None else f"case {case.id}"].append(case)
-    return groups
+    return by_patient(cases)
 
 
 def without_patient(cases: Sequence[Case]) -> tuple[Finding, ...]:
@@ -106,13 +106,11 @@ def without_patient(cases: Sequence[Case]) -> tuple[Finding, ...]:
     return (Finding("split-ungrouped", "warning", message),)
 
 
-def _grouped(cases: Sequence[Case], test: Sequence[Case], validation: float, seed: int) -> Split:
+def _grouped(cases: Sequence[Case], test: Sequence[Case], validation: float, seed: int, task: Task | None) -> Split:
     groups = group_by_patient(cases, test)
-    names = sorted(groups)
-    held = max(1, round(validation * len(names)))
-    chosen = {names[i] for i in np.random.default_rng([seed, 0]).permutation(len(names))[:held]}
-    train = tuple(case for name in names if name not in chosen for case in groups[name])
-    val = tuple(case for name in names if name in chosen for case in groups[name])
+    chosen = set(in_turn(groups, task, seed, 0)[: max(1, round(validation * len(groups)))])
+    train = tuple(case for key, own in groups.items() if key not in chosen for case in own)
+    val = tuple(case for key, own in groups.items() if key in chosen for case in own)
     return Split(train, val, without_patient(cases))
 
 

@@ -104,7 +104,7 @@ def crossvalidate(
         if not (out / "folds").is_dir():  # now, and not after days of training
             refuse_trained(out)
         cases = labelled_cases(data)
-        parts = folds(cases, count=count, seed=pipeline.settings.train.seed)
+        parts = folds(cases, count=count, seed=pipeline.settings.train.seed, task=pipeline.settings.task)
         pipeline = replace(pipeline, settings=with_scaling(pipeline.settings, [*parts[0].train, *parts[0].val]))
         prepared = prepare([*parts[0].train, *parts[0].val], pipeline, store, progress=progress)
         places = [*(out / "folds" / str(number) for number in range(1, count + 1)), out]

@@ -28,7 +28,6 @@ from medvision.workflows.runs import (
     is_done,
     named,
     once,
-    patients_of,
     shown_source,
     sides_of,
     with_seed,
@@ -248,7 +247,7 @@ def _runs(pipeline: PipelineFolder, parts: Split, out: Path, asked: Asked) -> di
     runs = {}
     for size_number, size in enumerate(asked.sizes):
         for repeat in range(asked.repeats):
-            cases = subset(parts.train, size, seed=first, repeat=repeat)
+            cases = subset(parts.train, size, seed=first, repeat=repeat, task=pipeline.settings.task)
             some = Split(cases, parts.val, parts.findings)
             for way_number, way in enumerate(asked.ways):
                 name = f"{safe_id(way.name) or 'start'}-{way_number + 1}_{size or 'all'}_{repeat + 1}"
@@ -301,7 +300,7 @@ def _point(
 
 
 def _patients(run: Run) -> int:
-    return len(set(patients_of(run.parts.train).values()))
+    return len({case.patient_key for case in run.parts.train})
 
 
 def _mean(values: Any) -> float:

@@ -190,7 +190,8 @@ def sides_of(pipeline: PipelineFolder, data: Sequence[Path], *, seed: int | None
     """
     pipeline = seeded(pipeline, seed)
     settings = pipeline.settings
-    parts = split(labelled_cases(data), validation=settings.train.validation, seed=settings.train.seed)
+    cases, train = labelled_cases(data), settings.train
+    parts = split(cases, validation=train.validation, seed=train.seed, task=settings.task)
     return replace(pipeline, settings=with_scaling(settings, parts.train)), parts
 
 
@@ -261,14 +262,9 @@ def _kept(run: Run) -> Outcome | None:
 
 
 def _outcome(run: Run, content: Mapping[str, Any]) -> Outcome:
-    patients = patients_of(run.parts.val)
+    patients = {case.id: case.patient_key for case in run.parts.val}
     scored = tuple(Scored(patient=patients[entry["case"]], **entry) for entry in content["cases"])
     return Outcome(scored, content["seconds"], content["steps"])
-
-
-def patients_of(cases: Sequence[Case]) -> dict[str, str]:
-    """Return the patient of each case, by its id; a case that names none is a patient of its own."""
-    return {case.id: f"patient {case.patient}" if case.patient is not None else f"case {case.id}" for case in cases}
 
 
 def _digest_of(case: Case) -> str:

@@ -179,7 +179,8 @@ def train(
         store_of(out, machine, kept=not place.is_first) as store,
     ):
         progress = progress if place.is_first else silent
-        parts = split(labelled_cases(data), validation=settings.validation, seed=settings.seed)
+        cases, task = labelled_cases(data), pipeline.settings.task
+        parts = split(cases, validation=settings.validation, seed=settings.seed, task=task)
         pipeline = replace(pipeline, settings=with_scaling(pipeline.settings, parts.train))
         with place.in_turn():  # the others find the cases that the first has stored
             prepared = prepare([*parts.train, *parts.val], pipeline, store, progress=progress)
