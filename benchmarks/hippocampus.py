@@ -27,7 +27,7 @@ LABELS = ("anterior", "posterior")
 def main(out: str, theirs: str) -> None:
     """Print the comparison."""
     reference = json.loads(Path(theirs).read_text(encoding="utf-8"))["cases"]
-    patients = {case.id: case.patient or case.id for case in io.scan([Path(theirs).parent]).cases}
+    patients = {case.id: case.patient_key for case in io.scan([Path(theirs).parent]).cases}
     with (Path(out) / "crossvalidation.csv").open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["case"] in reference]
     names = [f"dice_{name.capitalize()}" for name in LABELS]

@@ -13,7 +13,7 @@ from medvision.training import Split
 
 def card_text(settings: Settings, weights: WeightsCard, parts: Split, findings: Sequence[Finding]) -> str:
     """Return the text of ``card.md`` (Mitchell et al., Model Cards for Model Reporting, FAT* 2019)."""
-    train, val = (len({case.patient or case.id for case in side}) for side in (parts.train, parts.val))
+    train, val = (len({case.patient_key for case in side}) for side in (parts.train, parts.val))
     sections = {
         "Intended use": [settings.card.intended_use, "Research use only. Not for diagnosis."],
         "Input": [settings.contract.shows, *_input(settings, weights)],

@@ -144,9 +144,8 @@ def _compared(case: Case, ledger: Ledger, pipeline: PipelineFolder) -> Scored:
 
 
 def _compared_masks(case: Case, record: Record, folder: Path, labels: dict[int, str]) -> Scored:
-    patient = case.patient if case.patient is not None else case.id
     mask = Source("nifti", (folder / record.files["mask"],))
     found = io.read_labels(Case(case.id, case.images, label=mask), labels, record.geometry)
     truth = io.read_labels(case, labels, record.geometry)
     distances = hausdorff95(found, truth) if record.geometry.physical else {}
-    return Scored(case.id, patient, dice=dice(found, truth), hausdorff95_mm=distances)
+    return Scored(case.id, case.patient_key, dice=dice(found, truth), hausdorff95_mm=distances)

@@ -43,10 +43,9 @@ def _scored(network: Any, prepared: PreparedCase, settings: Settings) -> Scored:
     image = to_tensor(voxels[..., None] if dimensions == 2 else voxels, dimensions=dimensions, device=device)
     if settings.task != "segmentation":
         return scored_answer(case, answered(network, image, settings), settings)
-    patient = case.patient if case.patient is not None else case.id
     found = voxel_probabilities(network, image, settings.predict, divisor=settings.network.divisor)
     winner = from_tensor(found, dimensions=dimensions).argmax(0)
-    return Scored(case.id, patient, dice=_dice(winner, np.asarray(truth).reshape(winner.shape), names))
+    return Scored(case.id, case.patient_key, dice=_dice(winner, np.asarray(truth).reshape(winner.shape), names))
 
 
 def _dice(winner: NDArray[Any], truth: NDArray[Any], names: Mapping[int, str]) -> dict[str, float | None]:

@@ -257,7 +257,7 @@ def _data_facts(images: Sequence[PreparedImage], *, trained_on: int) -> dict[str
     return {
         "images": len(images),
         "trained_on": trained_on,
-        "patients": len({image.case.patient or f"case {image.case.id}" for image in images}),
+        "patients": len({image.case.patient_key for image in images}),
         "modalities": dict(sorted(modalities.items())),
         "size": [asdict(Spread.of(axis)) for axis in zip(*(image.size for image in images), strict=True)],
         "spacing_mm": [asdict(Spread.of(axis)) for axis in zip(*spacings, strict=True)] or None,
@@ -330,7 +330,7 @@ def _page_of(out: Path, job: PretextJob, parts: Split, *, minutes: float | None,
     settings, train = job.pipeline.settings, job.train
     shown = {key: getattr(train, key) for key in ("epochs", "steps_per_epoch", "batch", "patch", "optimiser", "seed")}
     stated = {"network": asdict(settings.network), job.method: job.method_settings, **shown}
-    patients = len({case.patient or case.id for case in (*parts.train, *parts.val)})
+    patients = len({case.patient_key for case in (*parts.train, *parts.val)})
     images = f"{len(parts.train)} for training, {len(parts.val)} held out; {patients} patients"
     values = TrainingValues(
         name=f"{settings.name}, pretraining",

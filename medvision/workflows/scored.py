@@ -15,7 +15,7 @@ class Scored:
     case
         The case's id.
     patient
-        What cases of one patient have in common; the case's id where no patient is named. Not written anywhere.
+        The case's :attr:`medvision.study.Case.patient_key`. Not written anywhere.
     dice, hausdorff95_mm
         By label name; None where a figure is not defined. Empty but for a segmentation.
     probabilities

@@ -28,18 +28,19 @@ def scored_answer(case: Case, answer: Answer, settings: Settings) -> Scored:
     InputError
         The case has no label or value of this pipeline.
     """
-    patient = case.patient if case.patient is not None else case.id
     names = [settings.labels[number] for number in sorted(settings.labels)]
     if isinstance(answer, Regression):
         truths = dict(zip(names, values_of(case, settings), strict=True))
         values = {value.name: value.value for value in answer.values}
         units = {value.name: value.unit for value in answer.values}
-        return Scored(case.id, patient, values=values, truths=truths, units=units)
+        return Scored(case.id, case.patient_key, values=values, truths=truths, units=units)
     if isinstance(answer, MultiLabel):
         marks = dict(zip(names, marks_of(case, settings), strict=True))
-        return Scored(case.id, patient, probabilities=answer.probabilities, thresholds=answer.thresholds, marks=marks)
+        return Scored(
+            case.id, case.patient_key, probabilities=answer.probabilities, thresholds=answer.thresholds, marks=marks
+        )
     truth = settings.labels[class_of(case, settings)]
-    return Scored(case.id, patient, probabilities=answer.probabilities, truth=truth)
+    return Scored(case.id, case.patient_key, probabilities=answer.probabilities, truth=truth)
 
 
 def deciding(figures: Mapping[str, float], settings: Settings) -> float:

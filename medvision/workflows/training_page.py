@@ -43,7 +43,7 @@ def page_of(
     seconds_before
         Used by this training before it was stopped.
     """
-    patients = len({case.patient or case.id for case in (*parts.train, *parts.val)})
+    patients = len({case.patient_key for case in (*parts.train, *parts.val)})
     data = (
         ("Cases", f"{len(parts.train)} for training, {len(parts.val)} held out; {patients} patients"),
         ("Modality", settings.contract.modality or "any"),
