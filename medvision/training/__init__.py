@@ -1,5 +1,6 @@
 """Training: one explicit loop, and the parts it is made of."""
 
+from medvision.training.ahead import ahead as ahead
 from medvision.training.augmentation import Augmentation as Augmentation
 from medvision.training.augmentation import Probabilities as Probabilities
 from medvision.training.checkpoint import seconds_spent as seconds_spent
@@ -8,6 +9,7 @@ from medvision.training.folds import folds as folds
 from medvision.training.loggers import Logs as Logs
 from medvision.training.loggers import open_logs as open_logs
 from medvision.training.loop import Batch as Batch
+from medvision.training.loop import Batches as Batches
 from medvision.training.loop import Fitted as Fitted
 from medvision.training.loop import Validation as Validation
 from medvision.training.loop import optimise as optimise

@@ -106,7 +106,9 @@ def crossvalidate(
         cases = labelled_cases(data)
         parts = folds(cases, count=count, seed=pipeline.settings.train.seed, task=pipeline.settings.task)
         pipeline = replace(pipeline, settings=with_scaling(pipeline.settings, [*parts[0].train, *parts[0].val]))
-        prepared = prepare([*parts[0].train, *parts[0].val], pipeline, store, progress=progress)
+        prepared = prepare(
+            [*parts[0].train, *parts[0].val], pipeline, store, workers=machine.workers, progress=progress
+        )
         places = [*(out / "folds" / str(number) for number in range(1, count + 1)), out]
         shares = _Shares(budget, [seconds_spent(place / CHECKPOINTS) for place in places])
         trained: list[Trained] = []

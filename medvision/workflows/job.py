@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from medvision.frameworks import small_convolutions_in_fp32
 from medvision.pipeline import PipelineFolder, Settings
 from medvision.training import (
+    Batches,
     Place,
     Sampler,
     Supervised,
     Validation,
     VariedBatches,
+    ahead,
     build_optimiser,
     class_weights,
     default_loss,
@@ -51,6 +54,10 @@ class Job:
         """Return what gives each step its batch."""
         settings = self.pipeline.settings.train
         return VariedBatches(Sampler([entry.sample for entry in self.training], settings), settings, self.place)
+
+    def ahead(self) -> AbstractContextManager[Batches]:
+        """Return the same as a context, in which they are made ahead where that can help."""
+        return ahead(self.batches(), self.place, [entry.sample for entry in self.training])
 
     def objective(self) -> Supervised:
         """Return the loss."""

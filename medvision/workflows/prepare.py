@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,12 +23,14 @@ from medvision.steps import apply, apply_to_labels
 from medvision.study import Case, Source
 from medvision.training import Prepared, Sample, Store, StoredSample, at_hand
 from medvision.volume import Volume
+from medvision.workers import cores, in_processes
 from medvision.workflows.fingerprint import measured
 from medvision.workflows.segment import AS_STORED, TURNS, stated_turn
 from medvision.workflows.targets import class_of, marks_of, target_of, values_of
 
 _MOST_BYTES = 2 << 30  # of prepared cases that are held in memory; more stay on disk, and are read patch by patch
 _FORMAT = "1"  # of the stored cases
+_FEW_CORES, _FEW_CASES, _MOST_WORKERS = 4, 32, 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,32 +59,70 @@ class PreparedCase:
 
 
 def prepare(
-    cases: Sequence[Case], pipeline: PipelineFolder, store: Store, *, progress: Progress = silent
+    cases: Sequence[Case],
+    pipeline: PipelineFolder,
+    store: Store,
+    *,
+    workers: int | None = 0,
+    progress: Progress = silent,
 ) -> dict[str, PreparedCase]:
     """Return the prepared cases by id, in their order.
 
     What lies in `store`, made from the same files by the same steps and versions, is used again. Cases are in memory
     where all together are small, else they stay on disk.
 
+    Parameters
+    ----------
+    workers
+        Processes that prepare cases, each one at a time; 0: this one does; None: as :func:`usual_workers` says. What is
+        prepared is the same, byte by byte.
+
     Raises
     ------
     InputError
-        A case cannot be read, does not fit the pipeline, or lacks a label that the pipeline knows.
+        A case cannot be read, does not fit the pipeline, or lacks a label that the pipeline knows; the first such case
+        is named, and what was prepared is kept in the store.
+    WorkerError
+        The process that worked on a case was lost, or ran out of memory.
     """
+    count = usual_workers(len(cases), cores()) if workers is None else workers
     stored = []
-    for number, case in enumerate(cases):
-        key = _key(case, pipeline)
-        found = store.get(key)
-        if found is None:
-            sample, facts = _made(case, pipeline)
-            found = store.put(key, sample, facts)
+    for found in _kept_by(count, cases, pipeline, store):
         stored.append(found)
-        progress(number + 1, len(cases), "cases prepared")
+        progress(len(stored), len(cases), "cases prepared")
     samples = at_hand(stored, most_bytes=_MOST_BYTES)
     return {
         case.id: PreparedCase(case, sample, kept.facts["digest"], _figures(kept, case), _findings(kept))
         for case, sample, kept in zip(cases, samples, stored, strict=True)
     }
+
+
+def usual_workers(cases: int, cores: int) -> int:
+    """Return how many processes prepare so many cases: one for each core but one, and none where it is not worth it.
+
+    A process takes a second to start, and holds a case several times in memory.
+
+    >>> usual_workers(31, 16), usual_workers(200, 3), usual_workers(200, 4), usual_workers(200, 64)
+    (0, 0, 3, 8)
+    """
+    return 0 if cores < _FEW_CORES or cases < _FEW_CASES else min(cores - 1, _MOST_WORKERS)
+
+
+def _kept_by(count: int, cases: Sequence[Case], pipeline: PipelineFolder, store: Store) -> Iterator[StoredSample]:
+    keep = partial(_kept, pipeline=pipeline, store=store)
+    if not count:
+        yield from map(keep, cases)
+        return
+    with contextlib.closing(in_processes(keep, cases, count, named=lambda case: f"case {case.id}")) as done:
+        for each in done:
+            yield each.result()
+
+
+def _kept(case: Case, pipeline: PipelineFolder, store: Store) -> StoredSample:
+    """Return the stored case, as it was found or is made now."""
+    key = _key(case, pipeline)
+    found = store.get(key)
+    return found if found is not None else store.put(key, *_made(case, pipeline))
 
 
 def _key(case: Case, pipeline: PipelineFolder) -> str:

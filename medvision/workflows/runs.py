@@ -164,7 +164,8 @@ class Workbench:
     @cached_property
     def prepared(self) -> Mapping[str, PreparedCase]:
         """The prepared cases, by id."""
-        return prepare([*self.parts.train, *self.parts.val], self.pipeline, self.store, progress=self.progress)
+        cases, workers = [*self.parts.train, *self.parts.val], self.machine.workers
+        return prepare(cases, self.pipeline, self.store, workers=workers, progress=self.progress)
 
     def __call__(self, run: Run, *, progress: Progress) -> Outcome:
         """Train a run."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,8 +34,9 @@ from medvision.training import (
 )
 from medvision.transfer.tuning import tuning_of
 from medvision.tuning import Tuning
-from medvision.workflows.budget import EXPORT_SECONDS, VALIDATIONS_AFTER, Budget, Timed, fit_into
+from medvision.workflows.budget import EXPORT_SECONDS, VALIDATIONS_AFTER, Budget
 from medvision.workflows.claim import claim, write_settings
+from medvision.workflows.fitting import fitting
 from medvision.workflows.held_out import score
 from medvision.workflows.job import Job
 from medvision.workflows.left import Left
@@ -68,6 +68,9 @@ class Machine:
         ``mlflow`` or ``mlflow=ADDRESS``.
     devices, nodes
         Processes that share every batch, on each machine, and machines; see :mod:`medvision.training.ranks`.
+    workers
+        Processes that prepare cases; 0: none but this one; None: as many as are worth it, see
+        :func:`medvision.workflows.prepare.usual_workers`.
     """
 
     device: str = "auto"
@@ -76,6 +79,7 @@ class Machine:
     log: str = ""
     devices: int = 1
     nodes: int = 1
+    workers: int | None = 0
 
 
 @dataclass(frozen=True)
@@ -183,7 +187,8 @@ def train(
         parts = split(cases, validation=settings.validation, seed=settings.seed, task=task)
         pipeline = replace(pipeline, settings=with_scaling(pipeline.settings, parts.train))
         with place.in_turn():  # the others find the cases that the first has stored
-            prepared = prepare([*parts.train, *parts.val], pipeline, store, progress=progress)
+            workers = machine.workers if place.is_first else 0
+            prepared = prepare([*parts.train, *parts.val], pipeline, store, workers=workers, progress=progress)
         trained = train_on(
             parts, prepared, pipeline, out, start=start, budget=budget, machine=machine, place=place, progress=progress
         )
@@ -243,7 +248,8 @@ def train_on(
     pace: Pace | None = None
     if budget is not None:
         with place.in_turn():  # by the first, alone with the whole batch; the others read what it found
-            timed = _timed(replace(job, place=Alone(place.device, place.precision)), out, budget)
+            alone = replace(job, place=Alone(place.device, place.precision))
+            timed = fitting(alone, out, budget, kept=out / CHECKPOINTS / "timed.json")
         job, findings = job.changed(timed.settings), [*findings, *timed.findings]
         each = timed.step_seconds * timed.settings.train.steps_per_epoch
         spent = seconds_spent(out / CHECKPOINTS)
@@ -261,10 +267,10 @@ def train_on(
     page = page_of(out, settings, parts, place, minutes=budget and budget.minutes, seconds_before=spent)
     facts = {"pipeline": job.pipeline.name, "steps": str(settings.train.total_steps)}
     logs = open_logs(machine.log, out, title=out.name, settings=facts, also={"page": page})
-    with logs if place.is_first else Logs({}) as logs:
+    with logs if place.is_first else Logs({}) as logs, job.ahead() as batches:
         fitted = optimise(
             network,
-            job.batches(),
+            batches,
             job.objective(),
             job.validate if held_out else None,
             settings.train,
@@ -316,31 +322,6 @@ def _alone(machine: Machine, pipeline: PipelineFolder) -> Place:
         cure = "Give --devices to a training that is neither a fold nor one of several runs."
         raise UsageError("usage", "several processes share one training, and not several", cure=cure)
     return open_place(machine.device, 1, 1, pipeline.settings.train, freezes=False)
-
-
-def _timed(job: Job, out: Path, budget: Budget) -> Timed:
-    """Return what fits into the time: as was found before the training was stopped, or as is measured now."""
-    path = out / CHECKPOINTS / "timed.json"
-    if path.is_file():
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        findings = tuple(Finding(code, "note", message) for code, message in kept["findings"])
-        settings = read_settings(out / "pipeline.toml")
-        return Timed(settings, kept["step_seconds"], kept["validation_seconds"], findings)
-    import torch
-
-    with torch.random.fork_rng(enabled=True):  # dropout draws from it
-        timed = fit_into(
-            budget.deadline - time.monotonic(),
-            job.pipeline.settings,
-            lambda settings: job.changed(settings).step(),
-            lambda settings: job.changed(settings).validation_seconds(),
-            may_cut=budget.may_cut,
-        )
-    write_settings(out, job.changed(timed.settings).pipeline)
-    told = [[finding.code, finding.message] for finding in timed.findings]
-    seconds = {"step_seconds": timed.step_seconds, "validation_seconds": timed.validation_seconds}
-    write_json(path, {**seconds, "findings": told})
-    return timed
 
 
 def labelled_cases(data: Sequence[Path]) -> list[Case]:

@@ -1,0 +1,41 @@
+"""What fits into the time that a training is given, measured once and kept for the next try."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+from medvision.errors import Finding
+from medvision.files import write_json
+from medvision.pipeline import read_settings
+from medvision.workflows.budget import Budget, Timed, fit_into
+from medvision.workflows.claim import write_settings
+from medvision.workflows.job import Job
+
+
+def fitting(job: Job, out: Path, budget: Budget, *, kept: Path) -> Timed:
+    """Return what fits into the time: as was found before the training was stopped, or as is measured now.
+
+    The settings lie in `out`, and what was measured is kept in the file `kept`.
+    """
+    if kept.is_file():
+        found = json.loads(kept.read_text(encoding="utf-8"))
+        findings = tuple(Finding(code, "note", message) for code, message in found["findings"])
+        settings = read_settings(out / "pipeline.toml")
+        return Timed(settings, found["step_seconds"], found["validation_seconds"], findings)
+    import torch
+
+    with torch.random.fork_rng(enabled=True):  # dropout draws from it
+        timed = fit_into(
+            budget.deadline - time.monotonic(),
+            job.pipeline.settings,
+            lambda settings: job.changed(settings).step(),
+            lambda settings: job.changed(settings).validation_seconds(),
+            may_cut=budget.may_cut,
+        )
+    write_settings(out, job.changed(timed.settings).pipeline)
+    told = [[finding.code, finding.message] for finding in timed.findings]
+    seconds = {"step_seconds": timed.step_seconds, "validation_seconds": timed.validation_seconds}
+    write_json(kept, {**seconds, "findings": told})
+    return timed
