@@ -81,6 +81,25 @@ def part(path: Path, name: str, where: tuple[slice, ...]) -> NDArray[Any]:
         raise SealBrokenError("the file is missing or cut short") from error
 
 
+def facts_of(path: Path) -> dict[str, str]:
+    """Return the facts alone; nothing else is read. The seal is not checked.
+
+    Raises
+    ------
+    SealBrokenError
+        The file is missing or cut short.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as file:
+            facts = dict(file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise SealBrokenError("the file is missing or cut short") from error
+    facts.pop(_SEAL, None)
+    return facts
+
+
 def _digest(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, str]) -> str:
     total = hashlib.sha256(repr(sorted(facts.items())).encode())
     for name in sorted(arrays):

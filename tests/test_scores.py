@@ -167,11 +167,11 @@ def test_trainings_are_compared_by_one_figure_that_is_the_greater_the_better() -
         return Settings("a", task, "", Contract("x"), labels, network, regression=quantities)  # type: ignore[arg-type]
 
     assert deciding({"AUC": 0.75, "accuracy": 0.5}, of("multilabel")) == 0.75
-    assert deciding({}, of("classification")) == 0.0
+    assert deciding({"accuracy": 1.0}, of("classification")) is None, "0.5 would be chance, and 0 worse than it"
     ages = of("regression", Quantity("years", 50.0, 10.0), Quantity("1", 0.0, 2.0))
     assert deciding({"MAE age (years)": 5.0, "MAE score": 0.5}, ages) == pytest.approx(-(0.5 + 0.25) / 2)
     assert deciding({"MAE score": 0.5}, ages) == pytest.approx(-0.25)
-    assert deciding({}, ages) == 0.0
+    assert deciding({}, ages) is None, "0 would be perfect"
 
 
 def test_a_table_holds_the_truth_of_labels_and_values() -> None:

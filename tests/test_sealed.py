@@ -103,3 +103,16 @@ def test_a_file_that_cannot_be_written_is_an_error_and_leaves_the_old_one(tmp_pa
         sealed.save(tmp_path / "a", {"x": np.array(["text"])}, {})
     assert sealed.load(tmp_path / "a")[0]["x"].tolist() == [0, 1, 2]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "file"]
+
+
+def test_facts_are_read_without_the_arrays(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    sealed.save(path, {"x": np.arange(50)}, {"a": "b"})
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    assert sealed.facts_of(path) == {"a": "b"}, "the seal is not checked"
+    for damaged in (content[:-1], b""):
+        path.write_bytes(damaged)
+        with pytest.raises(sealed.SealBrokenError, match="missing or cut short"):
+            sealed.facts_of(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +51,7 @@ ROWS = st.lists(ROW, max_size=3).map(tuple)
         Progressed,
         epoch=st.integers(0, 10**6),
         share=st.floats(0, 1),
-        best=st.one_of(st.just(-math.inf), st.floats(-1e6, 1e6)),
+        best=st.one_of(st.none(), st.floats(-1e6, 1e6)),
         best_epoch=st.integers(0, 99),
         seconds=st.floats(0, 1e9),
         rows=ROWS,
@@ -119,7 +118,7 @@ def test_the_one_before_is_used_where_the_last_is_not_whole(two: tuple[Path, dic
         path.write_bytes(content[:-9] if damage == "cut" else content)
     one = network(seed=4)
     state, told = checkpoint.load(folder, one, one, optimiser_of(one))
-    assert (state.epoch, seconds_spent(folder)) == (1, 2.5)
+    assert (state.epoch, seconds_spent(folder)) == (1, 5.0 if damage == "turned" else 2.5)
     assert same(one.state_dict(), first)
     assert [finding.code for finding in told] == ([] if damage == "missing" else ["checkpoint-damaged"])
     assert all("last.safetensors" in finding.message for finding in told)
@@ -154,18 +153,58 @@ def test_a_checkpoint_of_another_optimiser_is_another_trainings(two: tuple[Path,
 
 def test_best_weights_are_loaded_whole_or_refused(tmp_path: Path) -> None:
     one, other, path = network(), network(seed=1), tmp_path / checkpoint.BEST
-    checkpoint.save_weights(path, one)
-    checkpoint.load_weights(path, other)
+    state = Progressed(best=0.5, best_epoch=3)
+    checkpoint.save_best(tmp_path, one, state, before=Progressed())
+    checkpoint.load_best(tmp_path, other, state)
     assert same(one.state_dict(), other.state_dict())
     with pytest.raises(PipelineError) as caught:
-        checkpoint.load_weights(path, nn.Linear(2, 2))
+        checkpoint.load_best(tmp_path, nn.Linear(2, 2), state)
     assert (caught.value.code, caught.value.path) == ("weights-mismatch", path)
     with pytest.raises(sealed.SealBrokenError):
-        checkpoint.load_weights(tmp_path / "none", other)
-    sealed.save(path, {"0.weight": np.zeros((9, 9), np.float32)}, {})
+        checkpoint.load_best(tmp_path / "none", other, state)
+    sealed.save(path, {"0.weight": np.zeros((9, 9), np.float32)}, sealed.facts_of(path))
     with pytest.raises(PipelineError):
-        checkpoint.load_weights(path, other)
+        checkpoint.load_best(tmp_path, other, state)
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(sealed.SealBrokenError):
+        checkpoint.load_best(tmp_path, other, state)
     assert same(one.state_dict(), other.state_dict())
+
+
+def test_best_weights_are_those_of_a_states_best_epoch_or_none(tmp_path: Path) -> None:
+    """However often the epoch after the best one is done and lost, the best one's weights stay."""
+    known, lost = Progressed(best=0.5, best_epoch=3), Progressed(best=0.75, best_epoch=4)
+    networks = [network(seed) for seed in range(4)]
+    checkpoint.save_best(tmp_path, networks[0], known, before=Progressed())
+    for each in networks[1:3]:
+        checkpoint.save_best(tmp_path, each, lost, before=known)
+    for state, expected in ((known, networks[0]), (lost, networks[2])):
+        checkpoint.load_best(tmp_path, networks[3], state)
+        assert same(networks[3].state_dict(), expected.state_dict())
+    for other in (Progressed(best=0.5, best_epoch=4), Progressed(best=0.25, best_epoch=3), Progressed()):
+        with pytest.raises(sealed.SealBrokenError, match="another epoch"):
+            checkpoint.load_best(tmp_path, networks[3], other)
+
+
+def test_a_checkpoint_whose_state_is_no_state_gives_way_to_the_one_before(two: tuple[Path, dict[str, Any]]) -> None:
+    folder, first = two
+    arrays, facts = sealed.load(folder / checkpoint.LAST)
+    for state in ("no JSON", "{}", facts["state"].replace('"epoch": 2', '"epoch": "two"')):
+        sealed.save(folder / checkpoint.LAST, arrays, {"state": state})
+        one = network(seed=4)
+        found, (told,) = checkpoint.load(folder, one, one, optimiser_of(one))
+        assert (found.epoch, told.code) == (1, "checkpoint-damaged")
+        assert "state cannot be read; the one before is used" in told.message
+        assert same(one.state_dict(), first)
+
+
+def test_the_time_spent_is_read_without_the_weights(
+    two: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(sealed, "load")
+    assert seconds_spent(two[0]) == 5.0
 
 
 def test_a_checkpoint_holds_nothing_that_could_be_run(two: tuple[Path, dict[str, Any]]) -> None:

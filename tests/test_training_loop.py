@@ -22,12 +22,14 @@ from medvision.progress import Progress, silent
 from medvision.training import (
     Alone,
     Augmentation,
+    Fitted,
     Sample,
     Sampler,
     Supervised,
     Training,
     Validation,
     VariedBatches,
+    checkpoint,
     default_loss,
     optimise,
     write_curves,
@@ -320,14 +322,94 @@ def test_a_loss_that_is_not_finite_is_an_error_and_no_checkpoint(tmp_path: Path)
     endless = Sample("a", np.full_like(sample.image, np.inf), sample.target)
     with pytest.raises(PipelineError, match="the loss is not finite at step 0") as caught:
         fit(marker(), [endless], scores(), Training(**QUICK), folder=tmp_path)
-    assert "learning_rate" in str(caught.value)
+    assert caught.value.code == "training-diverged"
+    assert "images of this step hold values that are not finite" in str(caught.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_loss_that_steps_have_thrown_off_is_told_with_its_step_and_a_cure(tmp_path: Path) -> None:
+    settings = Training(**{**QUICK, "learning_rate": 1e30, "clip": 0.0})
+    with pytest.raises(PipelineError, match=r"the loss is not finite at step [1-5]: .* too large") as caught:
+        fit(sorter(), shades(), scores(), settings, folder=tmp_path)
+    assert caught.value.code == "training-diverged"
+    assert "learning_rate" in (caught.value.finding.cure or "")
 
 
 @pytest.mark.parametrize("score", [float("nan"), float("inf")])
 def test_a_score_that_is_not_finite_is_an_error(tmp_path: Path, score: float) -> None:
-    with pytest.raises(PipelineError, match="the score is not finite"):
+    with pytest.raises(PipelineError, match="the score is not finite at step 1") as caught:
         fit(marker(), spots(), scores(score), Training(**QUICK), folder=tmp_path)
+    assert caught.value.code == "training-diverged"
+
+
+def fitted_by(validate: Callable[[Any], Validation], folder: Path, **more: Any) -> tuple[Fitted, list[dict[str, Any]]]:
+    """Train, and return what was done and the weights at each validation; those kept come last."""
+    network, settings, seen = marker(), Training(**{**QUICK, **more}), list[dict[str, Any]]()
+
+    def watched(network: Any) -> Validation:
+        seen.append(weights_of(network))
+        return validate(network)
+
+    batches, objective = VariedBatches(Sampler(spots(), settings), settings), Supervised(default_loss("segmentation"))
+    fitted = optimise(network, batches, objective, watched, settings, folder=folder)
+    return fitted, [*seen, weights_of(network)]
+
+
+def undefined(*values: float | None) -> Callable[[Any], Validation]:
+    left = iter(values)
+    return lambda _: Validation(next(left), {"AUC of others": 0.5})
+
+
+def test_without_any_score_the_last_weights_are_kept_and_it_is_said(tmp_path: Path) -> None:
+    fitted, seen = fitted_by(undefined(None, None, None), tmp_path, early_stopping=1)
+    assert [finding.code for finding in fitted.findings] == ["score-undefined"]
+    assert (fitted.epoch, len(fitted.rows), same(seen[-1], seen[-2])) == (3, 3, True)
+    assert not any("score" in row for row in fitted.rows)
+    assert all(row["AUC of others"] == 0.5 for row in fitted.rows)
+
+
+def test_an_epoch_whose_score_is_not_defined_is_neither_best_nor_worst(tmp_path: Path) -> None:
+    """-0.5 is worse than 0, and better than nothing."""
+    fitted, seen = fitted_by(undefined(None, -0.5, None), tmp_path)
+    assert (fitted.epoch, fitted.findings, same(seen[-1], seen[1])) == (2, (), True)
+
+
+def test_a_training_killed_after_its_best_weights_and_before_its_checkpoint_keeps_those_of_a_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Epoch 2 was best and then lost; done again on a machine that gives other numbers, it is not: epoch 1 is best."""
+    save = checkpoint.save
+
+    def killed(folder: Path, network: Any, kept: Any, optimiser: Any, state: Progressed) -> None:
+        if state.epoch == 2:
+            raise Stopped
+        save(folder, network, kept, optimiser, state)
+
+    monkeypatch.setattr(checkpoint, "save", killed)
+    with pytest.raises(Stopped):
+        fitted_by(scores(0.5, 0.9), tmp_path)
+    monkeypatch.undo()
+    fitted, seen = fitted_by(scores(0.1, 0.2), tmp_path)
+    assert (fitted.epoch, fitted.findings) == (1, ())
+    assert same(load_file(tmp_path / "best-before.safetensors"), seen[-1])
+    assert not same(seen[-1], seen[-2])
+
+
+def test_what_a_network_drops_is_another_stream_than_what_varies_samples(tmp_path: Path) -> None:
+    drawn: dict[int, list[Any]] = {0: [], 1: []}
+    for rank, each in drawn.items():
+        network = nn.Linear(1, 1)
+
+        def objective(network: Any, _: Any, each: list[Any] = each) -> Any:
+            each.append(torch.rand(4))
+            return network(torch.ones(1, 1)).sum()
+
+        settings = Training(**QUICK, seed=3)
+        batches = VariedBatches(Sampler(spots(), settings), settings)
+        optimise(network, batches, objective, None, settings, folder=tmp_path / str(rank), place=Alone(rank=rank))
+    streams = [*drawn[0], *drawn[1]]
+    streams += [torch.rand(4, generator=torch.Generator().manual_seed(3 * 1_000_003 + step)) for step in range(6)]
+    assert len({tuple(numbers.tolist()) for numbers in streams}) == len(streams) == 18
 
 
 def test_nothing_to_train_on_is_an_error(tmp_path: Path) -> None:
@@ -400,7 +482,8 @@ def test_a_checkpoint_without_an_average_is_refused_where_one_is_wanted(begun: P
 
 
 def test_the_best_weights_of_another_network_are_refused(begun: Path) -> None:
-    sealed.save(begun / "best.safetensors", {"x": np.zeros(1)}, {})
+    facts = sealed.facts_of(begun / "best.safetensors")
+    sealed.save(begun / "best.safetensors", {"x": np.zeros(1)}, facts)
     with pytest.raises(PipelineError) as caught:
         fit(marker(), spots(), scores(0.0), Training(**QUICK), folder=begun)
     assert (caught.value.code, caught.value.path) == ("weights-mismatch", begun / "best.safetensors")
@@ -414,7 +497,7 @@ def test_a_checkpoint_whose_state_cannot_be_read_is_refused(begun: Path, state: 
     arrays, _ = sealed.load(path)
     (begun / "before.safetensors").unlink()
     sealed.save(path, arrays, {"state": state} if state is not None else {})
-    assert refused(begun).code == "weights-mismatch"
+    assert refused(begun).code == "unreadable", "it is damaged, and not another network's"
 
 
 def test_checkpoints_that_cannot_be_written_stop_the_training(tmp_path: Path) -> None:

@@ -188,6 +188,16 @@ PIPELINES: Mapping[str, Reason] = {
         "It has learned nothing, and a training that starts from it is worse off than one from chance.",
         "Give it more images, more time, or a larger `batch` in [train]; or lower `learning_rate`.",
     ),
+    "training-diverged": Reason(
+        "The loss or the score of a training is not finite.",
+        "Its weights are lost, and what they answer means nothing.",
+        "Lower `learning_rate`, set `warmup`, or bring the images' values near 0; then train into another folder.",
+    ),
+    "score-undefined": Reason(
+        "The score that chooses the weights is not defined on the cases held out.",
+        "Which epoch is best cannot be told, so that the last weights are kept.",
+        "Hold out cases that have what is scored: both classes for an AUC, a label for a Dice, a value for an error.",
+    ),
     "weights-unreachable": Reason(
         "Weights cannot be fetched from the hub.",
         "A training would start without them.",

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from medvision import sealed
 from medvision.errors import Finding, PipelineError
 from medvision.frameworks import set_state, state_of
 
-LAST, BEFORE, BEST = "last.safetensors", "before.safetensors", "best.safetensors"
+LAST, BEFORE = "last.safetensors", "before.safetensors"
+BEST, BEST_BEFORE = "best.safetensors", "best-before.safetensors"
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Progressed:
     share
         Share of the training that is done, 0 to 1.
     best
-        The best score so far; minus infinity before the first validation.
+        The best score so far; None before the first validation that has one.
     best_epoch
         The epoch of the best score.
     seconds
@@ -38,7 +41,7 @@ class Progressed:
 
     epoch: int = 0
     share: float = 0.0
-    best: float = -math.inf
+    best: float | None = None
     best_epoch: int = 0
     seconds: float = 0.0
     rows: tuple[Mapping[str, float], ...] = ()
@@ -47,7 +50,7 @@ class Progressed:
     def words(self) -> str:
         """The last loss and the best score, for a progress line."""
         loss = f"loss {self.rows[-1]['loss']:.4f}" if self.rows else ""
-        return loss + (f", best score {self.best:.4f}" if math.isfinite(self.best) else "")
+        return loss + (f", best score {self.best:.4f}" if self.best is not None else "")
 
     def improved(self, score: float) -> Progressed:
         """Return the state with a new best score, of the epoch that is being done."""
@@ -66,10 +69,9 @@ def save(folder: Path, network: Any, kept: Any, optimiser: Any, state: Progresse
         tensors |= {f"kept.{name}": tensor for name, tensor in state_of(kept).items()}
     for number, entries in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{number}.{key}": tensor for key, tensor in entries.items() if tensor is not None}
-    content = asdict(replace(state, best=state.best if math.isfinite(state.best) else -1e300))
     if (folder / LAST).is_file():
         (folder / LAST).replace(folder / BEFORE)
-    sealed.save(folder / LAST, _arrays(tensors), {"state": json.dumps(content)})
+    sealed.save(folder / LAST, _arrays(tensors), {"state": json.dumps(asdict(state))})
 
 
 def load(folder: Path, network: Any, kept: Any, optimiser: Any) -> tuple[Progressed, tuple[Finding, ...]]:
@@ -89,10 +91,12 @@ def load(folder: Path, network: Any, kept: Any, optimiser: Any) -> tuple[Progres
     for path in present:
         try:
             arrays, facts = sealed.load(path)
+            state = _state_of(facts)
         except sealed.SealBrokenError as error:
             damaged.append(Finding("checkpoint-damaged", "warning", f"{path.name}: {error}; the one before is used"))
             continue
-        return _restored(path, arrays, facts, network, kept, optimiser), tuple(damaged)
+        _restore(path, arrays, network, kept, optimiser)
+        return state, tuple(damaged)
     if damaged:
         cure = f"Delete the folder {folder.name!r} to start anew."
         raise PipelineError("unreadable", "no checkpoint is whole", path=present[0], cure=cure)
@@ -103,28 +107,37 @@ def seconds_spent(folder: Path) -> float:
     """Return the time that the training in `folder` has taken so far; 0 where it has not begun."""
     for name in (LAST, BEFORE):
         try:
-            _, facts = sealed.load(folder / name)
-            return float(json.loads(facts["state"])["seconds"])
-        except (sealed.SealBrokenError, KeyError, TypeError, ValueError):  # to load it will say what is wrong
+            return _state_of(sealed.facts_of(folder / name)).seconds
+        except sealed.SealBrokenError:  # to load it will say what is wrong
             continue
     return 0.0
 
 
-def save_weights(path: Path, network: Any) -> None:
-    """Write the network's weights alone."""
-    sealed.save(path, _arrays(state_of(network)), {})
+def save_best(folder: Path, network: Any, state: Progressed, *, before: Progressed) -> None:
+    """Write the weights of the best epoch, which is being done.
+
+    Those that were the best `before` are kept until the next: killed before the checkpoint of this epoch is written, a
+    training goes on where those are still the best.
+    """
+    if _is_best(folder / BEST, before):
+        (folder / BEST).replace(folder / BEST_BEFORE)
+    sealed.save(folder / BEST, _arrays(state_of(network)), _facts_of_best(state))
 
 
-def load_weights(path: Path, network: Any) -> None:
-    """Load what :func:`save_weights` wrote.
+def load_best(folder: Path, network: Any, state: Progressed) -> None:
+    """Load the weights that :func:`save_best` wrote of the state's best epoch.
 
     Raises
     ------
     SealBrokenError
-        The file is missing or damaged.
+        They are missing or damaged, or are another epoch's.
     PipelineError
         The weights are another network's.
     """
+    found = [path for path in (folder / BEST, folder / BEST_BEFORE) if _is_best(path, state)]
+    if not found:
+        raise sealed.SealBrokenError("the file is missing or cut short, or of another epoch")
+    path = found[0]
     arrays, _ = sealed.load(path)
     try:
         set_state(network, _tensors(arrays))
@@ -132,9 +145,35 @@ def load_weights(path: Path, network: Any) -> None:
         raise _other_training(path) from error
 
 
-def _restored(
-    path: Path, arrays: Mapping[str, Any], facts: Mapping[str, str], network: Any, kept: Any, optimiser: Any
-) -> Progressed:
+def _is_best(path: Path, state: Progressed) -> bool:
+    """Say whether a file is of the state's best epoch, by what its header states."""
+    try:
+        return sealed.facts_of(path) == _facts_of_best(state)
+    except sealed.SealBrokenError:
+        return False
+
+
+def _facts_of_best(state: Progressed) -> dict[str, str]:
+    return {"epoch": str(state.best_epoch), "score": repr(state.best)}
+
+
+def _state_of(facts: Mapping[str, str]) -> Progressed:
+    """Return the state that a checkpoint's facts tell; SealBrokenError where they tell none."""
+    try:
+        content = json.loads(facts["state"])
+        if set(content) != {each.name for each in fields(Progressed)}:
+            raise ValueError("entries are missing")
+        return _adapter().validate_python(content)
+    except (KeyError, TypeError, ValueError) as error:
+        raise sealed.SealBrokenError("its state cannot be read") from error
+
+
+@lru_cache(maxsize=1)
+def _adapter() -> TypeAdapter[Progressed]:
+    return TypeAdapter(Progressed)
+
+
+def _restore(path: Path, arrays: Mapping[str, Any], network: Any, kept: Any, optimiser: Any) -> None:
     tensors = _tensors(arrays)
     try:
         set_state(network, _part(tensors, "network."))
@@ -145,9 +184,6 @@ def _restored(
             number, key = name.split(".", 1)
             entries.setdefault(int(number), {})[key] = tensor
         optimiser.load_state_dict({**optimiser.state_dict(), "state": entries})
-        content = json.loads(facts["state"])
-        content["best"] = content["best"] if content["best"] > -1e299 else -math.inf
-        return Progressed(**{**content, "rows": tuple(content["rows"])})
     except (KeyError, TypeError, ValueError) as error:
         raise _other_training(path) from error
 

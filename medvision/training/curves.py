@@ -10,6 +10,7 @@ from pathlib import Path
 from medvision.files import replacing, write_text
 
 Row = Mapping[str, float]
+"""What was measured in one epoch, by name; ``epoch`` counts from 1, and all values are finite."""
 
 
 def write_curves(rows: Sequence[Row], folder: Path) -> None:

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
+
+import numpy as np
 
 from medvision.errors import Finding, PipelineError
 from medvision.frameworks import deterministic_algorithms, set_state, small_convolutions_in_fp32, state_of
@@ -19,6 +22,7 @@ from medvision.progress import Progress, silent
 from medvision.sealed import SealBrokenError
 from medvision.training import checkpoint
 from medvision.training.average import averaged, follow
+from medvision.training.curves import Row as Row
 from medvision.training.gpu import fastest, gpu_arithmetic
 from medvision.training.loggers import Logs
 from medvision.training.optimisers import build_optimiser, set_learning_rate
@@ -28,7 +32,7 @@ from medvision.training.schedules import learning_rate
 from medvision.training.settings import Training
 from medvision.tuning import Tuning, Whole
 
-Row = Mapping[str, float]
+_DROPOUT = 4  # the number of a stream of random numbers; sides of a split, samples, folds and subsets have 0 to 3
 
 
 @dataclass(frozen=True)
@@ -38,12 +42,13 @@ class Validation:
     Parameters
     ----------
     score
-        What decides which weights are best; greater is better.
+        What decides which weights are best; greater is better. None where it is not defined: the weights are then
+        neither better nor worse than others.
     figures
         Everything measured, by name, for the curves.
     """
 
-    score: float
+    score: float | None
     figures: Mapping[str, float]
 
 
@@ -135,7 +140,8 @@ def optimise(
     Raises
     ------
     PipelineError
-        The loss or the score is not finite, or no checkpoint found is whole, or it is another network's.
+        The loss or the score is not finite (``training-diverged``), or no checkpoint found is whole, or it is another
+        network's.
     """
     import torch
 
@@ -155,7 +161,7 @@ def optimise(
     ):
         called, measured = _fastest(called, batches, objective, place, settings, deterministic=deterministic)
         while (left := place.from_first(partial(pace.left, state))) and not _without_gain(state, settings):
-            began, clock = time.monotonic(), _Clock()
+            began, seconds = time.monotonic(), dict.fromkeys(("data", "network", "validation"), 0.0)
             network.train()
             tuning.begin_epoch(network, state.share)
             total = 0.0
@@ -163,29 +169,31 @@ def optimise(
                 step = state.epoch * settings.steps_per_epoch + number
                 share = state.share + (1 - state.share) * number / (left * settings.steps_per_epoch)
                 set_learning_rate(optimiser, learning_rate(settings, share))
-                with clock.counted("data"):
+                with _counted(seconds, "data"):
                     batch = batches(step)
-                with clock.counted("network"):
-                    # what the network itself draws: dropout, another one in every process
-                    torch.manual_seed(settings.seed * 1_000_003 + step + (place.rank << 48))
+                with _counted(seconds, "network"):
+                    torch.manual_seed(_seed_of_dropout(settings.seed, step, place.rank))
                     total += _improve(called, network, batch, objective, optimiser, place, settings.clip)
                     follow(kept, network, decay=settings.average, step=step)
-                _require_finite(total, "loss", step)
+                _require_finite(total, "loss", step, batch)
                 progress(step + 1, (state.epoch + left) * settings.steps_per_epoch, state.words)
 
             row = {"epoch": state.epoch + 1.0, "learning_rate": _rate_of(optimiser)}
             row |= {"loss": place.mean(total) / settings.steps_per_epoch}
             if validate is not None and (left == 1 or (state.epoch + 1) % settings.validate_every == 0):
-                with clock.counted("validation"):
+                with _counted(seconds, "validation"):
                     result = Validation(*place.from_first(partial(_validated, kept, validate)))
-                _require_finite(result.score, "score", step)
-                row |= {"score": result.score, **result.figures}
-                if result.score > state.best:
-                    state = state.improved(result.score)
+                if result.score is not None:
+                    _require_finite(result.score, "score", step)
+                    row |= {"score": result.score}
+                row |= result.figures
+                if result.score is not None and (state.best is None or result.score > state.best):
+                    better = state.improved(result.score)
                     if settings.keep == "best" and place.is_first:
-                        checkpoint.save_weights(folder / checkpoint.BEST, kept)
+                        checkpoint.save_best(folder, kept, better, before=state)
+                    state = better
             share = state.share + (1 - state.share) / left
-            row |= clock.figures()
+            row |= {f"seconds_{what}": round(value, 3) for what, value in seconds.items()}
             state = state.advanced(row, share=share, seconds=time.monotonic() - began)
             if place.is_first:
                 checkpoint.save(folder, network, kept, optimiser, state)
@@ -193,6 +201,8 @@ def optimise(
 
     place.barrier()  # the first process has written what all now read
     epoch, told = _leave_best(network, kept, state, settings, folder)
+    if validate is not None and state.rows and not state.best_epoch:
+        told.append(Finding("score-undefined", "warning", "no validation had a score; the last weights are kept"))
     return Fitted(state.rows, epoch, (*found, *measured, *told))
 
 
@@ -224,9 +234,10 @@ def _improve(
     return float(loss.detach())
 
 
-def _validated(kept: Any, validate: Callable[[Any], Validation]) -> tuple[float, dict[str, float]]:
+def _validated(kept: Any, validate: Callable[[Any], Validation]) -> tuple[float | None, dict[str, float]]:
     result = validate(kept.eval())
-    return float(result.score), {name: float(value) for name, value in result.figures.items()}
+    score = None if result.score is None else float(result.score)
+    return score, {name: float(value) for name, value in result.figures.items()}
 
 
 def _leave_best(
@@ -241,7 +252,7 @@ def _leave_best(
     set_state(network, state_of(kept))
     if settings.keep == "best" and state.best_epoch:
         try:
-            checkpoint.load_weights(folder / checkpoint.BEST, network)
+            checkpoint.load_best(folder, network, state)
             epoch = state.best_epoch
         except SealBrokenError as error:
             message = f"the best weights cannot be read ({error}); those of the last epoch are kept"
@@ -257,39 +268,37 @@ def _without_gain(state: checkpoint.Progressed, settings: Training) -> bool:
     return state.epoch - state.best_epoch >= settings.early_stopping
 
 
-@dataclass(frozen=True)
-class _Clock:
-    """What the seconds of an epoch went to."""
-
-    seconds: dict[str, float] = field(default_factory=lambda: {"data": 0.0, "network": 0.0, "validation": 0.0})
-
-    def counted(self, what: str) -> _Counted:
-        """Return a context whose time is counted as `what`."""
-        return _Counted(self.seconds, what)
-
-    def figures(self) -> dict[str, float]:
-        """Return the seconds by the names of a row's columns."""
-        return {f"seconds_{what}": round(value, 3) for what, value in self.seconds.items()}
+@contextmanager
+def _counted(seconds: dict[str, float], what: str) -> Iterator[None]:
+    """Count the time within as `what`."""
+    began = time.monotonic()
+    try:
+        yield
+    finally:
+        seconds[what] += time.monotonic() - began
 
 
-@dataclass
-class _Counted:
-    seconds: dict[str, float]
-    what: str
-    began: float = 0.0
+def _seed_of_dropout(seed: int, step: int, rank: int) -> int:
+    """Return the seed of what the network itself draws in a step, another one in every process.
 
-    def __enter__(self) -> None:
-        self.began = time.monotonic()
-
-    def __exit__(self, *_: object) -> None:
-        self.seconds[self.what] += time.monotonic() - self.began
+    It has a stream of its own: from that of the augmentation, the same numbers would vary a sample and drop its units.
+    32 bits, for torch's generator on a CPU looks at no more.
+    """
+    return int(np.random.SeedSequence([seed, _DROPOUT, step, rank]).generate_state(1)[0])
 
 
 def _rate_of(optimiser: Any) -> float:
     return max(float(group["lr"]) for group in optimiser.param_groups)
 
 
-def _require_finite(value: float, name: str, step: int) -> None:
-    if not math.isfinite(value):
-        message = f"the {name} is not finite at step {step}"
-        raise PipelineError("pipeline-invalid", message, cure="Lower `learning_rate`.")
+def _require_finite(value: float, name: str, step: int, batch: Batch | None = None) -> None:
+    """Refuse a loss or a score that is no number, and say where it can come from."""
+    if math.isfinite(value):
+        return
+    if batch is not None and not bool(batch.images.isfinite().all()):
+        cause = "the images of this step hold values that are not finite"
+        cure = "Look at the values of the training images, and at what [[steps]] and [train.augmentation] make of them."
+    else:
+        cause = "steps of the optimiser were too large, or values of the images are far from 0"
+        cure = "Lower `learning_rate` or set `warmup` in [train], or bring values near 0; train into another --out."
+    raise PipelineError("training-diverged", f"the {name} is not finite at step {step}: {cause}", cure=cure)

@@ -43,18 +43,18 @@ def scored_answer(case: Case, answer: Answer, settings: Settings) -> Scored:
     return Scored(case.id, case.patient_key, probabilities=answer.probabilities, truth=truth)
 
 
-def deciding(figures: Mapping[str, float], settings: Settings) -> float:
-    """Return the one figure by which trainings are compared, the greater the better; 0 where it is not defined.
+def deciding(figures: Mapping[str, float], settings: Settings) -> float | None:
+    """Return the one figure by which trainings are compared, the greater the better; None where it is not defined.
 
     Mean Dice; AUC, of several labels its mean over them; of a regression the mean absolute error in standard deviations
     of the training cases, averaged over the values and taken negative, so that -1 is far off and 0 perfect.
     """
     if settings.task != "regression":
-        return figures.get("mean Dice" if settings.task == "segmentation" else "AUC", 0.0)
+        return figures.get("mean Dice" if settings.task == "segmentation" else "AUC")
     pairs = zip((settings.labels[number] for number in sorted(settings.labels)), settings.regression, strict=True)
     errors = [figures.get(title_of("MAE", name, each.unit), math.nan) / (each.sd or 1.0) for name, each in pairs]
     defined = [error for error in errors if not math.isnan(error)]
-    return -float(np.mean(defined)) if defined else 0.0
+    return -float(np.mean(defined)) if defined else None
 
 
 def estimates(scored: Sequence[Scored], *, seed: int | None) -> dict[str, Estimate]:

@@ -7,9 +7,7 @@ from types import TracebackType
 from typing import Protocol, final
 
 from medvision.errors import Finding, MedvisionError
-
-Row = Mapping[str, float]
-"""What was measured in one epoch, by name; ``epoch`` counts from 1, and all values are finite."""
+from medvision.training.curves import Row as Row
 
 
 class Logger(Protocol):
