@@ -91,7 +91,7 @@ def test_width_batch_and_patch_are_cut_in_turn_until_steps_enough_fit(
 ) -> None:
     clock = timed(monkeypatch, lambda s: 1e-8 * width(s) * s.train.batch * s.train.patch[0] ** 3)  # type: ignore[index]
     first = clock.cost(wished)
-    for factor, cut in ((0.9, 1), (0.45, 2), (0.2, 3), (0.028, 4), (0.02, 5)):
+    for factor, cut in ((0.9, 1), (0.45, 2), (0.2, 3), (0.028, 4), (0.0145, 5)):
         found = clock.fit(400 * first * factor + 4, wished)
         named = [message.split(":")[0].removeprefix("to fit the time, ") for message in words(found)]
         assert named == ["the network's width", "the batch", "the patch", "the network's width", "the batch"][:cut]
@@ -113,10 +113,10 @@ def test_a_cut_that_gains_nothing_is_neither_made_nor_said(monkeypatch: pytest.M
 def test_where_nothing_helps_the_settings_stay_and_fewer_steps_are_taken(
     monkeypatch: pytest.MonkeyPatch, wished: Settings
 ) -> None:
-    found = timed(monkeypatch, lambda _: 1.0).fit(60.0, wished)
+    found = timed(monkeypatch, lambda _: 1.0).fit(300.0, wished)
     assert words(found) == []
     assert replace(found.settings, train=wished.train) == wished
-    assert 30 <= found.settings.train.total_steps <= 57
+    assert 250 <= found.settings.train.total_steps <= 297
 
 
 def test_where_nothing_may_be_cut_only_the_steps_become_fewer(
@@ -127,12 +127,46 @@ def test_where_nothing_may_be_cut_only_the_steps_become_fewer(
     assert (clock.measured, words(found)) == ([wished], [])
 
 
-def test_measuring_a_slow_step_takes_a_small_part_of_the_time(
+@pytest.mark.parametrize("step", [0.05, 1.0, 15.0, 150.0, 1e4])
+@pytest.mark.parametrize("seconds", [18.0, 180.0, 3600.0])
+def test_measuring_takes_no_more_than_its_share_and_a_step_however_slow_steps_are(
+    monkeypatch: pytest.MonkeyPatch, wished: Settings, step: float, seconds: float
+) -> None:
+    clock = timed(monkeypatch, lambda settings: step * width(settings) / 32)
+    clock.fit(seconds, wished)
+    assert clock.now - 1000.0 <= workflow.MEASURING * seconds + step
+
+
+def test_one_step_is_enough_where_it_takes_long(monkeypatch: pytest.MonkeyPatch, wished: Settings) -> None:
+    clock = timed(monkeypatch, lambda _: 10.0)
+    assert clock.fit(120.0, wished, may_cut=False).step_seconds == 10.0
+    assert clock.now == 1010.0
+
+
+def test_cuts_that_there_is_no_time_to_measure_are_made_by_estimate_and_said(
     monkeypatch: pytest.MonkeyPatch, wished: Settings
 ) -> None:
-    clock = timed(monkeypatch, lambda _: 10.0)
-    clock.fit(120.0, wished)
-    assert clock.now - 1000.0 <= 2 * 10.0 * 4, "two steps of each of four settings"
+    """Three minutes: the first step takes half a minute, so that no other is begun."""
+    clock = timed(monkeypatch, lambda _: 30.0)
+    found = clock.fit(180.0, wished)
+    assert clock.measured == [wished]
+    assert clock.now == 1030.0
+    assert len(words(found)) > 3
+    assert all(message.endswith("(not measured)") for message in words(found))
+    assert width(found.settings) == 8
+    first = words(timed(monkeypatch, lambda s: 12.0 * width(s) / 32).fit(180.0, wished))
+    assert [message.endswith("(not measured)") for message in first[:2]] == [False, True]
+
+
+def test_a_validation_is_timed_once_and_of_the_settings_that_are_chosen(
+    monkeypatch: pytest.MonkeyPatch, wished: Settings
+) -> None:
+    clock = timed(monkeypatch, lambda settings: 0.5 * width(settings) / 32)
+    validated: list[Settings] = []
+    found = fit_into(100.0, wished, clock.step_of, lambda settings: (validated.append(settings), 7.0)[1])
+    assert [replace(settings, train=found.settings.train) for settings in validated] == [found.settings]
+    assert (width(found.settings), found.validation_seconds) == (8, 7.0)
+    assert found.settings.train.total_steps <= (100 - 14 - workflow.EXPORT_SECONDS) / found.step_seconds
 
 
 @pytest.mark.parametrize("seconds", [0.0, 1.0, -60.0])
@@ -244,7 +278,7 @@ def begun(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[
 
     pipeline = opened(tmp_path / "settings")
     with monkeypatch.context() as patched:
-        patched.setattr(workflow, "fit_into", fitted)
+        patched.setattr("medvision.workflows.fitting.fit_into", fitted)
         patched.setattr(workflow, "optimise", stopping)
         with pytest.raises(KeyboardInterrupt):
             train(pipeline, [data], tmp_path / "out", budget=Budget(5.0))
@@ -272,7 +306,7 @@ def test_a_training_that_goes_on_uses_the_settings_chosen_before_and_counts_the_
     def never(*_: Any, **__: Any) -> Timed:
         raise AssertionError("a step is measured once")
 
-    monkeypatch.setattr(workflow, "fit_into", never)
+    monkeypatch.setattr("medvision.workflows.fitting.fit_into", never)
     monkeypatch.setattr(workflow, "UntilDeadline", Paced)
     monkeypatch.setattr(workflow, "seconds_spent", lambda folder: 7.0 if folder.name == "checkpoints" else 0.0)
     budget = Budget(5.0)

@@ -259,7 +259,7 @@ def test_a_time_for_all_folds_is_shared_and_all_are_cut_alike(
         short = replace(wished.train, epochs=1, steps_per_epoch=1)
         return Timed(replace(wished, network=network, train=short), 0.05, 0.05, ())
 
-    monkeypatch.setattr(train, "fit_into", cutting)
+    monkeypatch.setattr("medvision.workflows.fitting.fit_into", cutting)
     monkeypatch.setattr(train, "EXPORT_SECONDS", 1e9)  # so that every training has one epoch
     pipeline = PipelineFolder.open(made.settings)
     crossvalidate(pipeline, [made.data], tmp_path, count=2, budget=Budget(30.0))

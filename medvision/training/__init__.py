@@ -28,6 +28,7 @@ from medvision.training.settings import Training as Training
 from medvision.training.split import Split as Split
 from medvision.training.split import find_copies as find_copies
 from medvision.training.split import split as split
+from medvision.training.step import rehearsal as rehearsal
 from medvision.training.store import Store as Store
 from medvision.training.store import at_hand as at_hand
 from medvision.training.supervised import Supervised as Supervised

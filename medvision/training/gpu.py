@@ -112,10 +112,16 @@ def measured_compile(
 
 def synchronised_clock() -> float:
     """Return seconds, after all work on the GPU is done."""
-    import torch
-
-    torch.cuda.synchronize()
+    finish("cuda")
     return time.perf_counter()
+
+
+def finish(device: str) -> None:
+    """Wait until all work on a GPU is done; a CPU has done it when it is asked."""
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.synchronize()
 
 
 def _seconds(step: Callable[[Any], object], called: Any, clock: Callable[[], float]) -> float:

@@ -30,6 +30,7 @@ from medvision.training.pace import EveryEpoch, Pace
 from medvision.training.place import Alone, Place
 from medvision.training.schedules import learning_rate
 from medvision.training.settings import Training
+from medvision.training.step import improve
 from medvision.tuning import Tuning, Whole
 
 _DROPOUT = 4  # the number of a stream of random numbers; sides of a split, samples, folds and subsets have 0 to 3
@@ -173,7 +174,7 @@ def optimise(
                     batch = batches(step)
                 with _counted(seconds, "network"):
                     torch.manual_seed(_seed_of_dropout(settings.seed, step, place.rank))
-                    total += _improve(called, network, batch, objective, optimiser, place, settings.clip)
+                    total += improve(called, network, batch, objective, optimiser, place, settings.clip)
                     follow(kept, network, decay=settings.average, step=step)
                 _require_finite(total, "loss", step, batch)
                 progress(step + 1, (state.epoch + left) * settings.steps_per_epoch, state.words)
@@ -217,21 +218,6 @@ def _fastest(
         place.backward(objective(network, batches(0)))
 
     return fastest(called, step, device=place.device, steps=settings.total_steps, deterministic=deterministic)
-
-
-def _improve(
-    called: Any, network: Any, batch: Batch, objective: Objective, optimiser: Any, place: Place, clip: float
-) -> float:
-    """Do one step of the optimiser, and return the loss before it; `called` is `network` as its place calls it."""
-    import torch
-
-    loss = objective(called, batch)
-    place.backward(loss)
-    if clip:
-        torch.nn.utils.clip_grad_norm_(network.parameters(), clip)
-    optimiser.step()
-    optimiser.zero_grad(set_to_none=True)
-    return float(loss.detach())
 
 
 def _validated(kept: Any, validate: Callable[[Any], Validation]) -> tuple[float | None, dict[str, float]]:

@@ -19,7 +19,9 @@ EXPORT_SECONDS = 3.0
 VALIDATIONS_AFTER = 2
 """Validations after the last step: that of the last epoch, and that of the weights that are kept."""
 _VALIDATIONS = 10
-_MEASURING = 0.02  # share of the time that measuring a step may take
+MEASURING = 0.1
+"""The share of a time that measuring steps may take: no step is begun after it, and cuts are then made unmeasured."""
+_EACH = 0.02  # share of the time that measuring the steps of one choice may take, where one step has been done
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,10 @@ def fit_into(
     """Return settings whose training fits into `seconds`, the time for measuring included.
 
     Where fewer than 400 steps fit, what a step costs is cut: width, batch and patch in turn are halved, again and
-    again. A cut that makes a step less than a tenth faster is not made: it would cost quality and gain nothing.
+    again. A cut that makes a step less than a tenth faster is not made: it would cost quality and gain nothing. When a
+    tenth of the time has gone into measuring steps, further cuts are judged by what they leave of batch, patch and
+    width, and said to be unmeasured.
+    A validation is measured once, of the settings that are chosen.
 
     Parameters
     ----------
@@ -110,23 +115,34 @@ def fit_into(
     step_of
         Gives, for settings, a function that does one step of its training, by the step's number.
     validation_of
-        Gives the seconds that a whole validation takes.
+        Gives the seconds that a whole validation takes, by trying a small part of it.
     may_cut
         Whether patch, batch and network may become smaller; else there are only fewer steps.
     """
-    deadline, settings = time.monotonic() + seconds, wished
-    step, validation = _seconds_of(step_of(settings), seconds), validation_of(settings)
+    began, settings = time.monotonic(), wished
+    deadline, stop = began + seconds, began + MEASURING * seconds
+    step = _seconds_of(step_of(settings), _EACH * seconds, stop)
     said: list[Finding] = []
     useful = list(CUTS) if may_cut else []
-    while useful and _steps(deadline, step, validation) < _LEAST_STEPS:
+    while useful and _steps(deadline, step, 0.0) < _LEAST_STEPS:
         kind = useful.pop(0)
         cut = kind(settings)
-        faster = math.inf if cut is None else _seconds_of(step_of(cut.settings), seconds)
-        if cut is None or faster > 0.9 * step:
+        if cut is None:
             continue
-        settings, step, validation = cut.settings, faster, validation_of(cut.settings)
-        said.append(Finding("budget-cut", "note", f"to fit the time, {cut.words}"))
+        measured = time.monotonic() < stop
+        faster = (
+            _seconds_of(step_of(cut.settings), _EACH * seconds, stop)
+            if measured
+            else step * _share_left(settings, cut.settings)
+        )
+        if faster > 0.9 * step:
+            continue
+        settings, step = cut.settings, faster
+        said.append(
+            Finding("budget-cut", "note", f"to fit the time, {cut.words}{'' if measured else ' (not measured)'}")
+        )
         useful.append(kind)
+    validation = validation_of(settings)
     steps = max(1, _steps(deadline, step, validation))
     each = max(1, steps // _EPOCHS)
     epochs = max(1, steps // each)
@@ -142,10 +158,20 @@ def _steps(deadline: float, step: float, validation: float) -> int:
     return int((deadline - time.monotonic() - VALIDATIONS_AFTER * validation - EXPORT_SECONDS) / step)
 
 
-def _seconds_of(step: Callable[[int], None], seconds: float) -> float:
-    """Return the median time of three steps after two that warm up; of fewer where they take too much of the time."""
+def _share_left(before: Settings, after: Settings) -> float:
+    """Return what is left of a step after a cut, by the numbers alone: half the width is taken to halve it."""
+    samples = after.train.batch / before.train.batch
+    voxels = math.prod(after.train.patch or ()) / math.prod(before.train.patch or ())
+    return samples * voxels * (1.0 if after.network == before.network else 0.5)
+
+
+def _seconds_of(step: Callable[[int], None], most: float, stop: float) -> float:
+    """Return the median time of three steps after two that warm up; of fewer, one at least, where they are slow.
+
+    None is begun when `most` seconds have gone by, or at the moment `stop`.
+    """
     taken: list[float] = []
-    while len(taken) < 5 and (len(taken) < 2 or sum(taken) < _MEASURING * seconds):
+    while not taken or (len(taken) < 5 and sum(taken) < most and time.monotonic() < stop):
         began = time.monotonic()
         step(len(taken))
         taken.append(time.monotonic() - began)

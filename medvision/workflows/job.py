@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from medvision.frameworks import small_convolutions_in_fp32
 from medvision.pipeline import PipelineFolder, Settings
 from medvision.training import (
     Batches,
@@ -18,13 +17,14 @@ from medvision.training import (
     Validation,
     VariedBatches,
     ahead,
-    build_optimiser,
     class_weights,
     default_loss,
+    rehearsal,
 )
-from medvision.tuning import Whole
 from medvision.workflows.held_out import score, validation
 from medvision.workflows.prepare import PreparedCase
+
+_QUICK_SECONDS = 1.0  # a case that takes less is validated twice: the first one also pays for what is set up once
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,24 +75,19 @@ class Job:
 
     def step(self) -> Callable[[int], None]:
         """Return one step of the training as a function of its number, on a network that is thrown away."""
-        network = self.pipeline.build_network(training=True).to(self.place.device).train()
-        batches, objective = self.batches(), self.objective()
-        optimiser = build_optimiser(self.pipeline.settings.train, Whole().groups(network))
-
-        def step(number: int) -> None:
-            with small_convolutions_in_fp32(network):  # as the loop does; it changes what a step takes
-                objective(network, batches(number)).backward()
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
-
-        return step
+        network = self.pipeline.build_network(training=True)
+        return rehearsal(network, self.batches(), self.objective(), self.pipeline.settings.train, place=self.place)
 
     def validation_seconds(self) -> float:
-        """Return the time that a validation takes, by that of a few cases."""
+        """Return the time that a validation takes, by that of one case; of a quick one, after one that warms up."""
+        network = self.pipeline.build_network().to(self.place.device)
+
+        def validated(count: int) -> float:
+            began = time.monotonic()
+            score(network, self.held_out[:count], self.pipeline.settings)
+            return time.monotonic() - began
+
         if not self.held_out:
             return 0.0
-        network, few = self.pipeline.build_network().to(self.place.device), self.held_out[:4]
-        score(network, few[:1], self.pipeline.settings)
-        began = time.monotonic()
-        score(network, few, self.pipeline.settings)
-        return (time.monotonic() - began) / len(few) * len(self.held_out)
+        first = validated(1)
+        return (first if first > _QUICK_SECONDS else validated(1)) * len(self.held_out)

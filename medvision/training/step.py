@@ -1,0 +1,65 @@
+"""One step of the optimiser: as the loop does it, and as a rehearsal to be timed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from medvision.frameworks import deterministic_algorithms, small_convolutions_in_fp32
+from medvision.training.average import averaged, follow
+from medvision.training.gpu import finish, gpu_arithmetic
+from medvision.training.optimisers import build_optimiser
+from medvision.training.place import Place
+from medvision.training.settings import Training
+from medvision.tuning import Whole
+
+if TYPE_CHECKING:
+    from medvision.training.loop import Batch, Batches, Objective
+
+
+def improve(
+    called: Any, network: Any, batch: Batch, objective: Objective, optimiser: Any, place: Place, clip: float
+) -> float:
+    """Do one step of the optimiser, and return the loss before it; `called` is `network` as its place calls it."""
+    import torch
+
+    loss = objective(called, batch)
+    place.backward(loss)
+    if clip:
+        torch.nn.utils.clip_grad_norm_(network.parameters(), clip)
+    optimiser.step()
+    optimiser.zero_grad(set_to_none=True)
+    return float(loss.detach())
+
+
+def rehearsal(
+    network: Any, batches: Batches, objective: Objective, settings: Training, *, place: Place
+) -> Callable[[int], None]:
+    """Return the loop's step as a function of its number: batch, loss, clip, optimiser and average.
+
+    It ends when all work on the GPU has ended, so that it can be timed.
+
+    Parameters
+    ----------
+    network
+        Is trained, and of no use afterwards.
+    batches, objective, settings, place
+        See :func:`medvision.training.loop.optimise`; of one process.
+    """
+    network.to(place.device).train()
+    kept = averaged(network) if settings.average else network
+    optimiser = build_optimiser(settings, Whole().groups(network))
+    called, optimiser = place.setup(network, optimiser)
+    deterministic = place.device == "cpu"
+
+    def step(number: int) -> None:
+        with (
+            small_convolutions_in_fp32(network),
+            deterministic_algorithms(deterministic),
+            gpu_arithmetic(place.precision, deterministic=deterministic),
+        ):
+            improve(called, network, batches(number), objective, optimiser, place, settings.clip)
+            follow(kept, network, decay=settings.average, step=number)
+            finish(place.device)
+
+    return step
