@@ -82,7 +82,7 @@ def test_a_classification_has_an_output_a_label() -> None:
         # what does not go together
         (('"dynunet"\nchannels = [4, 4, 4]', '"resnet"'), "network: 'resnet' is made for a classification or"),
         (('"seg-hirescam"', '"hirescam"'), "explain.1: 'hirescam' does not explain a segmentation"),
-        (("epochs = 3", "balanced = true"), "train: balanced and label_smoothing are for a classification"),
+        (("epochs = 3", "balanced = true"), "train: balanced is for a classification"),
         (("epochs = 3", "patch = [8, 8]"), "train.patch: 3 sizes are wanted, got [8, 8]"),
         (("epochs = 3", "patch = [8, 8, 10]"), "train.patch: 4 must divide every side for this network, got [8, 8, 1"),
         (("epochs = 3", "patch = [4, 4, 4]"), "train.patch: this network leaves one voxel of [4, 4, 4]"),

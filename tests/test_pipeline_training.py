@@ -34,6 +34,7 @@ channels = [4, 4, 4, 4]
 [train]
 epochs = 3
 """
+MANY = CLASSES.replace('"classification"', '"multilabel"')
 VIT = 'use = "vit"\nimage_size = [16, 16]\npatch_size = [4, 4]\nchannels = 4\nheads = 2\nblocks = 1'
 RESNET = 'use = "resnet"\nblocks = [1, 1, 1, 1]\nchannels = [4, 4, 4, 4]'
 
@@ -57,6 +58,7 @@ def test_a_loss_is_chosen_by_its_name_and_none_is_that_of_the_task(tmp_path: Pat
             ("epochs = 3", 'class_weights = true\nloss = { use = "dice-ce", cross_entropy = 0.0 }'),
             "train.loss: this 'dice-ce' has no use for class_weights",
         ),
+        (MANY, ("epochs = 3", 'label_smoothing = 0.1\nloss.use = "huber"'), "'huber' is for a regression, not for"),
         (CLASSES, ("epochs = 3", "deep_supervision = true"), "for the network 'dynunet', not for 'resnet'"),
         (TINY, ("epochs = 3", 'schedule = "one-cycle"\nwarmup = 0.1'), "train.warmup: it is for the schedules poly"),
         (CLASSES, (RESNET, VIT.replace("16]", "16, 16]").replace("4]", "4, 4]")), "network.image_size: 2 sizes are"),
@@ -83,6 +85,8 @@ def test_settings_of_a_training_that_would_be_passed_over_are_refused(
         (TINY, ("epochs = 3", 'class_weights = true\nloss = { use = "tversky", cross_entropy = 1.0 }')),
         (CLASSES, ("epochs = 3", 'label_smoothing = 0.1\nloss.use = "focal"\nschedule = "one-cycle"')),
         (CLASSES, (f"{RESNET}\n\n[train]", f"{VIT}\n\n[train]\npatch = [16, 16]")),
+        (TINY, ("epochs = 3", "label_smoothing = 0.1")),
+        (MANY, ("epochs = 3", "label_smoothing = 0.1\nclass_weights = true")),
     ],
 )
 def test_settings_of_a_training_that_go_together_are_read(tmp_path: Path, text: str, change: tuple[str, str]) -> None:

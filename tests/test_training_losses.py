@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from medvision.training.losses import (
     Loss,
     MeanSquared,
     Tversky,
+    Weighing,
     default_loss,
     supervised,
 )
@@ -97,12 +99,12 @@ def test_cross_entropy_and_focal_of_three_to_one_are_computed_by_hand() -> None:
     assert float(CrossEntropy()(outputs, targets)) == pytest.approx(math.log(4))
     assert float(Focal(gamma=2.0)(outputs, targets)) == pytest.approx(0.75**2 * math.log(4))
     smooth = 0.9 * math.log(4) + 0.05 * (math.log(4) + math.log(4 / 3))
-    assert float(CrossEntropy()(outputs, targets, label_smoothing=0.1)) == pytest.approx(smooth)
+    assert float(CrossEntropy()(outputs, targets, Weighing(label_smoothing=0.1))) == pytest.approx(smooth)
 
 
 def test_a_class_of_weight_0_costs_nothing() -> None:
     outputs, targets = torch.tensor([[0.0, 0.0], [5.0, 0.0]]), torch.tensor([0, 1])
-    assert float(CrossEntropy()(outputs, targets, class_weights=[1.0, 0.0])) == pytest.approx(math.log(2))
+    assert float(CrossEntropy()(outputs, targets, Weighing([1.0, 0.0]))) == pytest.approx(math.log(2))
 
 
 @pytest.mark.parametrize("unknown", [float("nan"), -1.0])
@@ -128,7 +130,7 @@ def test_a_batch_of_which_nothing_is_known_costs_nothing(loss: Any) -> None:
 
 def test_smoothed_labels_are_drawn_towards_one_half() -> None:
     outputs, targets = torch.tensor([[0.3, -1.0]]), torch.tensor([[1.0, 0.0]])
-    found = BinaryCrossEntropy()(outputs, targets, label_smoothing=0.2)
+    found = BinaryCrossEntropy()(outputs, targets, Weighing(label_smoothing=0.2))
     assert torch.allclose(found, BinaryCrossEntropy()(outputs, torch.tensor([[0.9, 0.1]])))
 
 
@@ -168,18 +170,18 @@ def test_focal_is_that_of_monai_but_for_its_mean_over_classes(gamma: float) -> N
 def test_cross_entropy_is_that_of_torch(make: Callable[[], Any], weights: Any, smoothing: float) -> None:
     outputs, targets = make()
     expected = functional.cross_entropy(outputs, targets, weight=weights, label_smoothing=smoothing)
-    given = {"class_weights": weights, "label_smoothing": smoothing}
-    assert torch.allclose(CrossEntropy()(outputs, targets, **given), expected)
-    assert torch.allclose(Focal(gamma=0.0)(outputs, targets, **given), expected)
+    given = Weighing(weights, smoothing)
+    assert torch.allclose(CrossEntropy()(outputs, targets, given), expected)
+    assert torch.allclose(Focal(gamma=0.0)(outputs, targets, given), expected)
     if outputs.ndim > 2:
-        assert torch.allclose(DiceCE(dice=0.0)(outputs, targets, **given), expected)
+        assert torch.allclose(DiceCE(dice=0.0)(outputs, targets, given), expected)
 
 
 def test_binary_cross_entropy_huber_and_mean_squared_are_those_of_torch() -> None:
     outputs, _ = samples()
     labels, values = (outputs.roll(1) > 0).float(), outputs.roll(1)
     expected = functional.binary_cross_entropy_with_logits(outputs, labels, pos_weight=WEIGHTS)
-    assert torch.allclose(BinaryCrossEntropy()(outputs, labels, class_weights=WEIGHTS), expected)
+    assert torch.allclose(BinaryCrossEntropy()(outputs, labels, Weighing(WEIGHTS)), expected)
     assert torch.allclose(Huber(delta=0.5)(outputs, values), functional.huber_loss(outputs, values, delta=0.5))
     assert torch.allclose(MeanSquared()(outputs, values), functional.mse_loss(outputs, values))
 
@@ -212,20 +214,20 @@ class Shared(torch.autograd.Function):  # type: ignore[misc]
 def test_two_processes_have_the_loss_and_the_gradient_of_one_with_the_whole_batch(
     loss: Any, outputs: Any, targets: Any
 ) -> None:
-    given = {"class_weights": WEIGHTS, "label_smoothing": 0.1}
+    given = Weighing(WEIGHTS, 0.1)
     whole = outputs.clone().requires_grad_()
-    expected = loss(whole, targets, **given)
+    expected = loss(whole, targets, given)
     expected.backward()
 
     cut = 1 if len(outputs) == 2 else 2  # shares of unlike sizes, where there are enough samples
     sides = [(outputs[:cut], targets[:cut]), (outputs[cut:], targets[cut:])]
     told: list[Any] = []
     for side in sides:
-        loss(*side, **given, gather=lambda sums: told.append(sums.detach()) or sums)  # type: ignore[func-returns-value]
+        loss(*side, replace(given, gather=lambda sums: told.append(sums.detach()) or sums))  # type: ignore[func-returns-value]
     gradients = []
     for number, (part, truth) in enumerate(sides):
         leaf = part.clone().requires_grad_()
-        value = loss(leaf, truth, **given, gather=lambda sums, n=1 - number: Shared.apply(sums, told[n]))
+        value = loss(leaf, truth, replace(given, gather=lambda sums, n=1 - number: Shared.apply(sums, told[n])))
         assert torch.allclose(value, expected)
         value.backward()
         gradients.append(leaf.grad / 2)  # DDP takes the mean over the processes
@@ -280,13 +282,13 @@ def test_an_only_output_has_the_plain_loss() -> None:
 def test_each_depth_weighs_half_of_the_finer_one_and_sees_every_second_voxel() -> None:
     outputs, targets = volumes()
     coarse, coarser = outputs[:, :, ::2, ::2, ::2] + 1, outputs[:, :, :1, :2, :1] - 1
-    given = {"class_weights": WEIGHTS, "label_smoothing": 0.1}
+    given = Weighing(WEIGHTS, 0.1)
     parts = [
-        DiceCE()(outputs, targets, **given),
-        DiceCE()(coarse, targets[:, ::2, ::2, ::2], **given),
-        DiceCE()(coarser, targets[:, ::4, ::3, ::2], **given),
+        DiceCE()(outputs, targets, given),
+        DiceCE()(coarse, targets[:, ::2, ::2, ::2], given),
+        DiceCE()(coarser, targets[:, ::4, ::3, ::2], given),
     ]
-    found = supervised(DiceCE(), (outputs, coarse, coarser), targets, **given)
+    found = supervised(DiceCE(), (outputs, coarse, coarser), targets, given)
     assert torch.allclose(found, (4 * parts[0] + 2 * parts[1] + parts[2]) / 7)
 
 
@@ -301,7 +303,7 @@ def test_an_axis_that_a_depth_does_not_halve_keeps_all_its_voxels() -> None:
 def test_every_depth_is_gathered() -> None:
     outputs, targets = volumes()
     calls: list[Any] = []
-    supervised(DiceCE(), [outputs, outputs], targets, gather=lambda sums: calls.append(sums) or sums)  # type: ignore[func-returns-value]
+    supervised(DiceCE(), [outputs, outputs], targets, Weighing(gather=lambda sums: calls.append(sums) or sums))  # type: ignore[func-returns-value]
     assert len(calls) == 2
 
 

@@ -138,8 +138,7 @@ def test_half_a_scale_is_refused(fields: dict[str, Any], words: str) -> None:
         ({"task": "regression"}, "a regression has one"),
         ({"regression": (Quantity("years"),)}, "a multilabel has no"),
         ({"predict": {"thresholds": [0.5]}}, "predict.thresholds: they are for multilabel, one for each label, got 1"),
-        ({"train": {"class_weights": True}}, "class_weights is for"),
-        ({"train": {"balanced": True}}, "balanced and label_smoothing"),
+        ({"train": {"balanced": True}}, "balanced is for a classification"),
         ({"predict": {"window": [8, 8, 8]}}, "a multilabel sees the whole image"),
     ],
 )

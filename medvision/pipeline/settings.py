@@ -17,7 +17,7 @@ from medvision.pipeline.sides import side_faults
 from medvision.predict import Prediction, Quantity
 from medvision.selection import Selection
 from medvision.steps import Step
-from medvision.training import Training
+from medvision.training import Training, default_loss
 from medvision.training.schedules import schedule_of
 
 Task = Literal["segmentation", "classification", "multilabel", "regression"]
@@ -185,10 +185,8 @@ def _task_faults(settings: Settings) -> Iterator[str]:
         yield "explain: a method stands there twice; their maps would have one name"
     if settings.task != "segmentation" and (settings.contract.side or settings.contract.orientation_check):
         yield "contract: side and orientation_check are for a segmentation"
-    if settings.task != "classification" and (train.balanced or train.label_smoothing):
-        yield "train: balanced and label_smoothing are for a classification"
-    if settings.task in ("multilabel", "regression") and train.class_weights:
-        yield "train: class_weights is for a segmentation or a classification"
+    if settings.task != "classification" and train.balanced:
+        yield "train: balanced is for a classification"
     if settings.task != "segmentation" and settings.predict.window is not None:
         yield f"predict.window: a {settings.task} sees the whole image"
 
@@ -198,8 +196,9 @@ def _training_faults(settings: Settings) -> Iterator[str]:
     train, loss = settings.train, settings.train.loss
     if loss is not None and settings.task not in loss.tasks:
         yield f"train.loss: {loss.use!r} is for a {' or '.join(loss.tasks)}, not for a {settings.task}"
-    if loss is not None and not loss.weighs_classes and (train.class_weights or train.label_smoothing):
-        yield f"train.loss: this {loss.use!r} has no use for class_weights and label_smoothing"
+    used = loss or default_loss(settings.task)
+    if not used.weighs_classes and (train.class_weights or train.label_smoothing):
+        yield f"train.loss: this {used.use!r} has no use for class_weights and label_smoothing"
     if train.deep_supervision and not isinstance(settings.network, DynUNet):
         yield f"train.deep_supervision: it is for the network 'dynunet', not for {settings.network.use!r}"
     if train.warmup and schedule_of(train) == "one-cycle":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -44,6 +45,11 @@ class Prepared(Protocol):
     @property
     def labelled(self) -> Mapping[int, NDArray[np.int32]]:
         """For each label above 0 the indices (n, d) of some of its voxels."""
+        ...
+
+    @property
+    def counts(self) -> Mapping[int, int]:
+        """How many voxels each label has, background included; of one of several classes, that it is there once."""
         ...
 
     def part(self, where: tuple[slice, ...]) -> tuple[NDArray[np.float32], NDArray[Any] | None]:
@@ -100,6 +106,11 @@ class Sample:
         numbers = [int(number) for number in np.unique(labels) if number > 0]
         return {number: _some(np.argwhere(labels == number), random) for number in numbers}
 
+    @cached_property
+    def counts(self) -> Mapping[int, int]:
+        """How many voxels each label has, or that the class of the whole is there once."""
+        return _counts(self.whole if isinstance(self.whole, int) else self.target if self.voxelwise else None)
+
     def part(self, where: tuple[slice, ...]) -> tuple[NDArray[np.float32], NDArray[Any] | None]:
         """Return image and labels within `where`."""
         labels = self.target[where] if self.voxelwise else None  # type: ignore[index]
@@ -154,6 +165,7 @@ class StoredSample:
     labelled: Mapping[int, NDArray[np.int32]]
     facts: Mapping[str, str]
     voxelwise: bool
+    counts: Mapping[int, int]
 
     @classmethod
     def open(cls, path: Path) -> StoredSample:
@@ -163,9 +175,9 @@ class StoredSample:
         target = np.asarray(stated, dtype=np.float32) if isinstance(stated, list) else stated
         numbers = sorted(int(name.split(".")[1]) for name in arrays if name.startswith("labelled."))
         voxels = StoredVoxels(path, tuple(numbers))  # in order, as in memory: the file's own order is that of names
-        return cls(
-            path, facts.pop("id"), tuple(json.loads(facts.pop("shape"))), target, voxels, facts, "labels" in arrays
-        )
+        name, shape = facts.pop("id"), tuple(json.loads(facts.pop("shape")))
+        counts = _counts(target if isinstance(target, int) else arrays.get("labels"))
+        return cls(path, name, shape, target, voxels, facts, "labels" in arrays, counts)
 
     def part(self, where: tuple[slice, ...]) -> tuple[NDArray[np.float32], NDArray[Any] | None]:
         """Return image and labels within `where`; InputError where the file is gone."""
@@ -292,12 +304,18 @@ def _some(voxels: NDArray[np.intp], random: np.random.Generator) -> NDArray[np.i
     return voxels.astype(np.int32)
 
 
+def _counts(labels: int | NDArray[Any] | None) -> dict[int, int]:
+    if labels is None:
+        return {}
+    numbers, counts = np.unique(labels, return_counts=True)
+    return {int(number): int(count) for number, count in zip(numbers, counts, strict=True)}
+
+
 def class_counts(samples: Sequence[Prepared]) -> dict[int, int]:
-    """Return how many samples have each class; of a segmentation, how many hold each label."""
-    counts: dict[int, int] = {}
+    """Return how many samples have each class; of a segmentation, how many voxels, background included."""
+    counts = Counter[int]()
     for sample in samples:
-        for number in [sample.whole] if isinstance(sample.whole, int) else list(sample.labelled):
-            counts[number] = counts.get(number, 0) + 1
+        counts.update(sample.counts)
     return dict(sorted(counts.items()))
 
 

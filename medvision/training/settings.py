@@ -28,11 +28,14 @@ class Training:
     patch
         Size of the samples in voxels of the network's grid; None takes whole images (all of one size).
     foreground
-        Share of patches whose middle half holds a voxel drawn from all labelled ones (segmentation).
+        Share of patches that are laid around a labelled voxel, drawn from a label that is drawn first (segmentation).
+        It lies in the patch's middle half, or further out where the patch would else leave the image.
     balanced
         Whether every class is drawn equally often (classification).
     class_weights
-        Whether each class counts in the loss by the inverse of its frequency in the training data.
+        Whether each class counts in the loss by the inverse of its frequency in the training data: that of voxels,
+        background included, for a segmentation, and of cases for a classification. For multilabel, cases that have a
+        label count as many times as there are cases without it for each with it.
     loss
         What is to become small; None takes that of the task: dice-ce for a segmentation, cross-entropy for one of
         several classes, binary-cross-entropy for multilabel, huber for a regression.
@@ -59,7 +62,7 @@ class Training:
     early_stopping
         Epochs without a better score after which the training ends; 0 never ends it early.
     label_smoothing
-        Share of the target spread over all classes (classification).
+        Share of the target spread over all classes; for multilabel, targets are drawn towards one half by it.
     deep_supervision
         Whether coarser outputs of the network's decoder are trained too (segmentation); they are not kept.
     precision

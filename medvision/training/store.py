@@ -33,7 +33,7 @@ class Store:
         """Keep a case under a key, with further facts about it; OutputError where that cannot be written."""
         sample.save(self._path(key), facts)
         voxels = StoredVoxels(self._path(key), tuple(sample.labelled))
-        known = (sample.whole, voxels, dict(facts), sample.voxelwise)
+        known = (sample.whole, voxels, dict(facts), sample.voxelwise, sample.counts)
         return StoredSample(self._path(key), sample.id, sample.shape, *known)
 
     def _path(self, key: str) -> Path:

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from medvision.training.augment import apply, draw
 from medvision.training.loop import Batch
-from medvision.training.losses import AnyLoss, supervised
+from medvision.training.losses import AnyLoss, Weighing, supervised
 from medvision.training.place import ALONE, Place
 from medvision.training.samples import Prepared, Sampler, class_counts
 from medvision.training.settings import Training
@@ -73,23 +75,25 @@ class Supervised:
         with self.place.autocast():
             outputs = network(batch.images)
         outputs = [each.float() for each in outputs] if isinstance(outputs, list | tuple) else outputs.float()
-        return supervised(
-            self.loss,
-            outputs,
-            batch.targets,
-            class_weights=self.class_weights,
-            label_smoothing=self.label_smoothing,
-            gather=None if self.place.world == 1 else self.place.gather,
-        )
+        gather = None if self.place.world == 1 else self.place.gather
+        return supervised(self.loss, outputs, batch.targets, Weighing(self.class_weights, self.label_smoothing, gather))
 
 
 def class_weights(samples: Sequence[Prepared], classes: int) -> Any:
-    """Return weights (classes,) inverse to how many samples have each class, with a mean of 1 over samples.
+    """Return weights (classes,) by which what is rare counts for more.
 
-    A class that no sample has counts nothing; nor would any step meet it.
+    Of one of several classes, and of a segmentation, whose voxels are counted with the background: inverse to how often
+    each class is there, with a mean of 1 over samples or voxels. A class that is never there counts nothing; nor would
+    any step meet it. Of several labels at once: for the cases that have a label, how many have it not for each that
+    does, over the cases of which that is known; 1 where all have it, or none has.
     """
     import torch
 
+    if isinstance(samples[0].whole, np.ndarray):
+        marks = np.stack([np.asarray(sample.whole) for sample in samples])
+        with_it, without = (marks == 1).sum(0), (marks == 0).sum(0)
+        ratios = [w / h if h and w else 1.0 for h, w in zip(with_it.tolist(), without.tolist(), strict=True)]
+        return torch.tensor(ratios, dtype=torch.float32)
     counts = class_counts(samples)
     total, present = sum(counts.values()), len(counts)
     return torch.tensor([total / (present * counts[n]) if counts.get(n) else 0.0 for n in range(classes)])

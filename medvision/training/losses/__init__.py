@@ -9,9 +9,9 @@ With a `gather` whose gradient is the sum over the processes too (``torch.distri
 gradients that are averaged over the processes afterwards, as DDP does, the gradient is also that of the whole batch.
 
 In all of them `outputs` are logits (B, K, *spatial) or (B, K), and all sums are in fp32. Of the settings of the
-training, `class_weights` are (K,) numbers, one a class, and `label_smoothing` is the share of the target that is
-spread over all classes. A loss whose `weighs_classes` is false has no use for them, and a pipeline that sets them is
-refused.
+training, `class_weights` are (K,) numbers, one a class or label, and `label_smoothing` is the share of the target that
+is spread over all classes; both come in a :class:`Weighing`. A loss whose `weighs_classes` is false has no use for
+them, and a pipeline that sets them is refused.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from medvision.training.losses.overlap import DiceCE as DiceCE
 from medvision.training.losses.overlap import Tversky as Tversky
 from medvision.training.losses.sums import Gather as Gather
 from medvision.training.losses.sums import Task as Task
+from medvision.training.losses.sums import Weighing as Weighing
 from medvision.training.losses.values import Huber as Huber
 from medvision.training.losses.values import MeanSquared as MeanSquared
 

@@ -5,34 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from medvision.training.losses.sums import Gather
+from medvision.training.losses.sums import PLAIN, Weighing
 
 
 class BatchLoss(Protocol):
     """A loss as those of this package are."""
 
-    def __call__(
-        self,
-        outputs: Any,
-        targets: Any,
-        *,
-        class_weights: Any = None,
-        label_smoothing: float = 0.0,
-        gather: Gather | None = None,
-    ) -> Any:
+    def __call__(self, outputs: Any, targets: Any, weighing: Weighing = PLAIN) -> Any:
         """Return the loss, a scalar."""
         ...
 
 
-def supervised(
-    loss: BatchLoss,
-    outputs: Any,
-    targets: Any,
-    *,
-    class_weights: Any = None,
-    label_smoothing: float = 0.0,
-    gather: Gather | None = None,
-) -> Any:
+def supervised(loss: BatchLoss, outputs: Any, targets: Any, weighing: Weighing = PLAIN) -> Any:
     """Return the loss of all outputs of a network that is supervised at several depths, or of its only one.
 
     Each output has half the weight of the next finer one, and all weights together are 1, as in nnU-Net. The targets of
@@ -49,14 +33,7 @@ def supervised(
     each = list(outputs) if isinstance(outputs, Sequence) else [outputs]
     shares = [0.5**depth for depth in range(len(each))]
     parts = [
-        loss(
-            output,
-            _nearest(targets, output.shape[2:]),
-            class_weights=class_weights,
-            label_smoothing=label_smoothing,
-            gather=gather,
-        )
-        * (share / sum(shares))
+        loss(output, _nearest(targets, output.shape[2:]), weighing) * (share / sum(shares))
         for output, share in zip(each, shares, strict=True)
     ]
     return sum(parts[1:], start=parts[0])

@@ -7,7 +7,17 @@ from typing import Any, ClassVar, Literal
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from medvision.training.losses.sums import Gather, Task, log_softmax, masked_mean, one_hot, ratio, smoothed, weights
+from medvision.training.losses.sums import (
+    PLAIN,
+    Task,
+    Weighing,
+    log_softmax,
+    masked_mean,
+    one_hot,
+    ratio,
+    smoothed,
+    weights,
+)
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -27,18 +37,10 @@ class CrossEntropy:
 
     use: Literal["cross-entropy"] = "cross-entropy"
 
-    def __call__(
-        self,
-        outputs: Any,
-        targets: Any,
-        *,
-        class_weights: Any = None,
-        label_smoothing: float = 0.0,
-        gather: Gather | None = None,
-    ) -> Any:
+    def __call__(self, outputs: Any, targets: Any, weighing: Weighing = PLAIN) -> Any:
         """Return the loss of logits (B, K, ...), given the classes (B, ...) int64."""
         logs, truth = log_softmax(outputs), one_hot(outputs, targets)
-        return ratio(smoothed(logs, truth, class_weights, label_smoothing), gather)
+        return ratio(smoothed(logs, truth, weighing), weighing)
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -62,20 +64,12 @@ class Focal:
     use: Literal["focal"] = "focal"
     gamma: float = Field(default=2.0, ge=0.0)
 
-    def __call__(
-        self,
-        outputs: Any,
-        targets: Any,
-        *,
-        class_weights: Any = None,
-        label_smoothing: float = 0.0,
-        gather: Gather | None = None,
-    ) -> Any:
+    def __call__(self, outputs: Any, targets: Any, weighing: Weighing = PLAIN) -> Any:
         """Return the loss of logits (B, K, ...), given the classes (B, ...) int64."""
         logs, truth = log_softmax(outputs), one_hot(outputs, targets)
         # 1 - p by expm1, which is exact where p is almost 1; the slope of 0 to a power below 1 is endless there
         focused = logs * (-logs.expm1()).clamp_min(1e-7) ** self.gamma if self.gamma else logs
-        return ratio(smoothed(focused, truth, class_weights, label_smoothing), gather)
+        return ratio(smoothed(focused, truth, weighing), weighing)
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -96,15 +90,7 @@ class BinaryCrossEntropy:
 
     use: Literal["binary-cross-entropy"] = "binary-cross-entropy"
 
-    def __call__(
-        self,
-        outputs: Any,
-        targets: Any,
-        *,
-        class_weights: Any = None,
-        label_smoothing: float = 0.0,
-        gather: Gather | None = None,
-    ) -> Any:
+    def __call__(self, outputs: Any, targets: Any, weighing: Weighing = PLAIN) -> Any:
         """Return the loss of logits (B, K), given 0 to 1 (B, K) float32; NaN or -1 is unknown.
 
         It is 0 where nothing is known.
@@ -112,8 +98,9 @@ class BinaryCrossEntropy:
         from torch.nn import functional
 
         outputs, known = outputs.float(), targets >= 0  # NaN is not
-        wanted = targets.where(known, 0.0).float() * (1 - label_smoothing) + label_smoothing / 2
+        smoothing = weighing.label_smoothing
+        wanted = targets.where(known, 0.0).float() * (1 - smoothing) + smoothing / 2
         terms = functional.binary_cross_entropy_with_logits(
-            outputs, wanted, reduction="none", pos_weight=weights(class_weights, outputs)
+            outputs, wanted, reduction="none", pos_weight=weights(weighing, outputs)
         )
-        return masked_mean(terms, known, gather)
+        return masked_mean(terms, known, weighing)

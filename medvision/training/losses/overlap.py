@@ -8,9 +8,10 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from medvision.training.losses.sums import (
+    PLAIN,
     SMOOTH,
-    Gather,
     Task,
+    Weighing,
     first,
     gathered,
     log_softmax,
@@ -56,19 +57,11 @@ class DiceCE:
         """Whether class weights and label smoothing say anything here: they are for the cross-entropy."""
         return self.cross_entropy > 0
 
-    def __call__(
-        self,
-        outputs: Any,
-        targets: Any,
-        *,
-        class_weights: Any = None,
-        label_smoothing: float = 0.0,
-        gather: Gather | None = None,
-    ) -> Any:
+    def __call__(self, outputs: Any, targets: Any, weighing: Weighing = PLAIN) -> Any:
         """Return the loss of logits (B, K, *spatial), given the classes (B, *spatial) int64."""
         logs, truth = log_softmax(outputs), one_hot(outputs, targets)
-        weighted = smoothed(logs, truth, class_weights, label_smoothing)
-        (both, predicted, true), entropy = gathered(overlaps(logs.exp(), truth), weighted, gather)
+        weighted = smoothed(logs, truth, weighing)
+        (both, predicted, true), entropy = gathered(overlaps(logs.exp(), truth), weighted, weighing)
         dice = (2 * both + SMOOTH) / (predicted + true + SMOOTH)
         return self.dice * (1 - dice[first(background=self.background) :]).mean() + self.cross_entropy * entropy
 
@@ -112,19 +105,11 @@ class Tversky:
         """Whether class weights and label smoothing say anything here: they are for the cross-entropy."""
         return self.cross_entropy > 0
 
-    def __call__(
-        self,
-        outputs: Any,
-        targets: Any,
-        *,
-        class_weights: Any = None,
-        label_smoothing: float = 0.0,
-        gather: Gather | None = None,
-    ) -> Any:
+    def __call__(self, outputs: Any, targets: Any, weighing: Weighing = PLAIN) -> Any:
         """Return the loss of logits (B, K, *spatial), given the classes (B, *spatial) int64."""
         logs, truth = log_softmax(outputs), one_hot(outputs, targets)
-        weighted = smoothed(logs, truth, class_weights, label_smoothing)
-        (both, predicted, true), entropy = gathered(overlaps(logs.exp(), truth), weighted, gather)
+        weighted = smoothed(logs, truth, weighing)
+        (both, predicted, true), entropy = gathered(overlaps(logs.exp(), truth), weighted, weighing)
         wrong = self.alpha * (predicted - both) + self.beta * (true - both)
         missing = 1 - (both + SMOOTH) / (both + wrong + SMOOTH)
         # an exponent below 1 has an endless slope at 0, where nothing is left to learn

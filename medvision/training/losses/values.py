@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from medvision.training.losses.sums import Gather, Task, masked_mean
+from medvision.training.losses.sums import PLAIN, Task, Weighing, masked_mean
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -30,15 +30,7 @@ class Huber:
     use: Literal["huber"] = "huber"
     delta: float = Field(default=1.0, gt=0.0)
 
-    def __call__(
-        self,
-        outputs: Any,
-        targets: Any,
-        *,
-        class_weights: Any = None,
-        label_smoothing: float = 0.0,
-        gather: Gather | None = None,
-    ) -> Any:
+    def __call__(self, outputs: Any, targets: Any, weighing: Weighing = PLAIN) -> Any:
         """Return the loss of values (B, K), given standardised values (B, K) float32; NaN is unknown."""
         from torch.nn import functional
 
@@ -46,7 +38,7 @@ class Huber:
         terms = functional.huber_loss(
             outputs.float(), targets.where(known, 0.0).float(), reduction="none", delta=self.delta
         )
-        return masked_mean(terms, known, gather)
+        return masked_mean(terms, known, weighing)
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -64,15 +56,7 @@ class MeanSquared:
 
     use: Literal["mean-squared"] = "mean-squared"
 
-    def __call__(
-        self,
-        outputs: Any,
-        targets: Any,
-        *,
-        class_weights: Any = None,
-        label_smoothing: float = 0.0,
-        gather: Gather | None = None,
-    ) -> Any:
+    def __call__(self, outputs: Any, targets: Any, weighing: Weighing = PLAIN) -> Any:
         """Return the loss of values (B, K), given standardised values (B, K) float32; NaN is unknown."""
         known = ~targets.isnan()
-        return masked_mean((outputs.float() - targets.where(known, 0.0).float()) ** 2, known, gather)
+        return masked_mean((outputs.float() - targets.where(known, 0.0).float()) ** 2, known, weighing)
