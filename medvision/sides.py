@@ -1,4 +1,7 @@
-"""Which names state a side of the body: the words for left and right, and pairs of names that differ by them alone."""
+"""Which names state a side of the body: the words for left and right, and pairs of names that differ by them alone.
+
+Known are English, Latin, German and French words; of any language, names that differ by l and r alone.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,18 @@ from collections.abc import Iterable, Iterator
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*")
 _LATIN = {"sinister": "dexter", "sinistra": "dextra", "sinistrum": "dextrum"}
-_RIGHT_OF = {"left": "right", **_LATIN, "os": "od", "l": "r"}
+_GERMAN = {"links": "rechts", "linke": "rechte", "linker": "rechter", "linkes": "rechtes"}
+_FRENCH = {"gauche": "droite"}
+_WHOLE = {**_LATIN, **_GERMAN, **_FRENCH}  # not "dx" and "sin", which mean a diagnosis, and without in Spanish
+_RIGHT_OF = {"left": "right", **_WHOLE, "os": "od", "l": "r"}
 _SWAPPED = {
     one: other for left in ("left", "os", "l") for one, other in itertools.permutations((left, _RIGHT_OF[left]))
 }
-_SIDES = {"l", "r", "lt", "rt", "lh", "rh", *_LATIN, *_LATIN.values()}
+_SIDES = {"l", "r", "lt", "rt", "lh", "rh", *_WHOLE, *_WHOLE.values()}
 _STARTS = ("left", "right")
-_LEFT = re.compile("|".join(("left", *_LATIN, r"(?<![a-z])os(?![a-z])", "(?<![a-z])l", "l(?![a-z])")))
+_LEFT = re.compile(
+    "|".join(("left", *sorted(_WHOLE, reverse=True), r"(?<![a-z])os(?![a-z])", "(?<![a-z])l", "l(?![a-z])"))
+)
 
 
 def sided(names: Iterable[str]) -> tuple[str, ...]:
