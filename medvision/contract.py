@@ -22,6 +22,9 @@ class Contract:
         What an image must show, in words for a person.
     dimensions
         2 for pictures, 3 for volumes.
+    slices
+        Whether a network of two dimensions segments volumes too, slice by slice along the last axis of the grid that
+        the steps leave; each slice is seen by itself.
     modality
         The DICOM modality, e.g. ``"MR"``; None accepts all.
     channels
@@ -48,6 +51,7 @@ class Contract:
 
     shows: str
     dimensions: Literal[2, 3] = 3
+    slices: bool = False
     modality: str | None = None
     channels: tuple[str, ...] = Field(default=("image",), min_length=1)
     side: Literal["left", "right"] | None = None
@@ -59,6 +63,8 @@ class Contract:
     extent_mm: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
+        if self.slices and self.dimensions == 3:
+            raise ValueError("slices is for dimensions = 2; a network of three sees the whole volume")
         for name, limits in (("spacing_mm", self.spacing_mm), ("extent_mm", self.extent_mm)):
             if limits is not None and not 0 < limits[0] <= limits[1]:
                 raise ValueError(f"{name} is the least and the greatest, above 0, got {list(limits)}")
@@ -80,7 +86,7 @@ class Contract:
                 path=case.path,
             )
         flat = volume.geometry.shape[2] == 1
-        if flat != (self.dimensions == 2):
+        if flat != (self.dimensions == 2) and not self.slices:
             wanted = "a picture" if self.dimensions == 2 else "a volume"
             raise InputError("not-3d", f"{wanted} is wanted, the image is {volume.geometry.shape}", path=case.path)
         if self.extent_mm and volume.geometry.physical and max(volume.geometry.extent) > 4 * self.extent_mm[1]:
@@ -96,7 +102,12 @@ class Contract:
         elif self.spacing_mm or self.extent_mm:
             message = "the file states no physical size, so spacing and field of view cannot be checked"
             found.append(Finding("spacing-outside", "warning", message))
-        if self.dimensions == 2 and volume.geometry.physical and volume.geometry.orientation[1] in "SA":
+        if (
+            self.dimensions == 2
+            and not self.slices
+            and volume.geometry.physical
+            and volume.geometry.orientation[1] in "SA"
+        ):
             # Rows of a picture run downwards: to the feet, or to the back.
             message = "the rows of the image run upwards, unlike those of a picture"
             found.append(Finding("orientation-doubted", "warning", message))

@@ -138,6 +138,31 @@ def voxel_probabilities(network: Any, image: Any, settings: Prediction, *, divis
     return logits[0].float().softmax(0)
 
 
+def image_probabilities(
+    network: Any, voxels: NDArray[Any], settings: Prediction, *, dimensions: int, divisor: int | Sequence[int]
+) -> NDArray[np.float32]:
+    """Return the probability of each label in each voxel: (K, I, J, K') float32, of voxels (C, I, J, K').
+
+    A network of two dimensions sees each slice along the last axis by itself. See :func:`voxel_probabilities`.
+    """
+    device = str(next(network.parameters()).device)
+    parts = []
+    for part in parts_of(voxels, dimensions=dimensions):
+        image = to_tensor(part, dimensions=dimensions, device=device)
+        found = voxel_probabilities(network, image, settings, divisor=divisor)
+        parts.append(from_tensor(found, dimensions=dimensions))
+    return np.concatenate(parts, axis=-1)
+
+
+def parts_of(voxels: NDArray[Any], *, dimensions: int) -> list[NDArray[Any]]:
+    """Return what a network sees at once of (..., I, J, K): everything, or for two dimensions each slice, of K = 1.
+
+    >>> [part.shape for part in parts_of(np.zeros((1, 4, 5, 3)), dimensions=2)]
+    [(1, 4, 5, 1), (1, 4, 5, 1), (1, 4, 5, 1)]
+    """
+    return [voxels] if dimensions == 3 else np.split(voxels, voxels.shape[-1], axis=-1)
+
+
 def class_probabilities(network: Any, image: Any, settings: Prediction) -> NDArray[np.float64]:
     """Return the probability of each class: (K,), summing to 1; see :func:`voxel_probabilities`."""
     return _array(_outputs(network, image, settings).softmax(0))

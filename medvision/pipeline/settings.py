@@ -128,20 +128,23 @@ class Settings:
     def to_json(self) -> dict[str, Any]:
         """Return all settings as JSON values, those left out in the file included.
 
-        Without `select` where it is None, and `regression` where there is none: so the hash of a pipeline that has
-        neither is what it was before there were any, and its results stay its own.
+        Without `select` where it is None, `regression` where there is none, and `slices` where it is false: so the hash
+        of a pipeline that has none of them is what it was before there were any, and its results stay its own.
         """
         values: dict[str, Any] = TypeAdapter(Settings).dump_python(self, mode="json")
         if self.select is None:
             del values["select"]
         if not self.regression:
             del values["regression"]
+        if not self.contract.slices:
+            del values["contract"]["slices"]
         return values
 
     def meaning(self) -> dict[str, Any]:
         """Return, as JSON values, the settings without which the weights mean nothing."""
         everything = self.to_json()
-        contract = {key: everything["contract"][key] for key in ("dimensions", "channels", "side")}
+        parts = ("dimensions", "slices", "channels", "side")
+        contract = {key: everything["contract"][key] for key in parts if key in everything["contract"]}
         keys = [key for key in ("task", "labels", "steps", "network", "regression") if key in everything]
         return {key: everything[key] for key in keys} | {"contract": contract}
 
@@ -187,6 +190,10 @@ def _task_faults(settings: Settings) -> Iterator[str]:
         yield "contract: side and orientation_check are for a segmentation"
     if settings.task != "classification" and train.balanced:
         yield "train: balanced is for a classification"
+    if settings.contract.slices and settings.task != "segmentation":
+        yield f"contract.slices: for a {settings.task}, nothing tells how the answers of slices become the volume's"
+    if settings.contract.slices and train.patch is None:
+        yield "train.patch: slices of volumes differ in size, so that a patch is needed; it has 2 sizes"
     if settings.task != "segmentation" and settings.predict.window is not None:
         yield f"predict.window: a {settings.task} sees the whole image"
 

@@ -199,6 +199,8 @@ class Sampler:
         All training samples.
     settings
         Batch, patch, balance and seed.
+    slices
+        Whether a patch, of two sizes, lies in one slice of a volume along its last axis.
 
     Raises
     ------
@@ -206,7 +208,7 @@ class Sampler:
         There is no sample, or whole images are asked for and differ in size.
     """
 
-    def __init__(self, samples: Sequence[Prepared], settings: Training) -> None:
+    def __init__(self, samples: Sequence[Prepared], settings: Training, *, slices: bool = False) -> None:
         if not samples:
             raise InputError("too-few-cases", "there is no sample to train on")
         shapes = {sample.shape for sample in samples}
@@ -217,7 +219,8 @@ class Sampler:
                 cure="Set `patch` in [train], or add a step `resize` or `pad` that gives all one size.",
             )
         self._samples = list(samples)
-        self._settings = settings
+        self._settings, self._slices = settings, slices
+        self._patch = (*settings.patch, 1) if slices and settings.patch is not None else settings.patch
         self._weights = _balanced(self._samples) if settings.balanced else None
 
     def batch(self, step: int, rows: slice = slice(None)) -> tuple[Any, Any]:
@@ -232,17 +235,19 @@ class Sampler:
         chosen = random.choice(len(self._samples), self._settings.batch, p=self._weights)
         places = [(self._samples[int(index)], self._place(int(index), random)) for index in chosen]
         pairs = [_read(sample, start, self._size(sample)) for sample, start in places[rows]]
+        if self._slices:
+            pairs = [(image[..., 0], None if target is None else target[..., 0]) for image, target in pairs]
         images = torch.from_numpy(np.stack([image for image, _ in pairs]))
         if any(target is None for _, target in pairs):
             return images, None
         return images, torch.from_numpy(np.stack([_as_target(target) for _, target in pairs]))
 
     def _size(self, sample: Prepared) -> tuple[int, ...]:
-        return self._settings.patch or sample.shape
+        return self._patch or sample.shape
 
     def _place(self, index: int, random: np.random.Generator) -> list[int]:
         """Return where the patch starts: around a voxel of a label drawn first, or anywhere."""
-        sample, patch = self._samples[index], self._settings.patch
+        sample, patch = self._samples[index], self._patch
         if patch is None:
             return [0] * len(sample.shape)
         if sample.labelled and random.random() < self._settings.foreground:

@@ -63,7 +63,8 @@ def _known(quantity: Quantity) -> str:
 
 
 def _input(settings: Settings, weights: WeightsCard) -> list[str]:
-    lines = [f"{settings.contract.dimensions}D, channels: {', '.join(settings.contract.channels)}."]
+    kind = f"{settings.contract.dimensions}D{', volumes slice by slice' if settings.contract.slices else ''}"
+    lines = [f"{kind}, channels: {', '.join(settings.contract.channels)}."]
     if settings.contract.modality:
         lines.append(f"Modality {settings.contract.modality}.")
     if settings.contract.side:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from medvision.evaluate import dice
 from medvision.geometry import Geometry
 from medvision.pipeline import Settings
-from medvision.predict import from_tensor, to_tensor, voxel_probabilities
+from medvision.predict import image_probabilities, to_tensor
 from medvision.training import Validation
 from medvision.volume import Labels
 from medvision.workflows.classify import answered
@@ -39,12 +39,13 @@ def _scored(network: Any, prepared: PreparedCase, settings: Settings) -> Scored:
     case, sample = prepared.case, prepared.sample
     dimensions, names = settings.contract.dimensions, dict(settings.labels)
     voxels, truth = sample.part(tuple(slice(0, size) for size in sample.shape))
-    device = str(next(network.parameters()).device)
-    image = to_tensor(voxels[..., None] if dimensions == 2 else voxels, dimensions=dimensions, device=device)
+    voxels = voxels[..., None] if len(sample.shape) == 2 else voxels
     if settings.task != "segmentation":
+        image = to_tensor(voxels, dimensions=dimensions, device=str(next(network.parameters()).device))
         return scored_answer(case, answered(network, image, settings), settings)
-    found = voxel_probabilities(network, image, settings.predict, divisor=settings.network.divisor)
-    winner = from_tensor(found, dimensions=dimensions).argmax(0)
+    divisor = settings.network.divisor
+    found = image_probabilities(network, voxels, settings.predict, dimensions=dimensions, divisor=divisor)
+    winner = found.argmax(0)
     return Scored(case.id, case.patient_key, dice=_dice(winner, np.asarray(truth).reshape(winner.shape), names))
 
 

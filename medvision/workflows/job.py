@@ -52,8 +52,9 @@ class Job:
 
     def batches(self) -> VariedBatches:
         """Return what gives each step its batch."""
-        settings = self.pipeline.settings.train
-        return VariedBatches(Sampler([entry.sample for entry in self.training], settings), settings, self.place)
+        settings, slices = self.pipeline.settings.train, self.pipeline.settings.contract.slices
+        sampler = Sampler([entry.sample for entry in self.training], settings, slices=slices)
+        return VariedBatches(sampler, settings, self.place)
 
     def ahead(self) -> AbstractContextManager[Batches]:
         """Return the same as a context, in which they are made ahead where that can help."""

@@ -163,7 +163,7 @@ def _assumed(case: Case, pipeline: PipelineFolder) -> list[Finding]:
 def _sample(case: Case, volume: Volume, pipeline: PipelineFolder) -> tuple[Sample, FigureTarget]:
     """Return a case as the network sees it, of the side that it knows, after the steps; and its target as stored."""
     settings = pipeline.settings
-    flat = settings.contract.dimensions == 2
+    flat = settings.contract.dimensions == 2 and not settings.contract.slices
     turned = volume.geometry.turned(TURNS[stated_turn(case, settings) or AS_STORED])
     prepared = apply(settings.steps, replace(volume, geometry=turned))
     image = np.asarray(prepared.voxels[..., 0] if flat else prepared.voxels, dtype=np.float32)

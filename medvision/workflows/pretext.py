@@ -40,8 +40,11 @@ def method_for(settings: Settings, wanted: str | None) -> Method:
     Raises
     ------
     UsageError
-        There is no such method, or it is for another kind of network.
+        There is no such method, or it is for another kind of network; or the network sees volumes slice by slice.
     """
+    if settings.contract.slices:
+        cure = "Leave `slices` out, and give pictures."
+        raise UsageError("usage", "a pretraining does not see volumes slice by slice", cure=cure)
     fitting: Method = "masked" if settings.task == "segmentation" else "contrastive"
     if wanted is None or wanted == fitting:
         return fitting

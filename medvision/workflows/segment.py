@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvision.errors import Finding
-from medvision.explain import Region, surprise
+from medvision.explain import ExplainedMap, Region, surprise
 from medvision.geometry import Geometry
 from medvision.pipeline import Settings
-from medvision.predict import from_tensor, padded_to, to_tensor, voxel_probabilities
+from medvision.predict import image_probabilities, padded_to, parts_of, to_tensor
 from medvision.results import Saliency, Segmentation
 from medvision.steps import apply, undo
 from medvision.study import Case
@@ -48,7 +48,6 @@ class _Tried:
     turn: str
     before: Geometry
     prepared: Volume
-    image: Any
     probabilities: NDArray[np.float32]
     agreement: float
 
@@ -110,11 +109,9 @@ def _turns(stated: str | None, settings: Settings) -> list[str]:
 def _try(turn: str, volume: Volume, settings: Settings, network: Any) -> _Tried:
     before = volume.geometry.turned(TURNS[turn])
     prepared = apply(settings.steps, replace(volume, geometry=before))
-    device = next(network.parameters()).device
-    image = to_tensor(prepared.voxels, dimensions=settings.contract.dimensions, device=str(device))
-    found = voxel_probabilities(network, image, settings.predict, divisor=settings.network.divisor)
-    probabilities = from_tensor(found, dimensions=settings.contract.dimensions)
-    return _Tried(turn, before, prepared, image, probabilities, agreement(probabilities))
+    dimensions, divisor = settings.contract.dimensions, settings.network.divisor
+    found = image_probabilities(network, prepared.voxels, settings.predict, dimensions=dimensions, divisor=divisor)
+    return _Tried(turn, before, prepared, found, agreement(found))
 
 
 def _choose(tried: Mapping[str, _Tried], stated: str | None, settings: Settings) -> tuple[_Tried, tuple[Finding, ...]]:
@@ -184,24 +181,46 @@ def _on_input_grid(tried: _Tried, volume: Volume, settings: Settings) -> Segment
 def _explain(method: Any, tried: _Tried, volume: Volume, settings: Settings, network: Any) -> Saliency:
     """Return the map of one method for all that was labelled."""
     dimensions = settings.contract.dimensions
-    image = padded_to(tried.image, settings.network.divisor)
-    found = tried.probabilities.argmax(0) > 0
-    region = np.zeros(tuple(image.shape[2:]), dtype=bool)
-    inside = tuple(slice(size) for size in tried.image.shape[2:])
-    region[inside] = found if dimensions == 3 else found[..., 0]
     spacing = tried.prepared.geometry.spacing[:dimensions] if volume.geometry.physical else None
-    explained = explained_by(method, network, image, Region(region), spacing_mm=spacing)
-    values = explained.values[inside]
+    parts = parts_of(tried.prepared.voxels, dimensions=dimensions)
+    masks = parts_of(tried.probabilities.argmax(0) > 0, dimensions=dimensions)
+    pairs = zip(parts, masks, strict=True)
+    maps = [_explained(method, part, mask, settings, network, spacing) for part, mask in pairs]
+    values = np.concatenate([each for each, _ in maps], axis=-1)
     return Saliency(
-        undo(
-            values if dimensions == 3 else values[..., None],
-            tried.prepared.geometry,
-            tried.before,
-            order=1,
-            fill=0.0,
-        ),
+        undo(values, tried.prepared.geometry, tried.before, order=1, fill=0.0),
         volume.geometry,
         method=method.use,
         target="all labels",
-        parameters=dict(explained.parameters),
+        parameters=_parameters_of([each.parameters for _, each in maps if each is not None]),
     )
+
+
+def _explained(
+    method: Any,
+    voxels: NDArray[np.float32],
+    found: NDArray[np.bool_],
+    settings: Settings,
+    network: Any,
+    spacing_mm: Sequence[float] | None,
+) -> tuple[NDArray[np.float32], ExplainedMap | None]:
+    """Return the map (I, J, K) of what the network sees at once; zeros and None where it found nothing there."""
+    if not found.any():
+        return np.zeros(found.shape, dtype=np.float32), None
+    dimensions = settings.contract.dimensions
+    device = str(next(network.parameters()).device)
+    tensor = to_tensor(voxels, dimensions=dimensions, device=device)
+    image = padded_to(tensor, settings.network.divisor)
+    region = np.zeros(tuple(image.shape[2:]), dtype=bool)
+    inside = tuple(slice(size) for size in tensor.shape[2:])
+    region[inside] = found.reshape(tensor.shape[2:])
+    explained = explained_by(method, network, image, Region(region), spacing_mm=spacing_mm)
+    return explained.values[inside].reshape(found.shape), explained
+
+
+def _parameters_of(slices: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the parameters of a map; of one made slice by slice with the mean of the scores, and how many they are."""
+    if len(slices) == 1:
+        return dict(slices[0])
+    score = float(np.mean([each["score"] for each in slices]))
+    return {**slices[0], "score": score, "slices": len(slices)}
