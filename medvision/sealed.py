@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from medvision.errors import OutputError
 from medvision.files import replacing
 
+MARK = "medvision"
+"""The entry in the header of each of our own files, by which they are told from those of other programs."""
 _SEAL = "sha256"
+_SEALED = "sealed 1"
 
 
 class SealBrokenError(ValueError):
@@ -39,8 +44,28 @@ def save(path: Path, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, str
     from safetensors.numpy import save_file
 
     content = {name: np.require(array, requirements="C") for name, array in arrays.items()}
-    with replacing(path, synced=synced) as temporary:
-        save_file(content, temporary, {**facts, _SEAL: _digest(content, facts)})
+    with replacing_arrays(path, synced=synced) as temporary:
+        save_file(content, temporary, {**facts, _SEAL: _digest(content, facts), MARK: _SEALED})
+
+
+@contextlib.contextmanager
+def replacing_arrays(path: Path, *, synced: bool = True) -> Iterator[Path]:
+    """Do as :func:`medvision.files.replacing` for a block that writes safetensors, whose library has its own error.
+
+    Raises
+    ------
+    OutputError
+        The folder cannot be written, or the disk is full; the old file is intact.
+    """
+    from safetensors import SafetensorError
+
+    try:
+        with replacing(path, synced=synced) as temporary:
+            yield temporary
+    except SafetensorError as error:
+        if "os error" not in str(error):  # arrays that cannot be stored, whatever the disk
+            raise
+        raise OutputError("output-unwritable", f"writing failed: {error}", path=path) from error
 
 
 def load(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
@@ -59,6 +84,7 @@ def load(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise SealBrokenError("the file is missing or cut short") from error
+    facts.pop(MARK, None)
     if facts.pop(_SEAL, None) != _digest(arrays, facts):
         raise SealBrokenError("the file is not what was written (SHA-256)")
     return arrays, facts
@@ -96,7 +122,8 @@ def facts_of(path: Path) -> dict[str, str]:
             facts = dict(file.metadata() or {})
     except (SafetensorError, OSError) as error:
         raise SealBrokenError("the file is missing or cut short") from error
-    facts.pop(_SEAL, None)
+    for own in (_SEAL, MARK):
+        facts.pop(own, None)
     return facts
 
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from medvision import sealed
 from medvision.errors import OutputError
+from medvision.networks import save_weights
 
 KINDS = st.sampled_from([np.float32, np.float64, np.int32, np.int64, np.uint8, np.bool_])
 ARRAYS = st.dictionaries(
@@ -23,7 +26,9 @@ ARRAYS = st.dictionaries(
     KINDS.flatmap(lambda kind: hnp.arrays(kind, hnp.array_shapes(min_dims=0, max_dims=3, max_side=4))),
     max_size=4,
 )
-FACTS = st.dictionaries(st.text(max_size=6).filter(lambda name: name != "sha256"), st.text(max_size=12), max_size=3)
+FACTS = st.dictionaries(
+    st.text(max_size=6).filter(lambda name: name not in ("sha256", sealed.MARK)), st.text(max_size=12), max_size=3
+)
 
 
 def bits(arrays: dict[str, NDArray[Any]]) -> dict[str, tuple[str, tuple[int, ...], bytes]]:
@@ -103,6 +108,38 @@ def test_a_file_that_cannot_be_written_is_an_error_and_leaves_the_old_one(tmp_pa
         sealed.save(tmp_path / "a", {"x": np.array(["text"])}, {})
     assert sealed.load(tmp_path / "a")[0]["x"].tolist() == [0, 1, 2]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "file"]
+
+
+@pytest.mark.parametrize("kind", ["sealed", "weights"])
+def test_a_full_disk_is_told_as_an_error_of_the_output_and_leaves_the_old_file(tmp_path: Path, kind: str) -> None:
+    path, large = tmp_path / "a.safetensors", 1 << 16
+
+    def save(count: int) -> None:
+        if kind == "sealed":
+            sealed.save(path, {"x": np.zeros(count, np.float32)}, {})
+        else:
+            save_weights(path, torch.nn.Linear(count, 1))
+
+    save(4)
+    before, (soft, hard) = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (large, hard))
+    try:
+        with pytest.raises(OutputError, match="writing failed") as caught:
+            save(large)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (caught.value.code, caught.value.path) == ("output-unwritable", path)
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+def test_our_files_are_marked_and_the_mark_is_no_fact(tmp_path: Path) -> None:
+    sealed.save(tmp_path / "a", {"x": np.arange(3)}, {"a": "b"})
+    save_weights(tmp_path / "b", torch.nn.Linear(2, 1))
+    for name in ("a", "b"):
+        with safe_open(tmp_path / name, framework="np") as file:
+            assert sealed.MARK in file.metadata()
+    assert sealed.load(tmp_path / "a")[1] == sealed.facts_of(tmp_path / "a") == {"a": "b"}
 
 
 def test_facts_are_read_without_the_arrays(tmp_path: Path) -> None:

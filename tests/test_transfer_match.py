@@ -210,6 +210,34 @@ def test_weights_of_a_pipeline_or_bundle_have_our_axes_even_with_the_names_of_to
     assert any("axes turned" in row.why for row in matched.rows)
 
 
+def test_a_resnet_that_could_be_of_either_library_is_turned_with_a_warning() -> None:
+    settings_ = resnet(shortcut_bias=False)
+    ours_or_theirs = settings_.build(in_channels=1, out_channels=5, dimensions=2)
+    _, matched = loaded(foreign(ours_or_theirs), settings_)
+    assert [(each.code, each.grade) for each in matched.findings] == [("weights-axes", "warning")]
+    assert "models/model.pt" in (matched.findings[0].cure or "")
+    of_photographs = settings_.build(in_channels=3, out_channels=1000, dimensions=2)
+    certain = [
+        foreign(of_photographs),
+        *(foreign(ours_or_theirs, kind=k) for k in ("pipeline", "checkpoint", "bundle")),
+    ]
+    for source in (*certain, foreign(DenseNet()), foreign({"a.weight": torch.zeros(1)})):
+        assert loaded(source, settings_)[1].findings == ()
+    colours = settings_.build(in_channels=3, out_channels=5, dimensions=2).state_dict()
+    headless = {name: tensor for name, tensor in colours.items() if not name.startswith("fc")}
+    assert loaded(foreign(headless), settings_)[1].findings
+
+
+def test_a_head_for_other_labels_starts_fresh_even_where_it_fits() -> None:
+    settings_ = resnet()
+    network = settings_.build(in_channels=3, out_channels=5, dimensions=2)
+    source = foreign(settings_.build(in_channels=3, out_channels=5, dimensions=2), kind="pipeline")
+    fresh = match(source, network, settings_.parts, fresh_head="it is for other labels")
+    assert {(row.state, row.why) for row in fresh.rows if row.part == "head"} == {("skipped", "it is for other labels")}
+    assert fresh.share_of_parameters == 1
+    assert all(row.taken for row in match(source, network, settings_.parts).rows)
+
+
 def test_every_family_states_a_network_that_there_is() -> None:
     assert {family.network for family in FAMILIES} == set(ours.NETWORKS)
 

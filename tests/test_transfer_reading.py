@@ -18,7 +18,9 @@ from safetensors.torch import save_file
 
 from medvision.errors import PipelineError
 from medvision.files import sha256_of
-from medvision.transfer import Foreign, Origin, read_weights
+from medvision.networks import save_weights
+from medvision.training import checkpoint
+from medvision.transfer import Foreign, Origin, locate_weights, read_weights
 from medvision.transfer.unwrap import unwrapped
 
 STATE = {"conv1.weight": torch.arange(6.0).reshape(2, 3), "conv1.bias": torch.ones(2)}
@@ -131,6 +133,51 @@ def test_a_pipeline_folder_is_read_with_its_licence_and_its_file_as_the_pipeline
         assert (origin.source, origin.kind, origin.licence) == ("mine", "pipeline", "CC-BY-4.0")
     (folder / "weights.json").write_text(json.dumps(card | {"sha256": "0" * 64}))
     refused("weights-mismatch", "not the one that its card describes", folder)
+
+
+def test_a_folder_without_card_is_what_its_file_says(tmp_path: Path) -> None:
+    save_file(STATE, tmp_path / "weights.safetensors")
+    assert read_weights(tmp_path).origin.kind == "safetensors"
+    save_weights(tmp_path / "weights.safetensors", torch.nn.Linear(2, 1))
+    assert read_weights(tmp_path).origin.kind == "pipeline"
+
+
+def test_our_own_files_are_known_without_their_card(tmp_path: Path) -> None:
+    network = torch.nn.Linear(2, 1)
+    save_weights(tmp_path / "final.safetensors", network)
+    assert (found := read_weights(tmp_path / "final.safetensors")).origin.kind == "pipeline"
+    assert found.axes_are_ours
+    assert set(found.tensors) == {"weight", "bias"}
+    checkpoint.save_best(tmp_path, network, checkpoint.Progressed(), before=checkpoint.Progressed())
+    assert (found := read_weights(tmp_path / "best.safetensors")).origin.kind == "checkpoint"
+    assert found.axes_are_ours
+    assert set(found.tensors) == {"weight", "bias"}
+
+
+@pytest.mark.parametrize("averaged", [True, False])
+def test_of_a_checkpoint_of_ours_the_average_is_taken_where_it_keeps_one(tmp_path: Path, averaged: bool) -> None:
+    network, kept = torch.nn.Linear(2, 1), torch.nn.Linear(2, 1)
+    optimiser = torch.optim.AdamW(network.parameters())
+    network(torch.ones(1, 2)).sum().backward()
+    optimiser.step()
+    checkpoint.save(tmp_path, network, kept if averaged else network, optimiser, checkpoint.Progressed())
+    found = read_weights(tmp_path / "last.safetensors")
+    wanted = kept if averaged else network
+    assert {name: tensor.tolist() for name, tensor in found.tensors.items()} == {
+        name: tensor.tolist() for name, tensor in wanted.state_dict().items()
+    }
+    assert len(found.origin.chosen) == 1
+    assert ("average" in found.origin.chosen[0]) is averaged
+
+
+def test_a_file_is_located_with_its_hash_before_any_tensor_is_read(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    saved(tmp_path / "models" / "model.pt", STATE)
+    found = locate_weights(tmp_path)
+    assert (found.path, found.card) == (tmp_path / "models" / "model.pt", None)
+    assert found.origin.sha256 == sha256_of(found.path) == read_weights(tmp_path).origin.sha256
+    (tmp_path / "text.pt").write_text("no weights")
+    assert locate_weights(tmp_path / "text.pt").origin.sha256 == sha256_of(tmp_path / "text.pt")
 
 
 @pytest.mark.parametrize(

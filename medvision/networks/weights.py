@@ -11,10 +11,13 @@ from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from medvision.errors import PipelineError
-from medvision.files import replacing, sha256_of, write_json
+from medvision.files import sha256_of, write_json
 from medvision.frameworks import set_state
 from medvision.networks.deep import plain_state
 from medvision.networks.ensemble import joined, parted
+from medvision.sealed import MARK, replacing_arrays
+
+_MARKED = {MARK: "weights 1"}  # one entry alone: the order of several differs from run to run
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
@@ -73,15 +76,21 @@ class WeightsCard:
 def save_weights(path: Path, *networks: Any, without: tuple[str, ...] = ()) -> str:
     """Write the weights of a network, or of the members of an ensemble, as safetensors; return the file's SHA-256.
 
-    Tensors whose names begin with one of `without` are left out.
+    Tensors whose names begin with one of `without` are left out. The header marks the file as ours, so that it is known
+    where its card is not beside it.
+
+    Raises
+    ------
+    OutputError
+        The file cannot be written.
     """
     from safetensors.torch import save_file
 
     states = [plain_state(network) for network in networks]
     state = states[0] if len(states) == 1 else joined(states)
     state = {name: tensor for name, tensor in state.items() if not name.startswith(without)}
-    with replacing(path) as temporary:
-        save_file({name: tensor.cpu().contiguous() for name, tensor in state.items()}, temporary)
+    with replacing_arrays(path) as temporary:
+        save_file({name: tensor.cpu().contiguous() for name, tensor in state.items()}, temporary, _MARKED)
     return sha256_of(path)
 
 

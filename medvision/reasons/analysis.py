@@ -37,6 +37,11 @@ LABELS: Mapping[str, Reason] = {
         "If it was forgotten, a right answer counts as wrong.",
         "Look whether it was forgotten.",
     ),
+    "label-lost": Reason(
+        "The steps leave no voxel of a label that the stored image has.",
+        "It is resampled away: the network never sees it, and its figures count it as absent.",
+        "Resample to a finer spacing in [[steps]].",
+    ),
     "label-at-edge": Reason(
         "A label reaches the edge of the image.",
         "Its volume and lengths may be cut off.",
@@ -172,6 +177,16 @@ PIPELINES: Mapping[str, Reason] = {
         "Which network a file of weights belongs to cannot be told.",
         "Weights would go to layers that they were not learned for.",
         "Compare its names with those of the known families: `medvision weights inspect FILE`.",
+    ),
+    "weights-axes": Reason(
+        "Whose axes the kernels of a file have, its names do not tell.",
+        "Kernels that are turned by mistake look for edges across those that they were learned for.",
+        "Name the pipeline's folder or a MONAI bundle (a folder with models/model.pt), which say it.",
+    ),
+    "start-differs": Reason(
+        "The weights that a training starts from were learned on other input or for other labels.",
+        "Less of what they know holds here; a head for other labels would begin by taking them for each other.",
+        "Compare the cards, or start from weights of the same input.",
     ),
     "weights-partial": Reason(
         "Too little of the network's encoder is in the file.",

@@ -9,4 +9,6 @@ from medvision.transfer.match import Match as Match
 from medvision.transfer.match import Row as Row
 from medvision.transfer.match import match as match
 from medvision.transfer.match import require as require
+from medvision.transfer.reading import Located as Located
+from medvision.transfer.reading import locate_weights as locate_weights
 from medvision.transfer.reading import read_weights as read_weights

@@ -45,6 +45,8 @@ class Family:
         What else must hold, to tell it from another family with the same anchors.
     composed
         What is made of several tensors, after the names are ours.
+    doubtful
+        Whether a network of ours could have the same names, so that nothing tells whose axes the kernels have.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Family:
     axes: str = "ours"
     tells: Callable[[Tensors], bool] = field(default=lambda tensors: True)
     composed: tuple[Callable[[dict[str, Named]], dict[str, Named]], ...] = ()
+    doubtful: Callable[[Tensors], bool] = field(default=lambda tensors: False)
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,11 @@ class Found:
 
     family: Family
     prefix: str
+
+    def is_doubtful(self, tensors: Tensors) -> bool:
+        """Whether the names could be those of a network of ours too, whose kernels must not be turned."""
+        own = {name[len(self.prefix) :]: value for name, value in tensors.items() if name.startswith(self.prefix)}
+        return self.family.doubtful(own)
 
     def named(self, tensors: Tensors, *, axes_are_ours: bool = False) -> dict[str, Named]:
         """Return the tensors under our names, with our axes, each with its source and what was done.
@@ -188,10 +196,20 @@ def _pictures(tensors: Tensors) -> bool:
     return bool(tensors["conv1.weight"].ndim == 4) and not _has_bias_in_shortcut(tensors)
 
 
+def _not_of_photographs(tensors: Tensors) -> bool:
+    """Whether a ResNet is not one of colour photographs and a thousand classes, which picture libraries give.
+
+    MONAI's has the same names where its shortcuts have no bias.
+    """
+    head = tensors.get("fc.weight")
+    return head is None or head.shape[0] < _PHOTOGRAPHS or tensors["conv1.weight"].shape[1] != _COLOURS
+
+
 def _volumes(tensors: Tensors) -> bool:
     return bool(tensors["conv1.weight"].ndim == 5) and not _has_bias_in_shortcut(tensors)
 
 
+_PHOTOGRAPHS, _COLOURS = 1000, 3
 _RESNET = ("conv1.weight", "layer1.0.conv1.weight", "layer4.0.conv1.weight")
 _DENSE_LAYER = r"(features\.denseblock\d+\.denselayer\d+\.)"
 _BLOCK = r"blocks\.(\d+)\."
@@ -241,7 +259,14 @@ _SWIN: tuple[Rule, ...] = (
     (r"((?:encoder|decoder)\d+\.|out\.)", r"\1"),
 )
 FAMILIES: tuple[Family, ...] = (
-    Family("torchvision or timm ResNet", "resnet", _RESNET, axes="pictures", tells=_pictures),
+    Family(
+        "torchvision or timm ResNet",
+        "resnet",
+        _RESNET,
+        axes="pictures",
+        tells=_pictures,
+        doubtful=_not_of_photographs,
+    ),
     Family("MedicalNet ResNet", "resnet", _RESNET, tells=_volumes),
     Family("MONAI ResNet", "resnet", _RESNET, tells=_has_bias_in_shortcut),
     Family(

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from medvision.errors import PipelineError
 
-Kind = Literal["pipeline", "safetensors", "torch", "bundle"]
+Kind = Literal["pipeline", "checkpoint", "safetensors", "torch", "bundle"]
+"""Weights of ours, where a training of ours stood, a file of another program, and a MONAI bundle."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,11 @@ class Foreign:
         odd = next((f"{name!r}: {fault}" for name, tensor in self.tensors.items() if (fault := _fault(tensor))), None)
         if odd is not None:
             raise PipelineError("weights-unreadable", f"{self.origin.source} holds a tensor that is none, {odd}")
+
+    @property
+    def axes_are_ours(self) -> bool:
+        """Whether they come from a training whose images had our axes, whatever their names."""
+        return self.origin.kind in ("pipeline", "checkpoint", "bundle")
 
     @property
     def parameters(self) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from medvision.errors import PipelineError
+from medvision.errors import Finding, PipelineError
 from medvision.frameworks import state_of
 from medvision.parts import Part, Parts
 from medvision.transfer.adapt import Adapted, adapt_kernel, adapt_positions
@@ -75,12 +75,15 @@ class Match:
         Names of the source that have no place in the network.
     family
         The source's key layout; None for one that is told by the network's own names.
+    findings
+        What was taken for granted.
     """
 
     rows: tuple[Row, ...]
     values: Mapping[str, Any] = field(repr=False)
     unused: tuple[str, ...] = ()
     family: str | None = None
+    findings: tuple[Finding, ...] = ()
 
     @property
     def counts(self) -> dict[State, int]:
@@ -124,10 +127,18 @@ class Match:
             "share_of_encoder_parameters": self.share_of_parameters,
             "tensors": [asdict(row) for row in self.rows],
             "unused": list(self.unused),
+            "findings": [finding.to_json() for finding in self.findings],
         }
 
 
-def match(foreign: Foreign, network: Any, parts: Parts, *, grid: Sequence[int] | None = None) -> Match:
+def match(
+    foreign: Foreign,
+    network: Any,
+    parts: Parts,
+    *,
+    grid: Sequence[int] | None = None,
+    fresh_head: str | None = None,
+) -> Match:
     """Find for each tensor of a network its values in the source; nothing is changed yet.
 
     Parameters
@@ -140,6 +151,8 @@ def match(foreign: Foreign, network: Any, parts: Parts, *, grid: Sequence[int] |
         What its tensors are for.
     grid
         A transformer's number of patches along each axis; None takes equal sides.
+    fresh_head
+        Why the head is not taken even where it would fit, in words; None takes it.
 
     Raises
     ------
@@ -148,7 +161,7 @@ def match(foreign: Foreign, network: Any, parts: Parts, *, grid: Sequence[int] |
     """
     found = recognise(foreign.tensors)
     own = {name: tensor for name, tensor in state_of(network).items() if tensor.is_floating_point()}
-    pair = _Pair(_named(foreign, found, own), own, parts, tuple(grid) if grid is not None else None)
+    pair = _Pair(_named(foreign, found, own), own, parts, tuple(grid) if grid is not None else None, fresh_head)
     rows: list[Row] = []
     values: dict[str, Any] = {}
     for name in own:
@@ -158,7 +171,7 @@ def match(foreign: Foreign, network: Any, parts: Parts, *, grid: Sequence[int] |
         rows.append(pair.row(name, outcome))
     used = {source for name in values if name in pair.named for source in pair.named[name].sources}
     unused = tuple(n for n, t in foreign.tensors.items() if n not in used and t.is_floating_point())
-    return Match(tuple(rows), values, unused, found.family.name if found else None)
+    return Match(tuple(rows), values, unused, found.family.name if found else None, _assumed(foreign, found))
 
 
 def require(matched: Match, *, least: float = 0.8, partial: bool = False) -> Match:
@@ -198,6 +211,7 @@ class _Pair:
     own: Mapping[str, Any]
     parts: Parts
     grid: tuple[int, ...] | None
+    fresh_head: str | None
 
     def outcome(self, name: str, taken: Mapping[str, Any]) -> Adapted | str:
         """Return the values of one tensor of the network, or why it has none."""
@@ -207,8 +221,8 @@ class _Pair:
         if value.tensor is None:
             return "; ".join(value.notes)
         wanted, came = tuple(tensor.shape), tuple(value.tensor.shape)
-        if self.parts.of(name) == "head" and came != wanted:
-            return "another number of classes"
+        if self.parts.of(name) == "head" and (came != wanted or self.fresh_head):
+            return "another number of classes" if came != wanted else str(self.fresh_head)
         if name == self.parts.positions and len(came) == 3 and came[2] == wanted[2]:
             fitted = self._on_grid(value, wanted[1])
         else:
@@ -257,11 +271,22 @@ class _Pair:
 def _named(foreign: Foreign, found: Found | None, own: Mapping[str, Any]) -> dict[str, Named]:
     """Return the tensors under our names: by their family, or where none is known, as those after a common prefix."""
     if found is not None:
-        return found.named(foreign.tensors, axes_are_ours=foreign.origin.kind in ("pipeline", "bundle"))
+        return found.named(foreign.tensors, axes_are_ours=foreign.axes_are_ours)
     prefix = longest_prefix(foreign.tensors, list(own))
     if prefix is None:
         return {}
     return {n[len(prefix) :]: Named(t, (n,)) for n, t in foreign.tensors.items() if n.startswith(prefix)}
+
+
+def _assumed(foreign: Foreign, found: Found | None) -> tuple[Finding, ...]:
+    if found is None or foreign.axes_are_ours or not found.is_doubtful(foreign.tensors):
+        return ()
+    text = (
+        f"{foreign.origin.source}: its kernels were turned, as those of a {found.family.name}; by its names it could be"
+        " a network of MONAI, whose axes are ours"
+    )
+    cure = "If a training with MONAI made it, put it into a folder as models/model.pt, and name the folder."
+    return (Finding("weights-axes", "warning", text, cure=cure),)
 
 
 def _dimensions(tensors: Mapping[str, Any], parts: Parts) -> int | None:

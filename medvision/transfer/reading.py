@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from medvision.errors import PipelineError
 from medvision.files import sha256_of
+from medvision.sealed import MARK
 from medvision.transfer.foreign import Foreign, Kind, Origin
 from medvision.transfer.hub import Hub, HubReference
 from medvision.transfer.torch_file import read_torch
@@ -42,21 +43,48 @@ def read_weights(source: str | Path, *, hub: Hub = _PUBLIC, limit_bytes: int = L
         ``weights-missing``, ``weights-unreadable``, ``weights-unsafe``, ``weights-mismatch`` (a pipeline's file is
         not the one of its card, or not the one of the hash that was asked for), ``weights-unreachable``.
     """
+    found = locate_weights(source, hub=hub, limit_bytes=limit_bytes)
+    return _read(found.path, found.origin, limit_bytes)
+
+
+@dataclass(frozen=True)
+class Located:
+    """A file of weights, before it is read.
+
+    Parameters
+    ----------
+    path
+        The file.
+    origin
+        Where it comes from.
+    card
+        The folder whose card says what the weights are: that of a pipeline or a pretraining; None where there is none.
+    """
+
+    path: Path
+    origin: Origin
+    card: Path | None = None
+
+
+def locate_weights(source: str | Path, *, hub: Hub = _PUBLIC, limit_bytes: int = LIMIT_BYTES) -> Located:
+    """Return the file that a source names, as :func:`read_weights` would read it, with its hash; no tensor is read.
+
+    See there for parameters and errors.
+    """
     if str(source).startswith("hf:"):
         found = hub.fetch(HubReference.of(str(source)), limit_bytes=limit_bytes)
-        origin = Origin(found.reference, _kind(found.path), found.sha256, found.licence)
-        return _read(found.path, origin, limit_bytes)
+        return Located(found.path, Origin(found.reference, _kind(found.path), found.sha256, found.licence))
     path = Path(source)
     if path.is_dir():
-        return _read_folder(path, limit_bytes)
+        return _in_folder(path)
     if not path.is_file():
         raise PipelineError("weights-missing", "there is no such file or folder", path=path, cure="Check the name.")
     if path.name == "weights.safetensors" and (path.parent / "weights.json").is_file():
-        return _read_folder(path.parent, limit_bytes)  # its card says whose axes these are
-    return _read(path, Origin(path.name, _kind(path), sha256_of(path), None), limit_bytes)
+        return _in_folder(path.parent)
+    return Located(path, Origin(path.name, _kind(path), sha256_of(path), None))
 
 
-def _read_folder(folder: Path, limit_bytes: int) -> Foreign:
+def _in_folder(folder: Path) -> Located:
     name = folder.resolve().name
     weights = folder / "weights.safetensors"
     if weights.is_file():
@@ -65,10 +93,12 @@ def _read_folder(folder: Path, limit_bytes: int) -> Foreign:
         if card.get("sha256", sha256) != sha256:
             message = "the file is not the one that its card describes (SHA-256)"
             raise PipelineError("weights-mismatch", message, path=weights)
-        return _read(weights, Origin(name, "pipeline", sha256, _words(card.get("licence"))), limit_bytes)
+        described = (folder / "weights.json").is_file()  # else the file itself may say that it is ours
+        kind = "pipeline" if described else _kind(weights)
+        return Located(weights, Origin(name, kind, sha256, _words(card.get("licence"))), folder if described else None)
     weights = folder / "models" / "model.pt"
     if weights.is_file():
-        return _read(weights, Origin(name, "bundle", sha256_of(weights), _bundle_licence(folder)), limit_bytes)
+        return Located(weights, Origin(name, "bundle", sha256_of(weights), _bundle_licence(folder)))
     message = "the folder is no trained pipeline (weights.safetensors) and no MONAI bundle (models/model.pt)"
     raise PipelineError("weights-missing", message, path=folder, cure="Name the file with the weights.")
 
@@ -82,7 +112,8 @@ def _read(path: Path, origin: Origin, limit_bytes: int) -> Foreign:
         if _is_torch(path):
             tensors, chosen = unwrapped(read_torch(path, limit_bytes=limit_bytes))
             return Foreign(tensors, replace(origin, chosen=chosen))
-        return Foreign(_safetensors(path), origin)
+        tensors = _safetensors(path)
+        return Foreign(*_of_training(tensors, origin)) if origin.kind == "checkpoint" else Foreign(tensors, origin)
     except PipelineError as error:
         if error.path is not None:
             raise
@@ -100,8 +131,35 @@ def _safetensors(path: Path) -> dict[str, Any]:
         raise PipelineError("weights-unreadable", message, path=path) from error
 
 
+def _of_training(tensors: dict[str, Any], origin: Origin) -> tuple[dict[str, Any], Origin]:
+    """Return the weights of a checkpoint of ours under their own names: their average, where it keeps one."""
+    for prefix, words in (("kept.", "the average of the weights"), ("network.", "the weights")):
+        chosen = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+        if chosen:
+            others = " and not the last weights" if prefix == "kept." else ""
+            return chosen, replace(origin, chosen=(f"{words} of a checkpoint was taken{others}",))
+    return tensors, origin
+
+
 def _kind(path: Path) -> Kind:
-    return "torch" if _is_torch(path) else "safetensors"
+    """Return what a file is, by its first bytes; one that is ours says so in its header."""
+    if _is_torch(path):
+        return "torch"
+    mark = _mark(path)
+    if mark is None:
+        return "safetensors"
+    return "checkpoint" if mark.startswith("sealed") else "pipeline"
+
+
+def _mark(path: Path) -> str | None:
+    """Return what marks a safetensors file as ours; None for one of another program, or no such file."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as file:
+            return (file.metadata() or {}).get(MARK)
+    except (SafetensorError, OSError, ValueError):
+        return None  # reading it will say what is wrong
 
 
 def _is_torch(path: Path) -> bool:
