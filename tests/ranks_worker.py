@@ -92,7 +92,6 @@ def gathered_gradient(place: Place) -> dict[str, Any]:
     forward, _ = place.setup(net, torch.optim.SGD(net.parameters(), 1.0))
     total = place.gather(forward(inputs[place.rows(4)]).sum())
     place.backward(total**2)
-    assert place.unwrap(forward) is net
     return {"loss": float((total**2).detach()), "gradient": net.weight.grad[0].tolist()}
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from medvision.progress import Progress
+from medvision.workflows.budget import Budget
 from medvision.workflows.runs import Outcome, Run
 from medvision.workflows.scored import Scored
 
@@ -58,11 +59,13 @@ class Played:
     gain: Callable[[Run], float]
     stop_at: int | None = None
     done: list[Run] = field(default_factory=list)
+    budgets: list[Budget | None] = field(default_factory=list)
 
-    def __call__(self, run: Run, *, progress: Progress) -> Outcome:
+    def __call__(self, run: Run, *, budget: Budget | None, progress: Progress) -> Outcome:
         if len(self.done) == self.stop_at:
             raise KeyboardInterrupt
         self.done.append(run)
+        self.budgets.append(budget)
         progress(1, 1, "step")
         names = run.pipeline.settings.labels
         scored = []

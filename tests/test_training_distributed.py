@@ -127,7 +127,6 @@ def test_a_process_alone_does_everything_itself() -> None:
     with Alone() as place, place.in_turn(), place.autocast():
         place.barrier()
         assert place.setup("network", "optimiser") == ("network", "optimiser")
-        assert place.unwrap("network") == "network"
         assert place.gather(weight) is weight
         place.backward(weight**2)
     assert weight.grad == 6.0

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from medvision import io
 from medvision.errors import InputError
 from medvision.study import Case, Source
-from medvision.training import Split, find_copies, split
+from medvision.training import Split, copies, find_copies, split
 
 IMAGE = (Source("nifti", (Path("image.nii"),)),)
 
@@ -134,24 +134,18 @@ def test_a_split_that_cannot_keep_patients_together_says_so() -> None:
     assert finding.message.startswith("2 of 3 cases name no patient")
 
 
-def test_copies_on_both_sides_are_counted_and_named() -> None:
+def test_copies_on_both_sides_are_counted_and_their_ids_told_apart() -> None:
     parts = Split((case("t1"), case("t2"), case("t3")), (case("v1"), case("v2"), case("v3"), case("v4")))
     digests = {"t1": "x", "t2": "x", "t3": "y", "v1": "x", "v2": "x", "v3": "z", "v4": "y"}
     (finding,) = find_copies(parts, digests)
     assert (finding.code, finding.grade) == ("split-leak", "warning")
-    assert finding.message == "3 of 4 validation images are exact copies of training images: v1 = t1, v4 = t3"
+    assert finding.message == "3 of 4 validation images are exact copies of training images"
+    assert copies(parts, digests) == [("v1", "t1"), ("v2", "t1"), ("v4", "t3")]
 
 
 def test_copies_on_one_side_are_none_of_its_business() -> None:
     parts = Split((case("t1"), case("t2")), (case("v1"), case("v2")))
     assert find_copies(parts, {"t1": "x", "t2": "x", "v1": "y", "v2": "y"}) == ()
-
-
-def test_many_copies_are_counted_in_full_and_named_in_part() -> None:
-    parts = Split(tuple(case(f"t{n}") for n in range(7)), tuple(case(f"v{n}") for n in range(7)))
-    (finding,) = find_copies(parts, {f"{side}{n}": str(n) for side in "tv" for n in range(7)})
-    assert finding.message.startswith("7 of 7 ")
-    assert finding.message.endswith("v4 = t4 and 2 more")
 
 
 def test_both_hippocampi_of_a_subject_stay_together(shared_data: Path) -> None:

@@ -17,7 +17,7 @@ import torch
 from conftest import SPHERES_TOML, write_sphere_data
 
 import medvision as mv
-from medvision.errors import InputError, PipelineError
+from medvision.errors import Finding, InputError, PipelineError
 from medvision.files import sha256_of
 from medvision.networks import members_of
 from medvision.pipeline import PipelineFolder
@@ -91,20 +91,38 @@ def test_what_is_left_is_a_pipeline_of_all_cases_whose_card_tells_where_its_figu
     opened = PipelineFolder.open(made.out)
     card = opened.require_weights()
     assert card.members == 1
-    assert card.results[:-1] == made.found.results
-    assert "2-fold cross-validation: networks trained like this one" in card.results[-1]
+    assert card.results[:-2] == made.found.results
+    assert "2-fold cross-validation: networks trained like this one" in card.results[-2]
     split = json.loads((made.out / "training.json").read_text())["split"]
     assert (len(split["train"]), split["val"]) == (8, [])
     assert "score" not in (made.out / "curves.csv").read_text(), "nobody was left to measure by"
     assert not (made.out / "prepared").exists()
 
 
-def test_the_training_on_all_is_as_long_as_the_folds_took_to_their_best_weights(made: Made) -> None:
-    scores = [[float(row["score"]) for row in rows(made.out / "folds" / name / "curves.csv")] for name in ("1", "2")]
-    best = [values.index(max(values)) + 1 for values in scores]
-    train = PipelineFolder.open(made.out).settings.train
-    assert (train.epochs, train.keep) == (round(np.median(best)), "last")
-    assert len(rows(made.out / "curves.csv")) == train.epochs
+def test_the_training_on_all_has_the_folds_own_schedule_to_its_end_and_says_so(made: Made) -> None:
+    opened = PipelineFolder.open(made.out)
+    wished = PipelineFolder.open(made.settings).settings.train
+    assert wished.keep == "best"
+    assert opened.settings.train == replace(wished, keep="last")
+    assert len(rows(made.out / "curves.csv")) == wished.epochs
+    assert "to the end of the folds' own schedule" in opened.require_weights().results[-1]
+
+
+def test_a_page_shows_the_folds_and_every_case_of_them(made: Made) -> None:
+    page = (made.out / "crossvalidation.html").read_text(encoding="utf-8")
+    assert "spheres" in page
+    assert all(f"image{number}" in page for number in range(8))
+    assert made.found.results[0] in page
+
+
+def test_a_cross_validation_that_is_done_is_not_done_again(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: Any, **__: Any) -> Any:
+        raise AssertionError("nothing is prepared, trained or written again")
+
+    monkeypatch.setattr(workflow, "prepare", never)
+    monkeypatch.setattr(workflow, "_write_ensemble", never)
+    found = mv.Pipeline.open(made.settings).crossvalidate(made.data, made.out, folds=2)
+    assert found.to_json() == made.found.to_json()
 
 
 def test_where_the_last_weights_are_kept_the_training_on_all_is_as_long_as_each_fold(tmp_path: Path) -> None:
@@ -117,15 +135,21 @@ def test_folds_that_ended_early_shorten_the_training_on_all_which_cannot_end_ear
     opened = PipelineFolder.open(made.settings)
     train = replace(opened.settings.train, keep="last", early_stopping=5, epochs=90)
     opened = replace(opened, settings=replace(opened.settings, train=train))
-    trained: Any = [replace(_trained(made), epoch=epoch) for epoch in (10, 31, 20)]
-    found = workflow._for_all(opened, trained).settings.train
+    ended = Finding("training-ended-early", "note", "no better score")
+    early = replace(_trained(made).result, findings=(ended,))
+    trained: Any = [replace(_trained(made), epoch=1, epochs=epochs, result=early) for epochs in (10, 31, 20)]
+    whole = workflow._for_all(opened, trained)
+    found = whole.settings.train
     assert (found.epochs, found.keep, found.early_stopping) == (20, "last", 0)
+    assert "the median of their epochs, 20" in workflow._length_of(whole, trained)
+    late: Any = [_trained(made)]
+    assert workflow._for_all(opened, late).settings.train.epochs == 90, "no fold ended early"
 
 
 def _trained(made: Made) -> Any:
     from medvision.workflows.train import Trained, TrainingResult
 
-    return Trained(TrainingResult(made.out, (), (), (), ()), (), PipelineFolder.open(made.out), 1)
+    return Trained(TrainingResult(made.out, (), (), (), ()), (), PipelineFolder.open(made.out), 1, 1, 1.0)
 
 
 def test_the_ensemble_says_the_mean_of_what_the_folds_say(made: Made) -> None:
@@ -277,9 +301,9 @@ def test_a_time_for_all_folds_is_shared_and_all_are_cut_alike(
 def test_a_share_of_the_time_counts_what_stopped_trainings_have_taken() -> None:
     import time
 
-    from medvision.workflows.budget import Budget
+    from medvision.workflows.budget import Budget, Shares
 
-    shares = workflow._Shares(Budget(10.0), [120.0, 60.0, 0.0])
+    shares = Shares(Budget(10.0), [120.0, 60.0, 0.0])
     left = (600 - 180) / 60
     first, second, last = (shares.of(number) for number in range(3))
     assert first is not None
@@ -291,4 +315,4 @@ def test_a_share_of_the_time_counts_what_stopped_trainings_have_taken() -> None:
     assert (last.deadline - now) / 60 == pytest.approx(left, abs=0.05)
     assert [each.may_cut for each in (first, second, last)] == [True, False, False]
     assert {each.asked for each in (first, second, last)} == {10.0}
-    assert workflow._Shares(None, [0.0]).of(0) is None
+    assert Shares(None, [0.0]).of(0) is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,7 @@ from typer.testing import CliRunner
 from medvision.errors import UsageError
 from medvision.pipeline import PipelineFolder
 from medvision.study import Case, Source
-from medvision.workflows.learning_curve import Asked, learning_curve, plan_of_curve
+from medvision.workflows.learning_curve import Asked, LearningCurve, learning_curve, plan_of_curve
 from medvision.workflows.runs import Way, ways_of
 from medvision.workflows.subsets import sizes_of, subset
 
@@ -31,6 +32,12 @@ def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def pictures(tmp_path: Path) -> tuple[PipelineFolder, list[Path]]:
     return PipelineFolder.open(write_settings(tmp_path / "s", **CLASSES)), [write_pictures(tmp_path / "p.npz")]
+
+
+def played_curve(played: Played, *given: Any) -> LearningCurve:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("medvision.workflows.learning_curve.Workbench", lambda *_: played)
+        return learning_curve(*given)
 
 
 def by_size() -> Played:
@@ -119,7 +126,7 @@ def test_every_start_trains_on_the_same_cases_and_all_are_measured_on_the_same(
     pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path
 ) -> None:
     played = by_size()
-    curve = learning_curve(*pictures, tmp_path / "out", Asked((8, 20, None), 2, WAYS), trainer=played)
+    curve = played_curve(played, *pictures, tmp_path / "out", Asked((8, 20, None), 2, WAYS))
     assert len(played.done) == 3 * 2 * 2
     for one, other in zip(played.done[::2], played.done[1::2], strict=True):
         assert (one.way.name, other.way.name, one.seed) == ("scratch", "a", other.seed)
@@ -142,7 +149,7 @@ def test_every_start_trains_on_the_same_cases_and_all_are_measured_on_the_same(
 def test_the_curve_is_left_as_table_json_and_picture(
     pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path
 ) -> None:
-    curve = learning_curve(*pictures, tmp_path / "out", Asked((8, None), 2, WAYS), trainer=by_size())
+    curve = played_curve(by_size(), *pictures, tmp_path / "out", Asked((8, None), 2, WAYS))
     rows = list(csv.DictReader((tmp_path / "out" / "curve.csv").read_text().splitlines()))
     assert [(row["start"], row["cases"]) for row in rows] == [(w, n) for w in ("scratch", "a") for n in ("8.0", "40.0")]
     assert float(rows[0]["low"]) <= float(rows[0]["AUC"]) <= float(rows[0]["high"])
@@ -161,12 +168,12 @@ def test_a_curve_that_was_stopped_goes_on_and_a_larger_one_takes_what_is_there(
     first, second, third = by_size(), by_size(), by_size()
     first.stop_at = 5
     with pytest.raises(KeyboardInterrupt):
-        learning_curve(*pictures, tmp_path / "out", asked, trainer=first)
+        played_curve(first, *pictures, tmp_path / "out", asked)
     planned = plan_of_curve(*pictures, tmp_path / "out", asked)
     assert [run.done for run in planned] == [True] * 5 + [False] * 3
-    learning_curve(*pictures, tmp_path / "out", asked, trainer=second)
+    played_curve(second, *pictures, tmp_path / "out", asked)
     assert len(second.done) == 3
-    learning_curve(*pictures, tmp_path / "out", Asked((8, 20, None), 2, WAYS), trainer=third)
+    played_curve(third, *pictures, tmp_path / "out", Asked((8, 20, None), 2, WAYS))
     assert {len(run.parts.train) for run in third.done} == {20}
     assert len(third.done) == 4
 

@@ -13,10 +13,12 @@ from stubbed_training import CLASSES, MASKS, Played, write_pictures, write_setti
 
 from medvision.errors import InputError, PipelineError, UsageError
 from medvision.pipeline import PipelineFolder, Settings
+from medvision.workflows.budget import Budget
 from medvision.workflows.paired import comparable
 from medvision.workflows.prove import TransferProof, prove_transfer
 from medvision.workflows.runs import Run, Way, digest_of_source, shown_source
 from medvision.workflows.scored import Scored
+from medvision.workflows.train import Start
 
 
 @pytest.fixture(autouse=True)
@@ -41,8 +43,13 @@ def of_transfer(gain: float) -> Played:
     return Played(lambda run: gain if run.way.source else 0.0)
 
 
-def proved(given: tuple[PipelineFolder, list[Path]], out: Path, played: Played, **options: object) -> TransferProof:
-    return prove_transfer(*given, out, source="weights.pt", trainer=played, **options)  # type: ignore[arg-type]
+def proved(
+    given: tuple[PipelineFolder, list[Path]], out: Path, played: Played, tune: str = "full", **options: object
+) -> TransferProof:
+    start = Start("weights.pt", tune)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("medvision.workflows.prove.Workbench", lambda *_: played)
+        return prove_transfer(*given, out, start=start, **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -71,7 +78,7 @@ def test_all_trainings_share_the_split_and_the_two_of_a_seed_its_number(
     spheres: tuple[PipelineFolder, list[Path]], tmp_path: Path
 ) -> None:
     played = of_transfer(0.1)
-    found = proved(spheres, tmp_path / "out", played, tune="head", minutes=2.0, seed=9)
+    found = proved(spheres, tmp_path / "out", played, tune="head", budget=Budget(2.0), seed=9)
     assert [(run.way, run.seed, run.minutes) for run in played.done[:2]] == [
         (Way("scratch"), 9, 2.0),
         (Way("transfer", "weights.pt", "head"), 9, 2.0),
@@ -114,6 +121,18 @@ def test_one_seed_is_said_to_leave_chance_out(pictures: tuple[PipelineFolder, li
     found = proved(pictures, tmp_path / "out", of_transfer(0.2), seeds=1)
     assert "of one seed" in found.words
     assert len(found.difference.runs) == 1
+
+
+def test_a_time_is_shared_by_all_trainings_and_nothing_is_cut_between_them(
+    pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path
+) -> None:
+    played = of_transfer(0.2)
+    proved(pictures, tmp_path / "out", played, seeds=2, budget=Budget(8.0))
+    shares = [budget for budget in played.budgets if budget is not None]
+    assert [budget.minutes for budget in shares] == pytest.approx([8 / 4, 8 / 3, 8 / 2, 8], rel=0.05), "of what is left"
+    assert {(budget.may_cut, budget.asked) for budget in shares} == {(False, 8.0)}
+    with pytest.raises(PipelineError, match="another start"):
+        proved(pictures, tmp_path / "out", played, seeds=2)
 
 
 def test_no_seed_is_refused(pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path) -> None:
@@ -222,7 +241,7 @@ def test_real_trainings_from_a_pipeline_leave_plain_pipelines(tmp_path: Path) ->
     data = [write_pictures(tmp_path / "p.npz", train=8, val=8)]
     train(PipelineFolder.open(folder), data, tmp_path / "before")
     pipeline = PipelineFolder.open(folder)
-    found = prove_transfer(pipeline, data, tmp_path / "out", source=str(tmp_path / "before"), tune="lora:r=1", seeds=1)
+    found = prove_transfer(pipeline, data, tmp_path / "out", start=Start(str(tmp_path / "before"), "lora:r=1"), seeds=1)
     assert [row["steps"] for row in found.rows] == [2, 2]
     weights = {
         name: load_file(path / "weights.safetensors")

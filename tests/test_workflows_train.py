@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +13,11 @@ from conftest import SPHERES_TOML, write_sphere_data
 
 import medvision as mv
 from medvision.errors import InputError, PipelineError, UsageError
+from medvision.files import sha256_of
 from medvision.pipeline import PipelineFolder
 from medvision.study import Reading
 from medvision.workflows.train import Machine, Start, train
+from medvision.workflows.weights import identity_of_source
 
 STRIPES_TOML = """
 name = "stripes"
@@ -94,8 +97,12 @@ def test_copies_across_the_split_are_found_and_reported(stripes: tuple[Path, Pat
     _, folder = stripes
     findings = json.loads((folder / "training.json").read_text())["findings"]
     leak = next(finding for finding in findings if finding["code"] == "split-leak")
-    assert "1 of 16 validation images" in leak["message"]
-    assert "exact copies" in (folder / "card.md").read_text(encoding="utf-8")
+    assert leak["message"] == "1 of 16 validation images are exact copies of training images"
+    named = json.loads((folder / "training.json").read_text())["named"]
+    assert named == {"split-leak": [["val_00003", "train_00005"]]}
+    card = (folder / "card.md").read_text(encoding="utf-8")
+    assert "exact copies" in card
+    assert "val_00003" not in card, "ids come from names of files"
 
 
 def test_the_whole_round_from_python(stripes: tuple[Path, Path], tmp_path: Path) -> None:
@@ -220,7 +227,9 @@ def test_what_is_noticed_about_training_images_stands_in_the_card(sphere_pipelin
     (tmp_path / "settings" / "pipeline.toml").write_text(quick, encoding="utf-8")
     result = mv.train(tmp_path / "settings", table, tmp_path / "out")
     noticed = next(finding for finding in result.findings if finding.code == "modality-differs")
-    assert noticed.message.startswith("8 cases, first image")
+    assert noticed.message.startswith("8 cases: ")
+    assert sorted(result.named["modality-differs"]) == [f"image{number}" for number in range(8)]
+    assert "image0" not in (tmp_path / "out" / "card.md").read_text(encoding="utf-8")
     assert "the image is CT" in (tmp_path / "out" / "card.md").read_text(encoding="utf-8")
 
 
@@ -340,7 +349,7 @@ def test_a_training_goes_on_in_its_own_folder_and_is_not_done_twice(
     assert [words for words in steps if words != "cases prepared"] == [""]
     steps.clear()
     again = pipeline.train(data, tmp_path / "out", progress=lambda done, total, last: steps.append(last))
-    assert set(steps) == {"cases prepared"}
+    assert steps == [], "what is done is neither prepared nor trained again"
     assert (again.results, again.train, again.val) == (first.results, first.train, first.val)
     in_place = tmp_path / "in-place"
     shutil.copytree(pipeline.folder.folder, in_place)
@@ -406,3 +415,116 @@ def test_the_public_function_takes_what_the_pipeline_takes(quick: tuple[Path, mv
     assert told
     found = result.to_json()
     assert (found["schema"], len(found["split"]["train"])) == ("medvision.training/1", 40)
+
+
+def test_a_training_that_is_done_leaves_no_checkpoints_and_what_it_found_is_told_again(
+    quick: tuple[Path, mv.Pipeline], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from medvision.workflows import train as workflow
+
+    data, pipeline = quick
+    first = pipeline.train(data, tmp_path / "out")
+    left = {path.name for path in (tmp_path / "out" / "checkpoints").iterdir()}
+    assert left == {"identity.json", "done.json"}
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("nothing is prepared or trained")
+
+    monkeypatch.setattr(workflow, "prepare", never)
+    monkeypatch.setattr(workflow, "optimise", never)
+    before = (tmp_path / "out" / "weights.safetensors").read_bytes()
+    assert pipeline.train(data, tmp_path / "out").to_json() == json.loads(json.dumps(first.to_json()))
+    assert (tmp_path / "out" / "weights.safetensors").read_bytes() == before
+    with pytest.raises(AssertionError, match="nothing is prepared"):
+        pipeline.train(data, tmp_path / "out", seed=9)
+
+
+def test_a_done_training_whose_weights_are_gone_is_trained_again(
+    quick: tuple[Path, mv.Pipeline], tmp_path: Path
+) -> None:
+    data, pipeline = quick
+    pipeline.train(data, tmp_path / "out", minutes=0.05)
+    before = json.loads((tmp_path / "out" / "checkpoints" / "done.json").read_text())
+    (tmp_path / "out" / "weights.safetensors").unlink()
+    pipeline.train(data, tmp_path / "out", minutes=0.05)
+    assert (tmp_path / "out" / "weights.safetensors").is_file()
+    assert json.loads((tmp_path / "out" / "checkpoints" / "done.json").read_text())["epochs"] >= 1
+    assert before["epochs"] >= 1
+
+
+def stop_after_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have trainings stopped when their first checkpoint is written."""
+    from medvision.training import checkpoint
+
+    save = checkpoint.save
+
+    def stopping(*arguments: Any) -> None:
+        save(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint, "save", stopping)
+
+
+def test_a_training_is_not_gone_on_with_when_other_weights_lie_where_it_started_from(
+    quick: tuple[Path, mv.Pipeline], tmp_path: Path
+) -> None:
+    data, pipeline = quick
+    for name, seed in (("a", 1), ("b", 2)):
+        pipeline.train(data, tmp_path / name, seed=seed)
+    source = tmp_path / "source.safetensors"
+    shutil.copy(tmp_path / "a" / "weights.safetensors", source)
+    with pytest.MonkeyPatch.context() as patched:
+        stop_after_an_epoch(patched)
+        with pytest.raises(KeyboardInterrupt):
+            pipeline.train(data, tmp_path / "out", start=Start(str(source)))
+    shutil.copy(tmp_path / "b" / "weights.safetensors", source)
+    with pytest.raises(PipelineError, match="other settings or data"):
+        pipeline.train(data, tmp_path / "out", start=Start(str(source)))
+    moved = tmp_path / "moved.safetensors"
+    shutil.copy(tmp_path / "a" / "weights.safetensors", moved)
+    pipeline.train(data, tmp_path / "out", start=Start(str(moved)))
+    card = PipelineFolder.open(tmp_path / "out").require_weights()
+    assert card.trained_with["started_from_sha256"] == sha256_of(moved)
+    assert card.trained_with["started_from"] == "source.safetensors", "what it began with, not where that lies now"
+
+
+def test_weights_of_the_hub_count_by_commit_and_hash_and_are_what_a_resumed_training_began_with(
+    quick: tuple[Path, mv.Pipeline], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from medvision.transfer.hub import Fetched, Hub
+
+    data, pipeline = quick
+    pipeline.train(data, tmp_path / "a", seed=1)
+    weights, commits = tmp_path / "a" / "weights.safetensors", ["one"]
+
+    def fetch(self: Hub, wanted: object, *, limit_bytes: int) -> Fetched:
+        return Fetched(weights, f"hf:org/repo@{commits[-1]}:w.safetensors", sha256_of(weights), "MIT")
+
+    monkeypatch.setattr(Hub, "fetch", fetch)
+    start = Start("hf:org/repo")
+    with pytest.MonkeyPatch.context() as patched:
+        stop_after_an_epoch(patched)
+        with pytest.raises(KeyboardInterrupt):
+            pipeline.train(data, tmp_path / "out", start=start)
+    commits.append("two")
+    pipeline.train(data, tmp_path / "out", start=start)
+    card = PipelineFolder.open(tmp_path / "out").require_weights()
+    assert card.trained_with["started_from"] == "hf:org/repo@one:w.safetensors"
+    identity = identity_of_source("hf:org/repo")
+    assert identity == f"hf:org/repo@two:w.safetensors {sha256_of(weights)}"
+
+
+def test_what_of_given_weights_is_trained_is_said_at_the_start_and_on_the_card(
+    quick: tuple[Path, mv.Pipeline], tmp_path: Path
+) -> None:
+    data, pipeline = quick
+    pipeline.train(data, tmp_path / "a", seed=1)
+    told: list[tuple[int, str]] = []
+    start = Start(str(tmp_path / "a"), tune="head")
+    pipeline.train(data, tmp_path / "out", start=start, progress=lambda done, _, last: told.append((done, last)))
+    (said,) = [words for done, words in told if not done]
+    assert said.endswith("parameters are trained")
+    facts = PipelineFolder.open(tmp_path / "out").require_weights().trained_with
+    assert facts["tune"] == "head"
+    assert facts["trained"].startswith(said)
+    assert said in (tmp_path / "out" / "training.html").read_text(encoding="utf-8")

@@ -100,7 +100,13 @@ def _shown(words: str) -> Iterator[Progress]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(words, total=None)
-        yield lambda done, total, last: bar.update(task, completed=done, total=total, description=f"{words} {last}")
+
+        def tell(done: int, total: int, last: str) -> None:
+            if not done and last:  # what is said before the first step is meant to stay
+                bar.console.print(f"{words}: {last}", markup=False, highlight=False)
+            bar.update(task, completed=done, total=total, description=f"{words} {last}")
+
+        yield tell
 
 
 def _plain(words: str) -> Progress:
@@ -108,7 +114,9 @@ def _plain(words: str) -> Progress:
 
     def tell(done: int, total: int, last: str) -> None:
         nonlocal told
-        if time.monotonic() - told >= 10:
+        if not done and last:  # what is said before the first step is meant to stay
+            say(f"{words}: {last}")
+        elif time.monotonic() - told >= 10:
             told = time.monotonic()
             say(f"{words}: {done} of {total} {last}".rstrip())
 

@@ -82,7 +82,12 @@ def command(
     prove: Annotated[
         bool, typer.Option("--prove-transfer", help="Train from scratch too, and say whether --from helped.")
     ] = False,
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Trainings of each kind for --prove-transfer.")] = 3,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            "--seeds", min=1, help="Trainings of each kind for --prove-transfer; 3 if not said.", show_default=False
+        ),
+    ] = None,
     seed: SeedOption = None,
     cache: CacheOption = None,
     workers: WorkersOption = None,
@@ -100,7 +105,7 @@ def command(
     Patients stay on one side of the split. A training that was stopped goes on when the same command is given again.
     """
     started = time.monotonic()  # the time given counts from here, importing torch included
-    _require_one_way(folds=folds, source=source, prove=prove)
+    _require_one_way(folds=folds, source=source, prove=prove, seeds=seeds, processes=devices * nodes)
     if source is None and (tune != "full" or partial):
         raise _usage("--tune and --partial need --from")
     if devices > 1 and nodes == 1:
@@ -120,8 +125,8 @@ def command(
             from medvision.workflows.prove import prove_transfer
 
             proof = prove_transfer(
-                opened, data, out, source=source or "", tune=tune, partial=partial, seeds=seeds, seed=seed,
-                minutes=max_minutes, machine=machine, progress=progress,
+                opened, data, out, start=Start(source or "", tune, partial), seeds=seeds or 3, seed=seed,
+                budget=budget, machine=machine, progress=progress,
             )  # fmt: skip
         elif folds is not None:
             from medvision.workflows.crossvalidate import crossvalidate
@@ -145,11 +150,15 @@ def command(
         typer.echo(f"Pipeline: {result.folder}  (card.md, training.html, validation.csv)")
 
 
-def _require_one_way(*, folds: int | None, source: str | None, prove: bool) -> None:
+def _require_one_way(*, folds: int | None, source: str | None, prove: bool, seeds: int | None, processes: int) -> None:
     if prove and source is None:
         raise _usage("--prove-transfer needs --from")
     if prove and folds is not None:
         raise _usage("--prove-transfer and --folds exclude each other")
+    if seeds is not None and not prove:
+        raise _usage("--seeds needs --prove-transfer")
+    if processes > 1 and (prove or folds is not None):
+        raise _usage("--devices and --nodes share one training, and not those of --folds or --prove-transfer")
 
 
 def _usage(message: str) -> UsageError:

@@ -113,6 +113,17 @@ def seconds_spent(folder: Path) -> float:
     return 0.0
 
 
+def begun(folder: Path) -> bool:
+    """Return whether a training in `folder` has a checkpoint to go on from."""
+    return any((folder / name).is_file() for name in (LAST, BEFORE))
+
+
+def remove(folder: Path) -> None:
+    """Remove the checkpoints in `folder`, and nothing else."""
+    for name in (LAST, BEFORE, BEST, BEST_BEFORE):
+        (folder / name).unlink(missing_ok=True)
+
+
 def save_best(folder: Path, network: Any, state: Progressed, *, before: Progressed) -> None:
     """Write the weights of the best epoch, which is being done.
 

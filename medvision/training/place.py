@@ -51,10 +51,6 @@ class Place(Protocol):
         """Return what is called for the network's outputs, and the optimiser to be used."""
         ...
 
-    def unwrap(self, network: Any) -> Any:
-        """Return the network that :meth:`setup` was given."""
-        ...
-
     def rows(self, batch: int) -> slice:
         """Return which rows of a batch are this process's; UsageError where they cannot be shared evenly."""
         ...
@@ -115,10 +111,6 @@ class Alone:
     def setup(self, network: Any, optimiser: Any) -> tuple[Any, Any]:
         """Return both as they are."""
         return network, optimiser
-
-    def unwrap(self, network: Any) -> Any:
-        """Return the network as it is."""
-        return network
 
     def rows(self, batch: int) -> slice:
         """Return all rows."""

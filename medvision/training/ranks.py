@@ -101,10 +101,6 @@ class Ranks:
             _synchronise_batch_norms(network)
         return self._fabric.setup_module(network, move_to_device=False), optimiser
 
-    def unwrap(self, network: Any) -> Any:
-        """Return the network within DDP."""
-        return getattr(network, "module", network)
-
     def rows(self, batch: int) -> slice:
         """Return which rows of a batch are this process's."""
         return share(batch, self.rank, self.world)

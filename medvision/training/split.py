@@ -64,25 +64,27 @@ def split(cases: Sequence[Case], *, validation: float, seed: int, task: Task | N
 
 
 def find_copies(split: Split, digests: Mapping[str, str]) -> tuple[Finding, ...]:
-    """Return a finding for the images that stand, pixel by pixel, on both sides.
+    """Return a finding for the images that stand, pixel by pixel, on both sides; see :func:`copies` for their ids.
 
     Parameters
     ----------
     digests
         The hash of each case's pixels, by case id.
     """
+    count = len(copies(split, digests))
+    if not count:
+        return ()
+    message = f"{count} of {len(split.val)} validation images are exact copies of training images"
+    return (Finding("split-leak", "warning", message),)
+
+
+def copies(split: Split, digests: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return the ids of each validation image and of one of the training images that it is a copy of, in order."""
     sides: dict[str, tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
     for side, cases in enumerate((split.train, split.val)):
         for case in cases:
             sides[digests[case.id]][side].append(case.id)
-    shared = sorted((train[0], val) for train, val in sides.values() if train and val)
-    if not shared:
-        return ()
-    count = sum(len(val) for _, val in shared)
-    pairs = ", ".join(f"{val[0]} = {train}" for train, val in shared[:5])
-    more = f" and {len(shared) - 5} more" if len(shared) > 5 else ""
-    message = f"{count} of {len(split.val)} validation images are exact copies of training images: {pairs}{more}"
-    return (Finding("split-leak", "warning", message),)
+    return sorted((one, train[0]) for train, val in sides.values() if train for one in val)
 
 
 def group_by_patient(cases: Sequence[Case], test: Sequence[Case]) -> dict[str, list[Case]]:

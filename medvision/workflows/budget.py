@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from medvision.errors import Finding, UsageError
@@ -68,6 +68,32 @@ class Budget:
         now = time.monotonic()
         left = max(self.deadline - now, 1.0) / 60
         return replace(self, minutes=left * share, started=now, asked=self.asked or self.minutes)
+
+
+@dataclass(frozen=True)
+class Shares:
+    """The time of each of several trainings, in their order: an equal share of what is left when it begins.
+
+    Parameters
+    ----------
+    whole
+        The time for all; None where there is no limit.
+    spent
+        The seconds that each has taken before, where they were stopped.
+    """
+
+    whole: Budget | None
+    spent: Sequence[float]
+
+    def of(self, number: int) -> Budget | None:
+        """Return the time of a training, counted from 0; only for the first one, settings may be cut.
+
+        A training takes off its share what it has spent itself, so that this is added here.
+        """
+        if self.whole is None:
+            return None
+        left = self.whole.without(sum(self.spent)).part(1 / (len(self.spent) - number))
+        return replace(left.without(-self.spent[number]), may_cut=self.whole.may_cut and number == 0)
 
 
 @dataclass(frozen=True)

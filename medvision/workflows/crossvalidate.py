@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,18 @@ from medvision.fingerprint import CaseFigures
 from medvision.networks import save_weights
 from medvision.pipeline import PipelineFolder, Settings
 from medvision.progress import Progress, silent
-from medvision.training import Split, folds, seconds_spent
-from medvision.workflows.budget import Budget
+from medvision.report import crossvalidation_page
+from medvision.training import Split, folds
+from medvision.workflows.budget import Budget, Shares
 from medvision.workflows.card import card_text
 from medvision.workflows.claim import refuse_trained, write_settings
+from medvision.workflows.crossvalidation_page import page_values
 from medvision.workflows.fingerprint import write_fingerprint
-from medvision.workflows.prepare import prepare
-from medvision.workflows.scores import estimates, scores_csv, sentences
+from medvision.workflows.finished import Finished, seconds_of
+from medvision.workflows.prepare import PreparedCase, prepare
+from medvision.workflows.scores import estimates, left_out, scores_csv, sentences
 from medvision.workflows.targets import with_scaling
 from medvision.workflows.train import (
-    CHECKPOINTS,
     Machine,
     Start,
     Trained,
@@ -106,11 +109,14 @@ def crossvalidate(
         cases = labelled_cases(data)
         parts = folds(cases, count=count, seed=pipeline.settings.train.seed, task=pipeline.settings.task)
         pipeline = replace(pipeline, settings=with_scaling(pipeline.settings, [*parts[0].train, *parts[0].val]))
-        prepared = prepare(
-            [*parts[0].train, *parts[0].val], pipeline, store, workers=machine.workers, progress=progress
-        )
+
+        @functools.cache
+        def prepared() -> Mapping[str, PreparedCase]:
+            cases = [*parts[0].train, *parts[0].val]
+            return prepare(cases, pipeline, store, workers=machine.workers, progress=progress)
+
         places = [*(out / "folds" / str(number) for number in range(1, count + 1)), out]
-        shares = _Shares(budget, [seconds_spent(place / CHECKPOINTS) for place in places])
+        shares = Shares(budget, [seconds_of(place) for place in places])
         trained: list[Trained] = []
         for number, part in enumerate(parts, 1):
             one = train_on(
@@ -127,47 +133,32 @@ def crossvalidate(
             if number == 1:
                 pipeline = _cut_like(pipeline, one.pipeline.settings)
         results = _results(trained, pipeline.settings.train.seed)
-        _write_tables(out, trained, results)
-        _write_ensemble(out / "ensemble", trained, parts[0], [entry.figures for entry in prepared.values()], results)
+        if Finished.read(out, ()) is None:  # else all has been written
+            figures = [entry.figures for entry in prepared().values()]
+            _write_tables(out, trained, results)
+            _write_ensemble(out / "ensemble", trained, parts[0], figures, results)
+        whole = _for_all(pipeline, trained)
         final = train_on(
             Split((*parts[0].train, *parts[0].val), (), parts[0].findings),
             prepared,
-            _for_all(pipeline, trained),
+            whole,
             out,
             start=start,
             budget=shares.of(count),
             machine=machine,
-            results=(*results, f"These are figures of {count}-fold cross-validation: networks trained like this one."),
+            results=(
+                *results,
+                f"These are figures of {count}-fold cross-validation: networks trained like this one.",
+                _length_of(whole, trained),
+            ),
             progress=_named("all cases", progress),
         )
     found = dict.fromkeys(finding for one in (*trained, final) for finding in one.result.findings)
+    values = page_values(
+        pipeline.settings, trained, results, tuple(found), minutes=None if budget is None else budget.minutes
+    )
+    write_text(out / "crossvalidation.html", crossvalidation_page(values))
     return CrossValidation(out, results, tuple(one.result.results for one in trained), tuple(found))
-
-
-@dataclass(frozen=True)
-class _Shares:
-    """The time of each training, in their order: an equal share of what is left when it begins.
-
-    Parameters
-    ----------
-    whole
-        The time for all; None where there is no limit.
-    spent
-        The seconds that each has taken before, where the cross-validation was stopped.
-    """
-
-    whole: Budget | None
-    spent: Sequence[float]
-
-    def of(self, number: int) -> Budget | None:
-        """Return the time of a training, counted from 0; only for the first one, settings may be cut.
-
-        A training takes off its share what it has spent itself, so that this is added here.
-        """
-        if self.whole is None:
-            return None
-        left = self.whole.without(sum(self.spent)).part(1 / (len(self.spent) - number))
-        return replace(left.without(-self.spent[number]), may_cut=number == 0)
 
 
 def _cut_like(pipeline: PipelineFolder, first: Settings) -> PipelineFolder:
@@ -182,7 +173,7 @@ def _named(words: str, progress: Progress) -> Progress:
 
 def _results(trained: Sequence[Trained], seed: int) -> tuple[str, ...]:
     scored = [entry for one in trained for entry in one.scored]
-    return sentences(estimates(scored, seed=seed), held_out=len(scored))
+    return sentences(estimates(scored, seed=seed), held_out=len(scored), notes=left_out(scored))
 
 
 def _write_tables(out: Path, trained: Sequence[Trained], results: tuple[str, ...]) -> None:
@@ -214,13 +205,24 @@ def _write_ensemble(
 
 
 def _for_all(pipeline: PipelineFolder, trained: Sequence[Trained]) -> PipelineFolder:
-    """Return the settings of the training on all cases, where nobody is left to choose an epoch.
+    """Return the settings of the training on all cases, where nobody is left to choose an epoch or to end early.
 
-    Where the folds kept their best weights, or could end early, the training on all is as long as theirs were until the
-    weights that were kept: the median.
+    The schedule is that of the folds, to its end, and the last weights are kept. Where folds ended early, it is as long
+    as they were: the median of the epochs that they did.
     """
-    train = pipeline.settings.train
-    if train.keep == "best" or train.early_stopping:
-        epochs = round(statistics.median(one.epoch for one in trained))
-        train = replace(train, epochs=epochs, keep="last", early_stopping=0)
+    train = replace(pipeline.settings.train, keep="last", early_stopping=0)
+    if any(_ended_early(one) for one in trained):
+        train = replace(train, epochs=round(statistics.median(one.epochs for one in trained)))
     return replace(pipeline, settings=replace(pipeline.settings, train=train))
+
+
+def _ended_early(one: Trained) -> bool:
+    return any(finding.code == "training-ended-early" for finding in one.result.findings)
+
+
+def _length_of(whole: PipelineFolder, trained: Sequence[Trained]) -> str:
+    """Return how long the training on all cases is, as a sentence for its card."""
+    if any(_ended_early(one) for one in trained):
+        epochs = whole.settings.train.epochs
+        return f"Folds ended early; this network was trained for the median of their epochs, {epochs}, to the last one."
+    return "This network was trained to the end of the folds' own schedule, and its last weights are kept."

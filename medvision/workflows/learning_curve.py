@@ -18,11 +18,11 @@ from medvision.pipeline import PipelineFolder
 from medvision.progress import Progress, silent
 from medvision.study import safe_id
 from medvision.training import Split
+from medvision.workflows.budget import Budget
 from medvision.workflows.paired import Comparable, comparable
 from medvision.workflows.runs import (
     Outcome,
     Run,
-    Trainer,
     Way,
     Workbench,
     is_done,
@@ -179,7 +179,6 @@ def learning_curve(
     *,
     seed: int | None = None,
     machine: Machine | None = None,
-    trainer: Trainer | None = None,
     progress: Progress = silent,
 ) -> LearningCurve:
     """Train on subsets of rising size, each way of training on the same ones, and measure on the same held-out cases.
@@ -197,8 +196,6 @@ def learning_curve(
         Sizes, repeats and ways.
     seed
         Decides the split and the subsets, and is the seed of the first repeat; None takes that of the settings.
-    trainer
-        Does each training; a seam for tests.
 
     Raises
     ------
@@ -213,11 +210,12 @@ def learning_curve(
     with holding(out), store_of(out, machine) as store:
         pipeline, parts = sides_of(pipeline, data, seed=seed)
         runs = _runs(pipeline, parts, out, asked)
-        work = trainer or Workbench(pipeline, parts, store, machine, progress)
+        work = Workbench(pipeline, parts, store, machine, progress)
         outcomes = {}
         for number, (place, run) in enumerate(runs.items()):
+            budget = None if asked.minutes is None else Budget(asked.minutes)
             words = f"{run.way.name}, {len(run.parts.train)} cases ({number + 1} of {len(runs)})"
-            outcomes[place] = once(run, work, progress=named(words, progress))
+            outcomes[place] = once(run, work, budget=budget, progress=named(words, progress))
         found = _curve(out, asked, runs, outcomes, len(parts.val))
         write_json(out / "curve.json", found.to_json())
         write_text(out / "curve.csv", _csv(found))

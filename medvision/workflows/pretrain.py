@@ -34,8 +34,10 @@ from medvision.training import (
 )
 from medvision.workflows.budget import EXPORT_SECONDS, VALIDATIONS_AFTER, Budget, Timed, fit_into
 from medvision.workflows.claim import claim
+from medvision.workflows.machine import Machine
+from medvision.workflows.noticed import counted
 from medvision.workflows.pretext import METHODS, Method, PretextJob, method_for
-from medvision.workflows.train import Machine, counted, seeded, store_of
+from medvision.workflows.train import seeded, store_of
 from medvision.workflows.training_page import TrainingPage
 from medvision.workflows.unlabelled import PreparedImage, prepare_images, unlabelled
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,12 @@ from medvision.frameworks import versions
 from medvision.pipeline import PipelineFolder
 from medvision.progress import Progress, silent
 from medvision.training import Split
+from medvision.workflows.budget import Budget, Shares
+from medvision.workflows.finished import seconds_of
 from medvision.workflows.paired import Comparable, comparable
 from medvision.workflows.runs import (
     Outcome,
     Run,
-    Trainer,
     Way,
     Workbench,
     named,
@@ -30,7 +31,7 @@ from medvision.workflows.runs import (
     sides_of,
     with_seed,
 )
-from medvision.workflows.train import Machine, store_of
+from medvision.workflows.train import Machine, Start, store_of
 
 
 @dataclass(frozen=True)
@@ -107,17 +108,14 @@ def prove_transfer(
     data: Sequence[Path],
     out: Path,
     *,
-    source: str,
-    tune: str = "full",
-    partial: bool = False,
+    start: Start,
     seeds: int = 3,
     seed: int | None = None,
-    minutes: float | None = None,
+    budget: Budget | None = None,
     machine: Machine | None = None,
-    trainer: Trainer | None = None,
     progress: Progress = silent,
 ) -> TransferProof:
-    """Train from scratch and from `source`, with each of some seeds, and say whether the transfer helped.
+    """Train from scratch and from `start`, with each of some seeds, and say whether the transfer helped.
 
     All trainings have the same split, and the two of a seed the same seed. A proof that was stopped goes on with the
     training where it was, when the same command is given again; a training that is done is not repeated.
@@ -128,16 +126,15 @@ def prove_transfer(
         See :func:`medvision.workflows.train.train`.
     out
         Takes the folder of each training (``scratch-0``, ``transfer-0``, ...) and the answer.
-    source, tune, partial
-        Where the transfer starts, and what is trained; see :class:`medvision.workflows.runs.Way`.
+    start
+        Where the transfer starts, and what is trained.
     seeds
         How many; three at least, for the chance of training to be told.
     seed
         The first of them, which also decides the split; None takes that of the settings.
-    minutes
-        The time of each training; None takes the time that the settings need.
-    trainer
-        Does each training; a seam for tests.
+    budget
+        The time for all trainings together, in equal shares, each with the same network; None takes the time that the
+        settings need.
 
     Raises
     ------
@@ -153,13 +150,16 @@ def prove_transfer(
     machine = machine or Machine()
     with holding(out), store_of(out, machine) as store:
         pipeline, parts = sides_of(pipeline, data, seed=seed)
-        work = trainer or Workbench(pipeline, parts, store, machine, progress)
-        runs = _runs(pipeline, parts, out, (Way("scratch"), Way("transfer", source, tune, partial)), seeds, minutes)
+        work = Workbench(pipeline, parts, store, machine, progress)
+        ways = (Way("scratch"), Way("transfer", start.source, start.tune, start.partial))
+        runs = _runs(pipeline, parts, out, ways, seeds, None if budget is None else budget.minutes)
+        whole = None if budget is None else replace(budget, may_cut=False)
+        shares = Shares(whole, [seconds_of(run.folder) for run in runs])
         outcomes = []
         for number, run in enumerate(runs):
             words = f"{run.way.name}, seed {run.seed} ({number + 1} of {len(runs)})"
-            outcomes.append(once(run, work, progress=named(words, progress)))
-        found = _proof(out, runs, outcomes, source, tune)
+            outcomes.append(once(run, work, budget=shares.of(number), progress=named(words, progress)))
+        found = _proof(out, runs, outcomes, start)
         write_json(out / "transfer.json", found.to_json())
         write_text(out / "transfer.csv", _csv(found.rows))
         _write_picture(found, out / "transfer.png")
@@ -177,7 +177,7 @@ def _runs(
     ]
 
 
-def _proof(out: Path, runs: Sequence[Run], outcomes: Sequence[Outcome], source: str, tune: str) -> TransferProof:
+def _proof(out: Path, runs: Sequence[Run], outcomes: Sequence[Outcome], start: Start) -> TransferProof:
     compared = comparable([outcome.scored for outcome in outcomes], runs[0].pipeline.settings)
     scratch, transfer = range(0, len(runs), 2), range(1, len(runs), 2)
     seed = runs[0].seed
@@ -191,8 +191,8 @@ def _proof(out: Path, runs: Sequence[Run], outcomes: Sequence[Outcome], source: 
         rows=rows,
         cases=len(compared.patients),
         left_out=compared.left_out,
-        source=source,
-        tune=tune,
+        source=start.source,
+        tune=start.tune,
     )
 
 

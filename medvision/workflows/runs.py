@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 from medvision.errors import PipelineError, UsageError
-from medvision.files import sha256_of, sha256_of_text, write_json
-from medvision.pipeline import PipelineFolder, builtin_folder
+from medvision.files import sha256_of_text, write_json
+from medvision.pipeline import PipelineFolder
 from medvision.progress import Progress, silent
 from medvision.study import Case, Source
-from medvision.training import Split, Store, seconds_spent, split
+from medvision.training import Split, Store, split
 from medvision.workflows.budget import Budget
 from medvision.workflows.prepare import PreparedCase, prepare
 from medvision.workflows.scored import Scored
 from medvision.workflows.targets import with_scaling
 from medvision.workflows.train import Machine, Start, labelled_cases, seeded, train_on
+from medvision.workflows.weights import digest_of_source as digest_of_source
+from medvision.workflows.weights import pinned
 
 _RUN = "run.json"
 _SHORT = 12  # hex digits of a source's hash that are shown
@@ -50,6 +52,10 @@ class Way:
     def start(self) -> Start | None:
         """What a training in this way starts from."""
         return Start(self.source, self.tune, self.partial) if self.source is not None else None
+
+    def pinned(self) -> Way:
+        """Return the same way, that starts in all trainings from what the hub has now, where it starts from there."""
+        return self if self.source is None else replace(self, source=pinned(self.source))
 
     def digest(self) -> str:
         """Return the hash of where it starts and of what is tuned."""
@@ -90,7 +96,7 @@ class Run:
     folder
         Where it goes.
     minutes
-        The time in which it must be done; None takes the time that the settings need.
+        The time that was asked for, for this run or for all together; None takes the time that the settings need.
     """
 
     way: Way
@@ -132,8 +138,8 @@ class Outcome:
 class Trainer(Protocol):
     """Does a run: leaves a pipeline folder, and says what it came to."""
 
-    def __call__(self, run: Run, *, progress: Progress) -> Outcome:
-        """Train."""
+    def __call__(self, run: Run, *, budget: Budget | None, progress: Progress) -> Outcome:
+        """Train, within a time where one is given."""
         ...
 
 
@@ -167,21 +173,24 @@ class Workbench:
         cases, workers = [*self.parts.train, *self.parts.val], self.machine.workers
         return prepare(cases, self.pipeline, self.store, workers=workers, progress=self.progress)
 
-    def __call__(self, run: Run, *, progress: Progress) -> Outcome:
+    def __call__(self, run: Run, *, budget: Budget | None, progress: Progress) -> Outcome:
         """Train a run."""
-        cases = {case.id: self.prepared[case.id] for case in (*run.parts.train, *run.parts.val)}
+
+        def prepared() -> Mapping[str, PreparedCase]:
+            return {case.id: self.prepared[case.id] for case in (*run.parts.train, *run.parts.val)}
+
         trained = train_on(
             run.parts,
-            cases,
+            prepared,
             run.pipeline,
             run.folder,
             start=run.way.start,
-            budget=Budget(run.minutes) if run.minutes is not None else None,
+            budget=budget,
             machine=self.machine,
             progress=progress,
         )
         steps = int(trained.pipeline.require_weights().trained_with["steps"])
-        return Outcome(tuple(trained.scored), seconds_spent(run.folder / "checkpoints"), steps)
+        return Outcome(tuple(trained.scored), trained.seconds, steps)
 
 
 def sides_of(pipeline: PipelineFolder, data: Sequence[Path], *, seed: int | None) -> tuple[PipelineFolder, Split]:
@@ -196,7 +205,7 @@ def sides_of(pipeline: PipelineFolder, data: Sequence[Path], *, seed: int | None
     return replace(pipeline, settings=with_scaling(settings, parts.train)), parts
 
 
-def once(run: Run, trainer: Trainer, *, progress: Progress = silent) -> Outcome:
+def once(run: Run, trainer: Trainer, *, budget: Budget | None = None, progress: Progress = silent) -> Outcome:
     """Return what a run came to: as it was kept, or by training now.
 
     Raises
@@ -207,8 +216,8 @@ def once(run: Run, trainer: Trainer, *, progress: Progress = silent) -> Outcome:
     kept = _kept(run)
     if kept is not None:
         return kept
-    outcome = trainer(run, progress=progress)
-    entries = [{key: value for key, value in asdict(entry).items() if key != "patient"} for entry in outcome.scored]
+    outcome = trainer(run, budget=budget, progress=progress)
+    entries = [entry.to_json() for entry in outcome.scored]
     content = {"identity": run.identity(), "seconds": outcome.seconds, "steps": outcome.steps, "cases": entries}
     write_json(run.folder / _RUN, content)
     return _outcome(run, content)
@@ -236,14 +245,6 @@ def shown_source(source: str | None) -> str | None:
     if not Path(source).exists():
         return source
     return f"{_short(source)} (SHA-256 {digest_of_source(source)[:_SHORT]})"
-
-
-def digest_of_source(source: str | None) -> str:
-    """Return the hash of the weights that a source names; its own words where no file of it is here."""
-    if source is None:
-        return "scratch"
-    places = (Path(source), Path(source) / "weights.safetensors", builtin_folder() / source / "weights.safetensors")
-    return next((sha256_of(path) for path in places if path.is_file()), source)
 
 
 def _short(source: str) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -40,3 +41,7 @@ class Scored:
     values: Mapping[str, float] = field(default_factory=dict)
     truths: Mapping[str, float | None] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all but the patient as JSON values."""
+        return {key: value for key, value in asdict(self).items() if key != "patient"}

@@ -89,6 +89,19 @@ def undefined(scored: Sequence[Scored]) -> dict[str, int]:
     return {title: count for title, count in counts.items() if count}
 
 
+def case_figures(scored: Sequence[Scored]) -> list[dict[str, float | None]]:
+    """Return what can be told of each single case, by the names of :func:`estimates`.
+
+    Dice and its like of a segmentation, absolute errors of a regression; nothing of what is only defined over cases.
+    """
+    if scored[0].values:
+        return [
+            {title_of("MAE", name, entry.units[name]): _error(entry, name) for name in entry.values} for entry in scored
+        ]
+    columns = _columns(scored)
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)] or [{} for _ in scored]
+
+
 def left_out(scored: Sequence[Scored]) -> tuple[str, ...]:
     """Return a sentence for each label or value of which some figures are not defined, and left out of the means.
 
@@ -146,6 +159,11 @@ def _columns(scored: Sequence[Scored]) -> dict[str, list[float | None]]:
     for name in scored[0].hausdorff95_mm:
         columns[f"HD95 {name} (mm)"] = [entry.hausdorff95_mm[name] for entry in scored]
     return columns
+
+
+def _error(entry: Scored, name: str) -> float | None:
+    truth = entry.truths[name]
+    return None if truth is None else abs(entry.values[name] - truth)
 
 
 def _of_classes(scored: Sequence[Scored], seed: int | None) -> dict[str, Estimate]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,79 +27,31 @@ from medvision.training import (
     Split,
     Store,
     UntilDeadline,
+    checkpoint,
+    copies,
     find_copies,
     open_logs,
     optimise,
     seconds_spent,
     split,
 )
-from medvision.transfer.tuning import tuning_of
-from medvision.tuning import Tuning
 from medvision.workflows.budget import EXPORT_SECONDS, VALIDATIONS_AFTER, Budget
 from medvision.workflows.claim import claim, write_settings
+from medvision.workflows.export import Export
+from medvision.workflows.finished import CHECKPOINTS as CHECKPOINTS
+from medvision.workflows.finished import Finished, identity_of, seconds_of
 from medvision.workflows.fitting import fitting
 from medvision.workflows.held_out import score
 from medvision.workflows.job import Job
-from medvision.workflows.left import Left
+from medvision.workflows.machine import Machine as Machine
+from medvision.workflows.noticed import cases_of, counted
 from medvision.workflows.placing import held, open_place
 from medvision.workflows.prepare import PreparedCase, prepare
 from medvision.workflows.scores import Scored
+from medvision.workflows.start import Start as Start
+from medvision.workflows.start import identity_of_start, started
 from medvision.workflows.targets import with_scaling
 from medvision.workflows.training_page import page_of
-from medvision.workflows.weights import Transferred, start_from
-
-CHECKPOINTS = "checkpoints"
-"""The folder, in that of a training, of where it stands."""
-
-
-@dataclass(frozen=True)
-class Machine:
-    """Where and how a training runs; none of it is meant to change what is learnt.
-
-    Parameters
-    ----------
-    device
-        ``"auto"``, ``"cpu"`` or ``"cuda"``.
-    deterministic
-        Whether only algorithms are used that give the same bits in every run; None: on a CPU.
-    cache
-        Folder of prepared cases, to be kept and shared by trainings; None: within `out`, until the training has ended.
-    log
-        What is told of the training besides the files that are always written, with commas between: ``tensorboard``,
-        ``mlflow`` or ``mlflow=ADDRESS``.
-    devices, nodes
-        Processes that share every batch, on each machine, and machines; see :mod:`medvision.training.ranks`.
-    workers
-        Processes that prepare cases; 0: none but this one; None: as many as are worth it, see
-        :func:`medvision.workflows.prepare.usual_workers`.
-    """
-
-    device: str = "auto"
-    deterministic: bool | None = None
-    cache: Path | None = None
-    log: str = ""
-    devices: int = 1
-    nodes: int = 1
-    workers: int | None = 0
-
-
-@dataclass(frozen=True)
-class Start:
-    """What a training starts from, in place of fresh weights.
-
-    Parameters
-    ----------
-    source
-        A pipeline, a file of weights or ``hf:ORG/REPO``; see :func:`medvision.transfer.read_weights`.
-    tune
-        Which stages of the network are trained; see :func:`medvision.transfer.tuning_of`.
-    partial
-        Whether weights may be taken of which less than 80 % of the encoder fit.
-    """
-
-    source: str
-    tune: str = "full"
-    partial: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,6 +68,9 @@ class TrainingResult:
         What was noticed about the data and the training.
     train, val
         Ids of the cases on each side of the split.
+    named
+        Ids by the code of a finding: the cases that it is about; for ``split-leak`` each copy and what it is one of.
+        They come from names of files, and so stand in no card.
     """
 
     folder: Path
@@ -122,6 +78,7 @@ class TrainingResult:
     findings: tuple[Finding, ...]
     train: tuple[str, ...]
     val: tuple[str, ...]
+    named: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as JSON values."""
@@ -131,6 +88,7 @@ class TrainingResult:
             "results": list(self.results),
             "findings": [finding.unplaced().to_json() for finding in self.findings],
             "split": {"train": list(self.train), "val": list(self.val)},
+            "named": {code: list(ids) for code, ids in self.named.items()},
         }
 
 
@@ -186,9 +144,12 @@ def train(
         cases, task = labelled_cases(data), pipeline.settings.task
         parts = split(cases, validation=settings.validation, seed=settings.seed, task=task)
         pipeline = replace(pipeline, settings=with_scaling(pipeline.settings, parts.train))
-        with place.in_turn():  # the others find the cases that the first has stored
-            workers = machine.workers if place.is_first else 0
-            prepared = prepare([*parts.train, *parts.val], pipeline, store, workers=workers, progress=progress)
+
+        def prepared() -> Mapping[str, PreparedCase]:
+            with place.in_turn():  # the others find the cases that the first has stored
+                workers = machine.workers if place.is_first else 0
+                return prepare([*parts.train, *parts.val], pipeline, store, workers=workers, progress=progress)
+
         trained = train_on(
             parts, prepared, pipeline, out, start=start, budget=budget, machine=machine, place=place, progress=progress
         )
@@ -197,17 +158,33 @@ def train(
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A training that is done: its result, what it says of each held-out case, its folder, and the epoch kept."""
+    """A training that is done.
+
+    Parameters
+    ----------
+    result
+        Its result.
+    scored
+        What it says of each held-out case.
+    pipeline
+        Its folder.
+    epoch, epochs
+        The epoch whose weights were kept, and how many were done.
+    seconds
+        The time that it took, interruptions left out.
+    """
 
     result: TrainingResult
     scored: Sequence[Scored]
     pipeline: PipelineFolder
     epoch: int
+    epochs: int
+    seconds: float
 
 
 def train_on(
     parts: Split,
-    prepared: Mapping[str, PreparedCase],
+    prepare_cases: Callable[[], Mapping[str, PreparedCase]],
     pipeline: PipelineFolder,
     out: Path,
     *,
@@ -220,12 +197,14 @@ def train_on(
 ) -> Trained:
     """Train on one split of prepared cases, and leave a complete pipeline folder in `out`.
 
+    A training that lies there finished is returned as it is.
+
     Parameters
     ----------
     parts
         Who trains and who is held out; where nobody is held out, nothing is measured.
-    prepared
-        The cases of both sides, by id.
+    prepare_cases
+        Gives the cases of both sides, by id; it is not asked where the training is done.
     place
         Where it runs; of several processes, the first alone writes and measures. None: in this process.
     results
@@ -237,12 +216,22 @@ def train_on(
         Several processes are wanted, and no place of theirs is given: they share one training, and not several.
     """
     place = place or _alone(machine, pipeline)
+    minutes = None if budget is None else budget.asked or budget.minutes
+    further = [minutes, place.from_first(lambda: identity_of_start(start, out / CHECKPOINTS))]
+    identity = place.from_first(lambda: identity_of(pipeline, parts, *further))
+    if place.from_first(lambda: _is_done(out, parts, identity)):
+        return _done(out, parts)
+    prepared = prepare_cases()
     training, held_out = ([prepared[case.id] for case in side] for side in (parts.train, parts.val))
     digests = {name: entry.digest for name, entry in prepared.items()}
-    noticed = counted([(entry.case.id, finding) for entry in (*training, *held_out) for finding in entry.findings])
-    findings = [*parts.findings, *find_copies(parts, digests), *noticed]
+    noticed = [(entry.case.id, finding) for entry in (*training, *held_out) for finding in entry.findings]
+    findings = [*parts.findings, *find_copies(parts, digests), *counted(noticed)]
+    leaks = copies(parts, digests)
+    named: dict[str, Sequence[Any]] = {**({"split-leak": leaks} if leaks else {}), **cases_of(noticed)}
     if place.is_first:
-        claim(out, pipeline, parts, digests, budget and (budget.asked or budget.minutes), start)
+        claim(out, pipeline, parts, digests, *further)
+    if place.from_first(lambda: _is_done(out, parts)):  # the same voxels in other files
+        return _done(out, parts)
 
     job = Job(pipeline, training, held_out, place)
     pace: Pace | None = None
@@ -255,16 +244,28 @@ def train_on(
         spent = seconds_spent(out / CHECKPOINTS)
         after = VALIDATIONS_AFTER * timed.validation_seconds
         pace = UntilDeadline(budget.without(spent).deadline - EXPORT_SECONDS, after, each)
-        if (out / _RESULT).is_file():  # it came to its end, and is not trained further in what time was left over
+        if (out / _RESULT).is_file() and checkpoint.begun(
+            out / CHECKPOINTS
+        ):  # it came to its end, and is not trained further in what time was left over
             pace = EveryEpoch(0)
     if place.is_first:
         write_settings(out, job.pipeline)
 
     settings = job.pipeline.settings
     network = job.pipeline.build_network(training=True)
-    transferred, tuning = _started(network, start, job.pipeline)
+    begun, tuning, trained = started(network, start, job.pipeline, place, out / CHECKPOINTS)
+    if trained:
+        progress(0, settings.train.total_steps, trained[0])
     spent = seconds_spent(out / CHECKPOINTS) + (time.monotonic() - budget.started if budget else 0.0)
-    page = page_of(out, settings, parts, place, minutes=budget and budget.minutes, seconds_before=spent)
+    page = page_of(
+        out,
+        settings,
+        parts,
+        place,
+        minutes=None if budget is None else budget.minutes,
+        seconds_before=spent,
+        decisions=(*(finding.message for finding in findings if finding.code.startswith("budget")), *trained),
+    )
     facts = {"pipeline": job.pipeline.name, "steps": str(settings.train.total_steps)}
     logs = open_logs(machine.log, out, title=out.name, settings=facts, also={"page": page})
     with logs if place.is_first else Logs({}) as logs, job.ahead() as batches:
@@ -282,10 +283,13 @@ def train_on(
             logs=logs,
             progress=progress,
         )
-    ids = [tuple(case.id for case in side) for side in (parts.train, parts.val)]
+    train_ids, val_ids = (tuple(case.id for case in side) for side in (parts.train, parts.val))
     if not place.is_first:
+        place.barrier()
         place.from_first(lambda: None)  # until the first has written everything
-        return Trained(TrainingResult(out, (), tuple(findings), *ids), (), job.pipeline, fitted.epoch)
+        return Trained(
+            TrainingResult(out, (), tuple(findings), train_ids, val_ids), (), job.pipeline, fitted.epoch, 0, 0.0
+        )
     if tuning is not None:
         tuning.finish(network)
     findings += [*fitted.findings, *logs.findings]
@@ -296,25 +300,37 @@ def train_on(
         "precision": place.precision,
         "steps": str(len(fitted.rows) * settings.train.steps_per_epoch),
         "seed": str(settings.train.seed),
-        **(transferred.facts() if transferred else {}),
+        **(begun.facts if begun else {}),
+        **({"tune": start.tune, "trained": "; ".join(trained)} if start else {}),
     }
-    left = Left(job.pipeline, network, parts, [entry.figures for entry in training], scored, results, trained_with)
-    card = left.write(out, findings, transferred)
-    result = TrainingResult(out, card.results, tuple(findings), *ids)
+    export = Export(job.pipeline, network, parts, [entry.figures for entry in training], scored, results, trained_with)
+    card = export.write(out, findings, begun)
+    result = TrainingResult(out, card.results, tuple(findings), train_ids, val_ids, named)
     write_json(out / _RESULT, result.to_json() | {"folder": "."})
     page.complete(card.results, findings)
+    seconds, epochs = seconds_of(out), len(fitted.rows)
+    place.barrier()  # nobody reads the checkpoints any more
+    Finished(identity, fitted.epoch, epochs, seconds, tuple(scored)).write(out)
     place.from_first(lambda: None)
-    return Trained(result, scored, PipelineFolder.open(out), fitted.epoch)
+    return Trained(result, scored, PipelineFolder.open(out), fitted.epoch, epochs, seconds)
 
 
-def _started(network: Any, start: Start | None, pipeline: PipelineFolder) -> tuple[Transferred | None, Tuning | None]:
-    """Load what the training starts from, and return what was taken and how it is tuned."""
-    if start is None:
-        return None, None
-    transferred = start_from(network, start.source, pipeline, partial=start.partial)
-    tuning = tuning_of(start.tune, pipeline.settings.network.parts.stages, epochs=pipeline.settings.train.epochs)
-    tuning.prepare(network, seed=pipeline.settings.train.seed)
-    return transferred, tuning
+def _is_done(out: Path, parts: Split, identity: str | None = None) -> bool:
+    found = Finished.read(out, parts.val) if (out / _RESULT).is_file() else None
+    return found is not None and identity in (None, found.identity)
+
+
+def _done(out: Path, parts: Split) -> Trained:
+    """Return the training that lies in `out`, done."""
+    found, told = Finished.read(out, parts.val), json.loads((out / _RESULT).read_text(encoding="utf-8"))
+    if found is None:
+        raise PipelineError("weights-missing", "the training that lay here is gone", path=out)
+    findings = tuple(
+        Finding(each["code"], each["grade"], each["message"], cure=each["cure"]) for each in told["findings"]
+    )
+    train_ids, val_ids = (tuple(case.id for case in side) for side in (parts.train, parts.val))
+    result = TrainingResult(out, tuple(told["results"]), findings, train_ids, val_ids, told["named"])
+    return Trained(result, found.scored, PipelineFolder.open(out), found.epoch, found.epochs, found.seconds)
 
 
 def _alone(machine: Machine, pipeline: PipelineFolder) -> Place:
@@ -365,18 +381,6 @@ def store_of(out: Path, machine: Machine, *, kept: bool = False) -> Iterator[Sto
     yield Store(machine.cache or out / _PREPARED)
     if machine.cache is None and not kept:
         shutil.rmtree(out / _PREPARED, ignore_errors=True)
-
-
-def counted(findings: Sequence[tuple[str, Finding]]) -> list[Finding]:
-    """Return one finding for each code, with the number of cases and the first of them."""
-    found: dict[str, list[tuple[str, Finding]]] = {}
-    for case, finding in findings:
-        found.setdefault(finding.code, []).append((case, finding))
-    return [
-        Finding(code, first.grade, f"{len(entries)} cases, first {case}: {first.message}", cure=first.cure)
-        for code, entries in found.items()
-        for case, first in entries[:1]
-    ]
 
 
 _RESULT = "training.json"

@@ -26,7 +26,14 @@ _SHOWN = (
 
 
 def page_of(
-    out: Path, settings: Settings, parts: Split, place: Place, *, minutes: float | None, seconds_before: float
+    out: Path,
+    settings: Settings,
+    parts: Split,
+    place: Place,
+    *,
+    minutes: float | None,
+    seconds_before: float,
+    decisions: Sequence[str] = (),
 ) -> TrainingPage:
     """Return the page of a training that is about to begin.
 
@@ -42,6 +49,8 @@ def page_of(
         That the training may take; None for as long as its settings need.
     seconds_before
         Used by this training before it was stopped.
+    decisions
+        What was chosen or cut for it, a sentence each.
     """
     patients = len({case.patient_key for case in (*parts.train, *parts.val)})
     data = (
@@ -60,6 +69,7 @@ def page_of(
         rows=(),
         settings=tuple(flattened({"network": asdict(settings.network), **shown, **where})),
         data=data,
+        decisions=tuple(decisions),
         seconds_budget=None if minutes is None else 60 * minutes,
     )
     return TrainingPage(out, values, seconds_before=seconds_before)

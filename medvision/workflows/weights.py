@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from medvision.pipeline import PipelineFolder, builtin_names, find
+from medvision.files import sha256_of, write_json
+from medvision.pipeline import PipelineFolder, builtin_folder, builtin_names, find
 from medvision.transfer import Foreign, Hub, Match, Origin, match, read_weights, recognise, require
+from medvision.transfer.hub import HubReference
+from medvision.transfer.reading import LIMIT_BYTES
 
 _PUBLIC = Hub()
 
@@ -100,6 +104,71 @@ class Transferred:
             f" parameters were taken: {counts['loaded']} tensors as they are, {counts['adapted']} adapted. Its terms"
             " hold for these weights too."
         )
+
+    def started(self) -> Started:
+        """Return what is kept of it beside the checkpoints."""
+        return Started(self.to_json(), self.facts(), self.sentence())
+
+
+@dataclass(frozen=True)
+class Started:
+    """What a training has started from, as it is kept: a training that goes on later states what it really began with.
+
+    Parameters
+    ----------
+    record
+        For ``transfer.json``.
+    facts
+        For the card of the weights.
+    sentence
+        For the card that people read.
+    """
+
+    record: Mapping[str, Any]
+    facts: Mapping[str, str]
+    sentence: str
+
+    def write(self, path: Path, *, source: str, identity: str) -> None:
+        """Keep it, with the words that named the source and what :func:`identity_of_source` said of it."""
+        write_json(path, {"source": source, "identity": identity, **asdict(self)})
+
+    @classmethod
+    def read(cls, path: Path) -> Started:
+        """Return what :meth:`write` kept."""
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return cls(content["record"], content["facts"], content["sentence"])
+
+
+def identity_of_source(source: str, *, hub: Hub = _PUBLIC, kept: Path | None = None) -> str:
+    """Return what tells the weights of a source from others: the hash of their file; of the hub, its commit too.
+
+    Parameters
+    ----------
+    source
+        See :func:`inspect`.
+    hub
+        Where ``hf:`` leads.
+    kept
+        What :meth:`Started.write` kept of a training that has begun: what ``hf:`` named then still counts, also where
+        the hub cannot be reached any more, or has a newer commit.
+    """
+    if not source.startswith("hf:"):
+        return digest_of_source(source)
+    if kept is not None and kept.is_file():
+        content = json.loads(kept.read_text(encoding="utf-8"))
+        if content["source"] == source:
+            return str(content["identity"])
+    found = hub.fetch(HubReference.of(source), limit_bytes=LIMIT_BYTES)
+    return f"{found.reference} {found.sha256}"
+
+
+def digest_of_source(source: str | None) -> str:
+    """Return the hash of the weights that a source names; its own words where no file of it is here."""
+    if source is None:
+        return "scratch"
+    path, weights = Path(source), "weights.safetensors"
+    places = (path, path / weights, path / "models" / "model.pt", builtin_folder() / source / weights)
+    return next((sha256_of(place) for place in places if place.is_file()), source)
 
 
 def inspect(source: str | Path, pipeline: PipelineFolder | None = None, *, hub: Hub = _PUBLIC) -> Inspection:

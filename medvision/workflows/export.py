@@ -1,4 +1,4 @@
-"""What a training leaves: weights, cards, fingerprint and tables, which together make a folder a pipeline."""
+"""What a training hands on: weights, cards, fingerprint and tables, which together make a folder a pipeline."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from medvision.pipeline import PipelineFolder, input_spacing_mm
 from medvision.training import Split
 from medvision.workflows.card import card_text
 from medvision.workflows.fingerprint import write_fingerprint
-from medvision.workflows.scores import Scored, estimates, scores_csv, sentences
-from medvision.workflows.weights import Transferred
+from medvision.workflows.scores import Scored, estimates, left_out, scores_csv, sentences
+from medvision.workflows.weights import Started
 
 _VALUE_STEPS = {"clip", "window", "rescale", "zscore", "percentile"}
 
 
 @dataclass(frozen=True, eq=False)
-class Left:
+class Export:
     """A network that has been trained, and what is known of it.
 
     Parameters
@@ -51,7 +51,7 @@ class Left:
     results: tuple[str, ...]
     trained_with: Mapping[str, str]
 
-    def write(self, out: Path, findings: list[Finding], transferred: Transferred | None) -> WeightsCard:
+    def write(self, out: Path, findings: list[Finding], started: Started | None) -> WeightsCard:
         """Write all but the settings, which have lain in `out` since the start, and return the weights' card.
 
         What the fingerprint makes doubtful is added to `findings`.
@@ -60,10 +60,12 @@ class Left:
         results = self.results
         if self.scored:
             write_text(out / "validation.csv", scores_csv(self.scored))
-            results = sentences(estimates(self.scored, seed=settings.train.seed), held_out=len(self.scored))
-        if transferred is not None:
-            results = (*results, transferred.sentence())
-            write_json(out / "transfer.json", transferred.to_json())
+            results = sentences(
+                estimates(self.scored, seed=settings.train.seed), held_out=len(self.scored), notes=left_out(self.scored)
+            )
+        if started is not None:
+            results = (*results, started.sentence)
+            write_json(out / "transfer.json", started.record)
         fingerprint_sha256, doubtful = write_fingerprint(self.figures, settings, out)
         findings.extend(doubtful)
         unit = next((step.use for step in reversed(settings.steps) if step.use in _VALUE_STEPS), "as stored")

@@ -1,0 +1,96 @@
+"""A training that has come to its end: what a rerun needs to know of it, in place of its checkpoints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from medvision.files import sha256_of_text, write_json
+from medvision.pipeline import PipelineFolder
+from medvision.study import Case, Source
+from medvision.training import Split, checkpoint, seconds_spent
+from medvision.workflows.scored import Scored
+
+CHECKPOINTS = "checkpoints"
+"""The folder, in that of a training, of where it stands; of one that is done, of what it was."""
+_DONE = "done.json"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What is known of a training that is done, besides the folder that it left.
+
+    Parameters
+    ----------
+    identity
+        See :func:`identity_of`.
+    epoch
+        The epoch whose weights were kept.
+    epochs
+        How many were done.
+    seconds
+        The time that it took, interruptions left out.
+    scored
+        What it says of each held-out case.
+    """
+
+    identity: str
+    epoch: int
+    epochs: int
+    seconds: float
+    scored: tuple[Scored, ...]
+
+    def write(self, out: Path) -> None:
+        """Keep it in `out`, and remove the checkpoints: the folder is made to be given away."""
+        content = {"identity": self.identity, "epoch": self.epoch, "epochs": self.epochs, "seconds": self.seconds}
+        write_json(out / CHECKPOINTS / _DONE, {**content, "cases": [entry.to_json() for entry in self.scored]})
+        checkpoint.remove(out / CHECKPOINTS)
+
+    @classmethod
+    def read(cls, out: Path, held_out: Sequence[Case]) -> Finished | None:
+        """Return what is known of the training in `out`; None where it is not done, or its weights are not there."""
+        path = out / CHECKPOINTS / _DONE
+        if not path.is_file() or not (out / "weights.safetensors").is_file():
+            return None
+        content = json.loads(path.read_text(encoding="utf-8"))
+        patients = {case.id: case.patient_key for case in held_out}
+        cases = content.pop("cases")
+        if {entry["case"] for entry in cases} - patients.keys():  # another training's, which the claim will refuse
+            return None
+        return cls(**content, scored=tuple(Scored(patient=patients[entry["case"]], **entry) for entry in cases))
+
+
+def identity_of(pipeline: PipelineFolder, parts: Split, *further: object) -> str:
+    """Return the hash of all that a training depends on, by the files alone: no image is read.
+
+    Parameters
+    ----------
+    pipeline
+        What is to be trained, as it was asked for.
+    parts
+        Who trains and who is held out.
+    further
+        What else the weights depend on; its ``repr`` counts.
+    """
+    sides = [f"{side}:{_digest_of(case)}" for side in ("train", "val") for case in getattr(parts, side)]
+    return sha256_of_text([pipeline.settings_sha256, *map(repr, further), *sides])
+
+
+def is_over(checkpoints: Path) -> bool:
+    """Return whether a training has come to its end, by its folder of checkpoints."""
+    return (checkpoints / _DONE).is_file()
+
+
+def seconds_of(out: Path) -> float:
+    """Return the time that the training in `out` has taken so far, or took; 0 where it has not begun."""
+    path = out / CHECKPOINTS / _DONE
+    if path.is_file():
+        return float(json.loads(path.read_text(encoding="utf-8"))["seconds"])
+    return seconds_spent(out / CHECKPOINTS)
+
+
+def _digest_of(case: Case) -> str:
+    label = case.label.digest() if isinstance(case.label, Source) else repr(case.label)
+    return f"{case.id}:{case.digest()}:{label}"

@@ -1,0 +1,37 @@
+"""Where and how a training runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and how a training runs; none of it is meant to change what is learnt.
+
+    Parameters
+    ----------
+    device
+        ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    deterministic
+        Whether only algorithms are used that give the same bits in every run; None: on a CPU.
+    cache
+        Folder of prepared cases, to be kept and shared by trainings; None: within `out`, until the training has ended.
+    log
+        What is told of the training besides the files that are always written, with commas between: ``tensorboard``,
+        ``mlflow`` or ``mlflow=ADDRESS``.
+    devices, nodes
+        Processes that share every batch, on each machine, and machines; see :mod:`medvision.training.ranks`.
+    workers
+        Processes that prepare cases; 0: none but this one; None: as many as are worth it, see
+        :func:`medvision.workflows.prepare.usual_workers`.
+    """
+
+    device: str = "auto"
+    deterministic: bool | None = None
+    cache: Path | None = None
+    log: str = ""
+    devices: int = 1
+    nodes: int = 1
+    workers: int | None = 0

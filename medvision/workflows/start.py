@@ -1,0 +1,81 @@
+"""What a training starts from: loaded once, and kept beside the checkpoints as what it really was."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from medvision.pipeline import PipelineFolder
+from medvision.training import Place, checkpoint
+from medvision.transfer.tuning import summary, tuning_of
+from medvision.tuning import Tuning
+from medvision.workflows.finished import is_over
+from medvision.workflows.weights import Started, identity_of_source, start_from
+
+_KEPT = "start.json"
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a training starts from, in place of fresh weights.
+
+    Parameters
+    ----------
+    source
+        A pipeline, a file of weights or ``hf:ORG/REPO``; see :func:`medvision.transfer.read_weights`.
+    tune
+        Which stages of the network are trained; see :func:`medvision.transfer.tuning_of`.
+    partial
+        Whether weights may be taken of which less than 80 % of the encoder fit.
+    """
+
+    source: str
+    tune: str = "full"
+    partial: bool = False
+
+
+def identity_of_start(start: Start | None, checkpoints: Path) -> list[Any] | None:
+    """Return what tells a start from others: the content of its source, what is tuned, and whether it may fit in part.
+
+    Parameters
+    ----------
+    start
+        None for fresh weights.
+    checkpoints
+        The folder of where the training stands.
+    """
+    if start is None:
+        return None
+    goes_on = checkpoint.begun(checkpoints) or is_over(checkpoints)  # else the source is loaded as it is now
+    kept = checkpoints / _KEPT if goes_on else None
+    return [identity_of_source(start.source, kept=kept), start.tune, start.partial]
+
+
+def started(
+    network: Any, start: Start | None, pipeline: PipelineFolder, place: Place, checkpoints: Path
+) -> tuple[Started | None, Tuning | None, tuple[str, ...]]:
+    """Load what a training starts from, and return what was taken, how it is tuned, and what is trained, in words.
+
+    A training that goes on has its weights in its checkpoint, and what it began with beside it.
+
+    Raises
+    ------
+    UsageError
+        There is no such way of tuning, or it does not fit the network or the number of epochs.
+    PipelineError
+        The weights cannot be read, or fit too little.
+    """
+    if start is None:
+        return None, None, ()
+    settings, kept = pipeline.settings, checkpoints / _KEPT
+    tuning = tuning_of(start.tune, settings.network.parts.stages, epochs=settings.train.epochs)
+    with place.in_turn():  # the others find what the first has fetched
+        if checkpoint.begun(checkpoints) and kept.is_file():
+            found = Started.read(kept)
+        else:
+            found = start_from(network, start.source, pipeline, partial=start.partial).started()
+            if place.is_first:
+                found.write(kept, source=start.source, identity=identity_of_source(start.source))
+    tuning.prepare(network, seed=settings.train.seed)
+    return found, tuning, summary(tuning, network)
