@@ -21,7 +21,6 @@ from medvision.workflows.scored import Scored
 from medvision.workflows.targets import with_scaling
 from medvision.workflows.train import Machine, Start, labelled_cases, seeded, train_on
 from medvision.workflows.weights import digest_of_source as digest_of_source
-from medvision.workflows.weights import pinned
 
 _RUN = "run.json"
 _SHORT = 12  # hex digits of a source's hash that are shown
@@ -52,10 +51,6 @@ class Way:
     def start(self) -> Start | None:
         """What a training in this way starts from."""
         return Start(self.source, self.tune, self.partial) if self.source is not None else None
-
-    def pinned(self) -> Way:
-        """Return the same way, that starts in all trainings from what the hub has now, where it starts from there."""
-        return self if self.source is None else replace(self, source=pinned(self.source))
 
     def digest(self) -> str:
         """Return the hash of where it starts and of what is tuned."""
