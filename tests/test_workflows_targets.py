@@ -37,6 +37,22 @@ def test_a_class_is_its_number() -> None:
     assert target_of(case(1), settings("classification", "well", "ill")) == 1
 
 
+@pytest.mark.parametrize(
+    "wanted", [settings("classification", "normal", "ill"), settings("multilabel", "normal", "ill")]
+)
+def test_a_data_set_that_counts_the_classes_differently_is_refused(wanted: Settings) -> None:
+    swapped = replace(case(1), label_names={0: "ill", 1: "Normal"})
+    with pytest.raises(InputError, match="calls label 0 'ill', which is 1 here") as caught:
+        target_of(swapped, wanted)
+    assert (caught.value.code, caught.value.path) == ("bad-labels", IMAGE.path)
+    target_of(replace(swapped, label_names={0: "NORMAL", 1: "ill"}), wanted)
+
+
+def test_a_data_set_that_counts_the_values_differently_is_refused() -> None:
+    with pytest.raises(InputError, match="calls label 0 'score', which is 1 here"):
+        values_of(replace(case(Numbers((61.5, 1.0))), label_names={0: "score", 1: "age"}), AGE)
+
+
 @pytest.mark.parametrize("label", [None, 2, Numbers((1.0,)), Flags((True, False)), IMAGE])
 def test_a_case_without_a_class_of_the_pipeline_is_refused(label: Label | None) -> None:
     with pytest.raises(InputError, match="0 well, 1 ill") as caught:

@@ -6,6 +6,7 @@ cannot be read right is refused with a reason; one reader's refusal never falls 
 
 from medvision.io.collect import scan as scan
 from medvision.io.read import Loaded as Loaded
+from medvision.io.read import check_names as check_names
 from medvision.io.read import load as load
 from medvision.io.read import read_labels as read_labels
 from medvision.io.read import read_volume as read_volume

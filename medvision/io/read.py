@@ -136,7 +136,7 @@ def read_labels(case: Case, names: Mapping[int, str], geometry: Geometry) -> Lab
     if not isinstance(source, Source):
         raise InputError("label-missing", f"case {case.id} names no label image", path=case.path)
     with located(source.path):
-        _check_names(case, names)
+        check_names(case, names)
         if _is_one_dicom_file(source):
             return labels_from(source.path, names, geometry, _dicom_frames(case))
         values, grid = _read_label(source)
@@ -166,13 +166,27 @@ def _is_one_dicom_file(source: Source) -> bool:
     return source.kind == "dicom" and len(source.files) == 1
 
 
-def _check_names(case: Case, names: Mapping[int, str]) -> None:
-    """Refuse labels whose data set counts the same names differently: they would be taken for each other."""
+def check_names(case: Case, names: Mapping[int, str]) -> None:
+    """Refuse labels or classes whose data set counts the same names differently: they would be taken for each other.
+
+    Parameters
+    ----------
+    case
+        With the names that its data set states, if any.
+    names
+        The names that are meant here, by number.
+
+    Raises
+    ------
+    InputError
+        ``bad-labels``: a name stands for another number.
+    """
     wanted = {name.casefold(): number for number, name in names.items()}
     for number, name in (case.label_names or {}).items():
         if wanted.get(name.casefold(), number) != number:
             text = f"the data set calls label {number} {name!r}, which is {wanted[name.casefold()]} here"
-            raise InputError("bad-labels", text, cure="Renumber the labels, or the `labels` of the pipeline.")
+            cure = "Renumber the labels, or the `labels` of the pipeline."
+            raise InputError("bad-labels", text, path=case.path, cure=cure)
 
 
 def _read(source: Source) -> Volume:

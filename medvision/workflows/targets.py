@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from medvision import io
 from medvision.errors import InputError
 from medvision.pipeline import Settings
 from medvision.study import Case, Flags, Numbers, Source
@@ -80,8 +81,9 @@ def class_of(case: Case, settings: Settings) -> int:
     Raises
     ------
     InputError
-        It has none of this pipeline.
+        It has none of this pipeline, or its data set counts the classes differently.
     """
+    io.check_names(case, settings.labels)
     if not isinstance(case.label, int) or case.label not in settings.labels:
         raise InputError("label-missing", f"case {case.id} has no label of {_known(settings)}", path=case.path)
     return case.label
@@ -93,9 +95,11 @@ def marks_of(case: Case, settings: Settings) -> tuple[bool | None, ...]:
     Raises
     ------
     InputError
-        Nothing is stated; a number is no label of this pipeline or stands there twice; or there are more or fewer flags
+        Nothing is stated; a number is no label of this pipeline or stands there twice; the data set counts them
+        differently; or there are more or fewer flags
         than labels.
     """
+    io.check_names(case, settings.labels)
     label, count = case.label, len(settings.labels)
     if isinstance(label, Flags):
         if len(label.values) != count:
@@ -120,8 +124,9 @@ def values_of(case: Case, settings: Settings) -> tuple[float | None, ...]:
     Raises
     ------
     InputError
-        It states no value, or more or fewer than the pipeline has.
+        It states no value, or more or fewer than the pipeline has; or its data set counts them differently.
     """
+    io.check_names(case, settings.labels)
     stated = Numbers((case.label,)) if isinstance(case.label, int) else case.label
     if not isinstance(stated, Numbers) or not stated.given or all(number is None for number in stated.given):
         cure = "Write its value, e.g. 61.5, or several with ; between them."
