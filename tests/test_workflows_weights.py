@@ -13,9 +13,12 @@ from tiny_pipeline import pipeline
 from typer.testing import CliRunner
 
 from medvision.errors import PipelineError
+from medvision.files import sha256_of
 from medvision.frameworks import state_of
+from medvision.networks import WeightsCard, save_weights
 from medvision.pipeline import PipelineFolder
-from medvision.workflows.weights import inspect, start_from
+from medvision.workflows.source_card import Compared, compared
+from medvision.workflows.weights import Started, inspect, start_from
 from medvision_cli.app import app
 
 CLASSIFIER = """
@@ -83,6 +86,121 @@ def test_a_network_starts_from_a_checkpoint_and_the_record_says_so(checkpoint: P
     assert "100.0% of the encoder's parameters were taken" in started.sentence()
     assert json.dumps(started.to_json())
     assert str(checkpoint.parent) not in json.dumps(started.to_json())
+
+
+def left(folder: Path, *changes: tuple[str, str]) -> PipelineFolder:
+    """Return a pipeline with fresh weights and a card, as a training would leave it."""
+    opened = PipelineFolder.open(pipeline(folder, *changes, text=SEEN))
+    settings = opened.settings
+    sha256 = save_weights(folder / "weights.safetensors", opened.build_network())
+    card = WeightsCard(sha256, settings.meaning(), None, "as stored", settings.contract.modality, "", "", (), {})
+    card.save(folder / "weights.json")
+    return opened
+
+
+SEEN = CLASSIFIER.replace(
+    "[network]",
+    """[[steps]]
+use = "resample"
+spacing_mm = [1.0, 1.0, 1.0]
+
+[[steps]]
+use = "rescale"
+source = [0.0, 255.0]
+
+[network]""",
+).replace("dimensions = 2", 'dimensions = 2\nchannels = ["grey"]\nmodality = "CT"')
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("[0.0, 255.0]", "[0.0, 100.0]"), "rescale with source 0.0, 255.0, here 0.0, 100.0"),
+        (("[1.0, 1.0, 1.0]", "[2.0, 1.0, 1.0]"), "resample with spacing_mm 1.0, 1.0, 1.0, here 2.0, 1.0, 1.0"),
+        (
+            ('use = "rescale"\nsource = [0.0, 255.0]', 'use = "zscore"'),
+            "steps resample, rescale, here resample, zscore",
+        ),
+        (('["grey"]', '["T2"]'), "channels grey, here T2"),
+        (('["grey"]', '["a", "b"]'), "channels grey, here a, b"),
+        (('modality = "CT"', 'modality = "MR"'), "modality CT, here MR"),
+    ],
+)
+def test_weights_that_were_learned_on_other_input_start_with_a_warning(
+    tmp_path: Path, change: tuple[str, str], words: str
+) -> None:
+    left(tmp_path / "mine")
+    other = PipelineFolder.open(pipeline(tmp_path / "other", change, text=SEEN))
+    started = start_from(other.build_network(), tmp_path / "mine", other)
+    assert [(each.code, each.grade) for each in started.findings] == [("start-differs", "warning")]
+    assert words in started.findings[0].message
+    assert all(row.taken for row in started.match.rows if row.part == "head")
+    started.started().write(tmp_path / "start.json", source="mine", identity="")
+    assert Started.read(tmp_path / "start.json").findings == started.findings
+    assert [each["message"] for each in inspect(tmp_path / "mine", other).to_json()["findings"]] == [
+        started.findings[0].message
+    ]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [('0 = "no"\n1 = "yes"', '0 = "yes"\n1 = "no"')],
+        [('1 = "yes"', '1 = "perhaps"')],
+        [('task = "classification"', 'task = "multilabel"')],
+    ],
+)
+def test_a_head_for_other_labels_starts_fresh_and_the_table_says_so(
+    tmp_path: Path, changes: list[tuple[str, str]]
+) -> None:
+    left(tmp_path / "mine")
+    other = PipelineFolder.open(pipeline(tmp_path / "other", *changes, text=SEEN))
+    network = other.build_network()
+    head = network.fc.weight.detach().clone()
+    started = start_from(network, tmp_path / "mine", other)
+    assert torch.equal(network.fc.weight, head)
+    assert started.match.share_of_parameters == 1
+    told = {(row.state, row.why[:11]) for row in started.match.rows if row.part == "head"}
+    assert told == {("skipped", "its head is")}
+    assert [each.code for each in started.findings] == ["start-differs"]
+
+
+def test_weights_of_the_same_input_and_labels_start_without_a_word(tmp_path: Path) -> None:
+    opened = left(tmp_path / "mine")
+    same = PipelineFolder.open(pipeline(tmp_path / "other", ('"no"', '"No"'), text=SEEN))
+    assert start_from(opened.build_network(), tmp_path / "mine", same).findings == ()
+    assert start_from(opened.build_network(), tmp_path / "mine" / "weights.safetensors", same).findings == ()
+
+
+def test_a_pretraining_s_card_tells_its_input_and_no_labels(tmp_path: Path) -> None:
+    opened = left(tmp_path / "mine")
+    settings = opened.settings.to_json()
+    card = {"schema": "medvision.pretraining/1", "sha256": sha256_of(tmp_path / "mine" / "weights.safetensors")}
+    card |= {"steps": settings["steps"], "contract": settings["contract"]}
+    (tmp_path / "mine" / "weights.json").write_text(json.dumps(card))
+    assert start_from(opened.build_network(), tmp_path / "mine", opened).findings == ()
+    other = PipelineFolder.open(pipeline(tmp_path / "other", ('modality = "CT"', 'modality = "MR"'), text=SEEN))
+    found = start_from(other.build_network(), tmp_path / "mine", other).findings
+    assert ["modality CT, here MR" in each.message for each in found] == [True]
+
+
+def test_values_in_another_unit_need_a_fresh_head(tmp_path: Path) -> None:
+    values = (
+        SEEN.replace("classification", "regression").replace('1 = "yes"\n', "") + '[[regression]]\nunit = "years"\n'
+    )
+    months = values.replace("years", "months")
+    years, other = (PipelineFolder.open(pipeline(tmp_path / n, text=t)) for n, t in (("a", values), ("b", months)))
+    (tmp_path / "weights.json").write_text(json.dumps({"meaning": years.settings.meaning()}))
+    assert compared(tmp_path, "mine", years.settings) == Compared()
+    assert compared(tmp_path, "mine", other.settings).fresh_head == "its head gives values in years, here months"
+
+
+@pytest.mark.parametrize("content", ["[1]", "{", '{"meaning": 1, "contract": 2, "steps": 3, "labels": 4}'])
+def test_a_card_that_states_nothing_is_compared_with_nothing(
+    opened: PipelineFolder, tmp_path: Path, content: str
+) -> None:
+    (tmp_path / "weights.json").write_text(content)
+    assert compared(tmp_path, "mine", opened.settings) == compared(None, "mine", opened.settings) == Compared()
 
 
 def test_a_network_that_cannot_start_stays_as_it_was(tmp_path: Path, opened: PipelineFolder) -> None:

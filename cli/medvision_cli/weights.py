@@ -66,6 +66,7 @@ def _lines(found: Inspection) -> Iterator[str]:
         yield ""
         yield from (f"{name}  {_shape(shape)}" for name, shape in found.shapes.items())
         return
+    yield from (f"{finding.grade.capitalize() + ':':<12}{finding}" for finding in found.findings)
     yield from _table(found.match)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from medvision.errors import PipelineError
@@ -51,6 +52,8 @@ class Foreign:
         Name to ``torch.Tensor`` on the CPU.
     origin
         Where they come from.
+    card
+        The folder whose card says what they are; None where there is none.
 
     Raises
     ------
@@ -60,6 +63,7 @@ class Foreign:
 
     tensors: Mapping[str, Any] = field(repr=False)
     origin: Origin
+    card: Path | None = None
 
     def __post_init__(self) -> None:
         if not self.tensors:

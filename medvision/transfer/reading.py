@@ -44,7 +44,7 @@ def read_weights(source: str | Path, *, hub: Hub = _PUBLIC, limit_bytes: int = L
         not the one of its card, or not the one of the hash that was asked for), ``weights-unreachable``.
     """
     found = locate_weights(source, hub=hub, limit_bytes=limit_bytes)
-    return _read(found.path, found.origin, limit_bytes)
+    return _read(found, limit_bytes)
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,8 @@ def _in_folder(folder: Path) -> Located:
     raise PipelineError("weights-missing", message, path=folder, cure="Name the file with the weights.")
 
 
-def _read(path: Path, origin: Origin, limit_bytes: int) -> Foreign:
+def _read(found: Located, limit_bytes: int) -> Foreign:
+    path, origin = found.path, found.origin
     size = path.stat().st_size
     if size > limit_bytes:
         message = f"the file has {size:,} bytes, and at most {limit_bytes:,} are read"
@@ -113,7 +114,9 @@ def _read(path: Path, origin: Origin, limit_bytes: int) -> Foreign:
             tensors, chosen = unwrapped(read_torch(path, limit_bytes=limit_bytes))
             return Foreign(tensors, replace(origin, chosen=chosen))
         tensors = _safetensors(path)
-        return Foreign(*_of_training(tensors, origin)) if origin.kind == "checkpoint" else Foreign(tensors, origin)
+        if origin.kind == "checkpoint":
+            return Foreign(*_of_training(tensors, origin))
+        return Foreign(tensors, origin, found.card)
     except PipelineError as error:
         if error.path is not None:
             raise

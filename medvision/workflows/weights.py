@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from medvision.files import sha256_of, write_json
-from medvision.pipeline import PipelineFolder, builtin_folder, builtin_names, find
-from medvision.transfer import Foreign, Hub, Match, Origin, match, read_weights, recognise, require
-from medvision.transfer.hub import HubReference
-from medvision.transfer.reading import LIMIT_BYTES
+from medvision.errors import Finding
+from medvision.files import write_json
+from medvision.pipeline import PipelineFolder, builtin_names, find
+from medvision.transfer import Foreign, Hub, Match, Origin, locate_weights, match, read_weights, recognise, require
+from medvision.workflows.source_card import compared
 
 _PUBLIC = Hub()
 
@@ -37,6 +37,8 @@ class Inspection:
         The pipeline that they were matched with; None where none was named.
     match
         Tensor by tensor; None where no pipeline was named.
+    findings
+        What was taken for granted, and how the source's own input and labels differ from the pipeline's.
     """
 
     origin: Origin
@@ -46,6 +48,7 @@ class Inspection:
     network: str | None
     pipeline: str | None = None
     match: Match | None = None
+    findings: tuple[Finding, ...] = ()
 
     def require(self, *, partial: bool = False) -> None:
         """Raise PipelineError where a training with the pipeline would refuse to start from this."""
@@ -62,6 +65,7 @@ class Inspection:
             "network": self.network,
             "pipeline": self.pipeline,
             "match": self.match.to_json() if self.match else None,
+            "findings": [finding.unplaced().to_json() for finding in self.findings],
             "tensors": {name: list(shape) for name, shape in self.shapes.items()},
         }
 
@@ -76,10 +80,13 @@ class Transferred:
         Where the weights come from.
     match
         What of them was taken.
+    findings
+        What was taken for granted, and how the source's own input and labels differ from the training's.
     """
 
     origin: Origin
     match: Match
+    findings: tuple[Finding, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the start as JSON values, for the record of a training."""
@@ -107,7 +114,7 @@ class Transferred:
 
     def started(self) -> Started:
         """Return what is kept of it beside the checkpoints."""
-        return Started(self.to_json(), self.facts(), self.sentence())
+        return Started(self.to_json(), self.facts(), self.sentence(), self.findings)
 
 
 @dataclass(frozen=True)
@@ -122,21 +129,26 @@ class Started:
         For the card of the weights.
     sentence
         For the card that people read.
+    findings
+        What was noticed about it.
     """
 
     record: Mapping[str, Any]
     facts: Mapping[str, str]
     sentence: str
+    findings: tuple[Finding, ...] = ()
 
     def write(self, path: Path, *, source: str, identity: str) -> None:
         """Keep it, with the words that named the source and what :func:`identity_of_source` said of it."""
-        write_json(path, {"source": source, "identity": identity, **asdict(self)})
+        findings = [finding.unplaced().to_json() for finding in self.findings]
+        write_json(path, {"source": source, "identity": identity, **asdict(self), "findings": findings})
 
     @classmethod
     def read(cls, path: Path) -> Started:
         """Return what :meth:`write` kept."""
         content = json.loads(path.read_text(encoding="utf-8"))
-        return cls(content["record"], content["facts"], content["sentence"])
+        findings = [Finding(e["code"], e["grade"], e["message"], cure=e["cure"]) for e in content["findings"]]
+        return cls(content["record"], content["facts"], content["sentence"], tuple(findings))
 
 
 def identity_of_source(source: str, *, hub: Hub = _PUBLIC, kept: Path | None = None) -> str:
@@ -152,23 +164,36 @@ def identity_of_source(source: str, *, hub: Hub = _PUBLIC, kept: Path | None = N
         What :meth:`Started.write` kept of a training that has begun: what ``hf:`` named then still counts, also where
         the hub cannot be reached any more, or has a newer commit.
     """
-    if not source.startswith("hf:"):
-        return digest_of_source(source)
-    if kept is not None and kept.is_file():
+    if source.startswith("hf:") and kept is not None and kept.is_file():
         content = json.loads(kept.read_text(encoding="utf-8"))
         if content["source"] == source:
             return str(content["identity"])
-    found = hub.fetch(HubReference.of(source), limit_bytes=LIMIT_BYTES)
-    return f"{found.reference} {found.sha256}"
+    return digest_of_source(source, hub=hub)
 
 
-def digest_of_source(source: str | None) -> str:
-    """Return the hash of the weights that a source names; its own words where no file of it is here."""
+def digest_of_source(source: str | None, *, hub: Hub = _PUBLIC) -> str:
+    """Return the hash of the file that a source names, whatever :func:`inspect` takes; of the hub, with its commit.
+
+    Raises
+    ------
+    PipelineError
+        There is no such file, or the hub cannot be reached.
+    """
     if source is None:
         return "scratch"
-    path, weights = Path(source), "weights.safetensors"
-    places = (path, path / weights, path / "models" / "model.pt", builtin_folder() / source / weights)
-    return next((sha256_of(place) for place in places if place.is_file()), source)
+    origin = locate_weights(_place(source), hub=hub).origin
+    return f"{origin.source} {origin.sha256}" if source.startswith("hf:") else origin.sha256
+
+
+def pinned(source: str, *, hub: Hub = _PUBLIC) -> str:
+    """Return a source that stays the same: of the hub, the commit and the file that it names now.
+
+    Raises
+    ------
+    PipelineError
+        The hub cannot be reached.
+    """
+    return locate_weights(source, hub=hub).origin.source if source.startswith("hf:") else source
 
 
 def inspect(source: str | Path, pipeline: PipelineFolder | None = None, *, hub: Hub = _PUBLIC) -> Inspection:
@@ -188,9 +213,9 @@ def inspect(source: str | Path, pipeline: PipelineFolder | None = None, *, hub: 
     PipelineError
         The weights cannot be read. That too little of the encoder fits is no error here: :meth:`Inspection.require`.
     """
-    foreign = _read(source, hub)
+    foreign = read_weights(_place(source), hub=hub)
     found = recognise(foreign.tensors)
-    matched = _matched(foreign, pipeline.build_network(), pipeline) if pipeline else None
+    matched, findings = _matched(foreign, pipeline.build_network(), pipeline) if pipeline else (None, ())
     return Inspection(
         origin=foreign.origin,
         parameters=foreign.parameters,
@@ -199,6 +224,7 @@ def inspect(source: str | Path, pipeline: PipelineFolder | None = None, *, hub: 
         network=found.family.network if found else None,
         pipeline=pipeline.settings.name if pipeline else None,
         match=matched,
+        findings=findings,
     )
 
 
@@ -225,22 +251,23 @@ def start_from(
     PipelineError
         The weights cannot be read, or less than 80 % of the encoder's parameters fit; the network is as it was.
     """
-    foreign = _read(source, hub)
-    matched = require(_matched(foreign, network, pipeline), partial=partial)
+    foreign = read_weights(_place(source), hub=hub)
+    matched, findings = _matched(foreign, network, pipeline)
+    require(matched, partial=partial)
     matched.load(network)
-    return Transferred(foreign.origin, matched)
+    return Transferred(foreign.origin, matched, findings)
 
 
-def _read(source: str | Path, hub: Hub) -> Foreign:
-    path = Path(source)
-    if not path.exists() and str(source) in builtin_names():
-        path = find(source)
-    return read_weights(source if str(source).startswith("hf:") else path, hub=hub)
+def _place(source: str | Path) -> str | Path:
+    """Return a source as the reader takes it: the folder of a shipped pipeline in place of its name."""
+    return find(source) if not Path(source).exists() and str(source) in builtin_names() else source
 
 
-def _matched(foreign: Foreign, network: Any, pipeline: PipelineFolder) -> Match:
+def _matched(foreign: Foreign, network: Any, pipeline: PipelineFolder) -> tuple[Match, tuple[Finding, ...]]:
+    found = compared(foreign.card, foreign.origin.source, pipeline.settings)
     settings = pipeline.settings.network
     grid = None
     if settings.use == "vit":
         grid = [size // patch for size, patch in zip(settings.image_size, settings.patch_size, strict=True)]
-    return match(foreign, network, settings.parts, grid=grid)
+    matched = match(foreign, network, settings.parts, grid=grid, fresh_head=found.fresh_head)
+    return matched, (*matched.findings, *found.findings)
