@@ -315,6 +315,12 @@ class Case:
         stated = self.attributes.get("side", "").strip().lower()
         return {"left": "left", "l": "left", "right": "right", "r": "right"}.get(stated)  # type: ignore[return-value]
 
+    def label_digest(self) -> str:
+        """Return what tells what is known of the case: the label's SHA-256 or numbers, and the names of the numbers."""
+        label = self.label.digest() if isinstance(self.label, Source) else repr(self.label)
+        names = sorted((self.label_names or {}).items())
+        return sha256_of_text([label, repr(names)]) if names else label
+
     def images_digest(self) -> str:
         """Return the SHA-256 of the images' files."""
         return sha256_of_text([source.digest() for source in self.images])

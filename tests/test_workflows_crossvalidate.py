@@ -17,7 +17,7 @@ import torch
 from conftest import SPHERES_TOML, write_sphere_data
 
 import medvision as mv
-from medvision.errors import Finding, InputError, PipelineError
+from medvision.errors import Finding, InputError, PipelineError, UsageError
 from medvision.files import sha256_of
 from medvision.networks import members_of
 from medvision.pipeline import PipelineFolder
@@ -241,6 +241,24 @@ def test_a_folder_of_another_training_is_refused_before_any_fold_is_trained(made
     assert not (tmp_path / "folds").exists()
 
 
+def test_a_folder_in_which_a_single_training_has_begun_is_refused_before_any_fold(made: Made, tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "identity.json").write_text("{}")
+    with pytest.raises(PipelineError, match="a training has begun here") as caught:
+        crossvalidate(PipelineFolder.open(made.settings), [made.data], tmp_path, count=2)
+    assert (caught.value.code, caught.value.path) == ("weights-mismatch", tmp_path)
+    assert not (tmp_path / "folds").exists()
+
+
+@pytest.mark.parametrize("place", ["", "folds/2", "ensemble"])
+def test_settings_that_would_be_written_over_are_refused_at_once(made: Made, tmp_path: Path, place: str) -> None:
+    shutil.copytree(made.settings, tmp_path / place, dirs_exist_ok=True)
+    before = (tmp_path / place / "pipeline.toml").read_bytes()
+    with pytest.raises(UsageError, match="would be written over"):
+        crossvalidate(PipelineFolder.open(tmp_path / place), [made.data], tmp_path, count=2)
+    assert (tmp_path / place / "pipeline.toml").read_bytes() == before
+
+
 def test_more_folds_than_patients_are_refused(made: Made, tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         mv.Pipeline.open(made.settings).crossvalidate(made.data, tmp_path, folds=5)
@@ -277,7 +295,7 @@ def test_a_time_for_all_folds_is_shared_and_all_are_cut_alike(
 
     seen: list[tuple[float, bool, tuple[int, ...]]] = []
 
-    def cutting(seconds: float, wished: Any, step_of: Any, validation_of: Any, *, may_cut: bool = True) -> Timed:
+    def cutting(seconds: float, wished: Any, *_: Any, may_cut: bool = True, **__: Any) -> Timed:
         seen.append((seconds, may_cut, wished.network.channels))
         network = replace(wished.network, channels=(8, 8, 9)) if may_cut else wished.network
         short = replace(wished.train, epochs=1, steps_per_epoch=1)

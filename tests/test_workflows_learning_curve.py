@@ -17,7 +17,7 @@ from medvision.errors import UsageError
 from medvision.pipeline import PipelineFolder
 from medvision.study import Case, Source
 from medvision.workflows.learning_curve import Asked, LearningCurve, learning_curve, plan_of_curve
-from medvision.workflows.runs import Way, ways_of
+from medvision.workflows.runs import Way, shown_source, ways_of
 from medvision.workflows.subsets import sizes_of, subset
 
 WAYS = (Way("scratch"), Way("a", "a.pt", "head"))
@@ -27,6 +27,13 @@ WAYS = (Way("scratch"), Way("a", "a.pt", "head"))
 def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     """How intervals behave is tested in test_comparison; here they are only to be quick."""
     monkeypatch.setattr("medvision.workflows.paired._RESAMPLES", 200)
+
+
+@pytest.fixture(autouse=True)
+def weights_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What trainings start from is there, and known by its bytes."""
+    monkeypatch.chdir(tmp_path)
+    Path("a.pt").write_bytes(b"weights")
 
 
 @pytest.fixture
@@ -146,6 +153,25 @@ def test_every_start_trains_on_the_same_cases_and_all_are_measured_on_the_same(
     assert (few.seconds, few.steps, few.patients) == (2.5, 8.0, 8.0)
 
 
+def test_with_a_time_all_ways_have_the_same_network_and_batches(
+    pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path
+) -> None:
+    played = by_size()
+    played_curve(played, *pictures, tmp_path / "out", Asked((8,), 1, WAYS, 2.0))
+    assert [(budget.minutes, budget.may_cut) for budget in played.budgets if budget] == [(2.0, False)] * 2
+
+
+def test_settings_that_a_training_would_write_over_are_refused_at_once(
+    pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path
+) -> None:
+    for place in ("out", "out/runs/scratch-1_8_1"):
+        settings, played = PipelineFolder.open(write_settings(tmp_path / place, **CLASSES)), by_size()
+        with pytest.raises(UsageError, match="would be written over"):
+            played_curve(played, settings, pictures[1], tmp_path / "out", Asked((8,), 1, WAYS))
+        assert played.done == []
+        (tmp_path / place / "pipeline.toml").unlink()
+
+
 def test_the_curve_is_left_as_table_json_and_picture(
     pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path
 ) -> None:
@@ -156,7 +182,7 @@ def test_the_curve_is_left_as_table_json_and_picture(
     assert [bool(row["verdict"]) for row in rows] == [False, False, True, True]
     told = json.loads((tmp_path / "out" / "curve.json").read_text())
     assert told == json.loads(json.dumps(curve.to_json()))
-    assert [way["source"] for way in told["ways"]] == [None, "a.pt"]
+    assert [way["source"] for way in told["ways"]] == [None, shown_source("a.pt")]
     assert (tmp_path / "out" / "curve.png").read_bytes().startswith(b"\x89PNG")
     assert len(curve.table().splitlines()) == 5
 

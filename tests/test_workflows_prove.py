@@ -12,7 +12,9 @@ from conftest import write_sphere_data
 from stubbed_training import CLASSES, MASKS, Played, write_pictures, write_settings
 
 from medvision.errors import InputError, PipelineError, UsageError
+from medvision.files import sha256_of
 from medvision.pipeline import PipelineFolder, Settings
+from medvision.transfer.hub import Fetched, Hub, HubReference
 from medvision.workflows.budget import Budget
 from medvision.workflows.paired import comparable
 from medvision.workflows.prove import TransferProof, prove_transfer
@@ -25,6 +27,13 @@ from medvision.workflows.train import Start
 def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     """How intervals behave is tested in test_comparison; here they are only to be quick."""
     monkeypatch.setattr("medvision.workflows.paired._RESAMPLES", 200)
+
+
+@pytest.fixture(autouse=True)
+def weights_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What trainings start from is there, and known by its bytes."""
+    monkeypatch.chdir(tmp_path)
+    Path("weights.pt").write_bytes(b"weights")
 
 
 @pytest.fixture
@@ -44,9 +53,14 @@ def of_transfer(gain: float) -> Played:
 
 
 def proved(
-    given: tuple[PipelineFolder, list[Path]], out: Path, played: Played, tune: str = "full", **options: object
+    given: tuple[PipelineFolder, list[Path]],
+    out: Path,
+    played: Played,
+    tune: str = "full",
+    source: str = "weights.pt",
+    **options: object,
 ) -> TransferProof:
-    start = Start("weights.pt", tune)
+    start = Start(source, tune)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("medvision.workflows.prove.Workbench", lambda *_: played)
         return prove_transfer(*given, out, start=start, **options)  # type: ignore[arg-type]
@@ -161,7 +175,46 @@ def test_a_source_is_known_by_its_bytes_and_shown_without_its_folder(tmp_path: P
     (tmp_path / "pipeline" / "weights.safetensors").write_bytes(b"one")
     assert digest_of_source(str(tmp_path / "pipeline")) == digest_of_source(str(tmp_path / "a.pt"))
     assert len(digest_of_source("mr-hippocampus")) == 64
-    assert digest_of_source("hf:org/repo") == "hf:org/repo"
+    (tmp_path / "bundle" / "models").mkdir(parents=True)
+    (tmp_path / "bundle" / "models" / "model.pt").write_bytes(b"one")
+    assert digest_of_source(str(tmp_path / "bundle")) == digest_of_source(str(tmp_path / "a.pt"))
+    with pytest.raises(PipelineError, match="no such file"):
+        digest_of_source(str(tmp_path / "c.pt"))
+
+
+def test_a_proof_that_starts_from_the_hub_is_of_one_commit(
+    pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commits = ["one"]
+
+    def fetch(self: Hub, wanted: HubReference, *, limit_bytes: int) -> Fetched:
+        commit = wanted.revision or commits[-1]
+        return Fetched(Path("weights.pt"), f"hf:org/repo@{commit}:w.pt", sha256_of(Path("weights.pt")), None)
+
+    monkeypatch.setattr(Hub, "fetch", fetch)
+    played = of_transfer(0.2)
+    played.stop_at = 2
+    with pytest.raises(KeyboardInterrupt):
+        proved(pictures, tmp_path / "out", played, source="hf:org/repo")
+    assert played.done[1].way.source == "hf:org/repo@one:w.pt"
+    proved(pictures, tmp_path / "out", of_transfer(0.2), source="hf:org/repo")
+    told = json.loads((tmp_path / "out" / "transfer.json").read_text())
+    assert told["source"] == "hf:org/repo@one:w.pt"
+    commits.append("two")
+    with pytest.raises(PipelineError, match="another start"):
+        proved(pictures, tmp_path / "out", of_transfer(0.2), source="hf:org/repo")
+
+
+def test_settings_that_a_training_would_write_over_are_refused_at_once(
+    pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path
+) -> None:
+    for place in ("out", "out/transfer-6"):
+        settings = PipelineFolder.open(write_settings(tmp_path / place, **CLASSES))
+        played = of_transfer(0.2)
+        with pytest.raises(UsageError, match="would be written over"):
+            proved((settings, pictures[1]), tmp_path / "out", played)
+        assert played.done == []
+        (tmp_path / place / "pipeline.toml").unlink()
 
 
 def settings_of(tmp_path: Path, **values: object) -> Settings:

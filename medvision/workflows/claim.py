@@ -8,11 +8,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from medvision.errors import PipelineError
+from medvision.errors import PipelineError, UsageError
 from medvision.files import sha256_of_text, write_bytes, write_json, write_text
 from medvision.pipeline import PipelineFolder, read_settings
-from medvision.study import Case, Source
 from medvision.training import Split
+
+_IDENTITY = Path("checkpoints", "identity.json")
 
 
 def claim(out: Path, pipeline: PipelineFolder, parts: Split, digests: Mapping[str, str], *further: Any) -> None:
@@ -38,7 +39,7 @@ def claim(out: Path, pipeline: PipelineFolder, parts: Split, digests: Mapping[st
     """
     settings = pipeline.settings
     sides = [
-        f"{side}:{case.id}:{digests[case.id]}:{case.side}:{_label_digest(case)}"
+        f"{side}:{case.id}:{digests[case.id]}:{case.side}:{case.label_digest()}"
         for side in ("train", "val")
         for case in getattr(parts, side)
     ]
@@ -46,7 +47,7 @@ def claim(out: Path, pipeline: PipelineFolder, parts: Split, digests: Mapping[st
         "settings": sha256_of_text([str(settings.meaning()), str(asdict(settings.train)), *map(repr, further)]),
         "data": sha256_of_text(sides),
     }
-    path = out / "checkpoints" / "identity.json"
+    path = out / _IDENTITY
     if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != identity:
         raise PipelineError(
             "weights-mismatch",
@@ -66,6 +67,24 @@ def refuse_trained(out: Path) -> None:
         raise PipelineError("weights-mismatch", message, path=out, cure="Choose another --out.")
 
 
+def refuse_begun(out: Path) -> None:
+    """Raise PipelineError where a training has begun in `out`, or a trained pipeline lies there."""
+    if (out / _IDENTITY).is_file():
+        message = "a training has begun here, which is another one"
+        raise PipelineError("weights-mismatch", message, path=out, cure="Choose another --out.")
+    refuse_trained(out)
+
+
+def refuse_settings(pipeline: PipelineFolder, *places: Path) -> None:
+    """Raise UsageError where the settings themselves lie in one of the folders, and would be written over."""
+    file = pipeline.folder / "pipeline.toml"
+    for place in places:
+        own = place / "pipeline.toml"
+        if own.is_file() and file.is_file() and own.samefile(file):
+            message = "the settings lie here, and would be written over"
+            raise UsageError("usage", message, path=place, cure="Choose another --out.")
+
+
 def write_settings(out: Path, pipeline: PipelineFolder) -> None:
     """Write the settings that are in force into `out`: the file as it stands where it says the same, or a new one."""
     file = pipeline.folder / "pipeline.toml"
@@ -75,7 +94,3 @@ def write_settings(out: Path, pipeline: PipelineFolder) -> None:
         from medvision.planning import pipeline_toml
 
         write_text(out / "pipeline.toml", pipeline_toml(pipeline.settings))
-
-
-def _label_digest(case: Case) -> str:
-    return case.label.digest() if isinstance(case.label, Source) else str(case.label)

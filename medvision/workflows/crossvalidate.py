@@ -20,7 +20,7 @@ from medvision.report import crossvalidation_page
 from medvision.training import Split, folds
 from medvision.workflows.budget import Budget, Shares
 from medvision.workflows.card import card_text
-from medvision.workflows.claim import refuse_trained, write_settings
+from medvision.workflows.claim import refuse_begun, refuse_settings, write_settings
 from medvision.workflows.crossvalidation_page import page_values
 from medvision.workflows.fingerprint import write_fingerprint
 from medvision.workflows.finished import Finished, seconds_of
@@ -102,10 +102,12 @@ def crossvalidate(
     PipelineError
         `out` holds a training of other settings or other data, or a loss is not finite.
     """
+    places = [*(out / "folds" / str(number) for number in range(1, count + 1)), out]
+    refuse_settings(pipeline, *places, out / "ensemble")
     pipeline, machine = seeded(pipeline, seed), machine or Machine()
     with holding(out), store_of(out, machine) as store:
         if not (out / "folds").is_dir():  # now, and not after days of training
-            refuse_trained(out)
+            refuse_begun(out)
         cases = labelled_cases(data)
         parts = folds(cases, count=count, seed=pipeline.settings.train.seed, task=pipeline.settings.task)
         pipeline = replace(pipeline, settings=with_scaling(pipeline.settings, [*parts[0].train, *parts[0].val]))
@@ -115,7 +117,6 @@ def crossvalidate(
             cases = [*parts[0].train, *parts[0].val]
             return prepare(cases, pipeline, store, workers=machine.workers, progress=progress)
 
-        places = [*(out / "folds" / str(number) for number in range(1, count + 1)), out]
         shares = Shares(budget, [seconds_of(place) for place in places])
         trained: list[Trained] = []
         for number, part in enumerate(parts, 1):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from medvision.files import sha256_of_text, write_json
 from medvision.pipeline import PipelineFolder
-from medvision.study import Case, Source
+from medvision.study import Case
 from medvision.training import Split, checkpoint, seconds_spent
 from medvision.workflows.scored import Scored
 
@@ -92,5 +92,4 @@ def seconds_of(out: Path) -> float:
 
 
 def _digest_of(case: Case) -> str:
-    label = case.label.digest() if isinstance(case.label, Source) else repr(case.label)
-    return f"{case.id}:{case.digest()}:{label}"
+    return f"{case.id}:{case.digest()}:{case.label_digest()}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from medvision.progress import Progress, silent
 from medvision.study import safe_id
 from medvision.training import Split
 from medvision.workflows.budget import Budget
+from medvision.workflows.claim import refuse_settings
 from medvision.workflows.paired import Comparable, comparable
 from medvision.workflows.runs import (
     Outcome,
@@ -67,6 +68,10 @@ class Asked:
             raise UsageError("usage", "a learning curve needs a size, a repeat and a start, or more of each")
         if len({way.name for way in self.ways}) < len(self.ways):
             raise UsageError("usage", "a start is named twice")
+
+    def pinned(self) -> Asked:
+        """Return the same, where all repeats of a way start from what the hub has now."""
+        return replace(self, ways=tuple(way.pinned() for way in self.ways))
 
 
 @dataclass(frozen=True)
@@ -206,14 +211,17 @@ def learning_curve(
     PipelineError
         `out` holds trainings of other settings, other data or another start.
     """
+    refuse_settings(pipeline, out)
     machine = machine or Machine()
     with holding(out), store_of(out, machine) as store:
         pipeline, parts = sides_of(pipeline, data, seed=seed)
+        asked = asked.pinned()
         runs = _runs(pipeline, parts, out, asked)
+        refuse_settings(pipeline, *(run.folder for run in runs.values()))
         work = Workbench(pipeline, parts, store, machine, progress)
         outcomes = {}
         for number, (place, run) in enumerate(runs.items()):
-            budget = None if asked.minutes is None else Budget(asked.minutes)
+            budget = None if asked.minutes is None else Budget(asked.minutes, may_cut=False)  # all ways alike
             words = f"{run.way.name}, {len(run.parts.train)} cases ({number + 1} of {len(runs)})"
             outcomes[place] = once(run, work, budget=budget, progress=named(words, progress))
         found = _curve(out, asked, runs, outcomes, len(parts.val))
@@ -228,7 +236,7 @@ def plan_of_curve(
 ) -> tuple[Planned, ...]:
     """Return the trainings that :func:`learning_curve` would do, and which of them are done; nothing is written."""
     pipeline, parts = sides_of(pipeline, data, seed=seed)
-    runs = _runs(pipeline, parts, out, asked)
+    runs = _runs(pipeline, parts, out, asked.pinned())
     return tuple(
         Planned(run.way.name, repeat, len(run.parts.train), _patients(run), is_done(run))
         for (_, _, repeat), run in runs.items()

@@ -129,8 +129,7 @@ def _key(case: Case, pipeline: PipelineFolder) -> str:
     """Return the hash of everything that the prepared case depends on."""
     settings = pipeline.settings
     meaning = {key: value for key, value in settings.meaning().items() if key != "network"}
-    label = case.label.digest() if isinstance(case.label, Source) else repr(case.label)
-    parts = [_FORMAT, case.id, case.digest(), label, json.dumps(meaning, sort_keys=True)]
+    parts = [_FORMAT, case.id, case.digest(), case.label_digest(), json.dumps(meaning, sort_keys=True)]
     return sha256_of_text([*parts, repr(settings.contract), json.dumps(dict(versions()), sort_keys=True)])
 
 

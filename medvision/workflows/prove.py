@@ -18,6 +18,7 @@ from medvision.pipeline import PipelineFolder
 from medvision.progress import Progress, silent
 from medvision.training import Split
 from medvision.workflows.budget import Budget, Shares
+from medvision.workflows.claim import refuse_settings
 from medvision.workflows.finished import seconds_of
 from medvision.workflows.paired import Comparable, comparable
 from medvision.workflows.runs import (
@@ -147,19 +148,22 @@ def prove_transfer(
     """
     if seeds < 1:
         raise UsageError("usage", f"one seed at least is needed, got {seeds}", cure="Give --seeds 3 or more.")
+    refuse_settings(pipeline, out)
     machine = machine or Machine()
     with holding(out), store_of(out, machine) as store:
         pipeline, parts = sides_of(pipeline, data, seed=seed)
         work = Workbench(pipeline, parts, store, machine, progress)
-        ways = (Way("scratch"), Way("transfer", start.source, start.tune, start.partial))
+        transfer = Way("transfer", start.source, start.tune, start.partial).pinned()
+        ways = (Way("scratch"), transfer)
         runs = _runs(pipeline, parts, out, ways, seeds, None if budget is None else budget.minutes)
+        refuse_settings(pipeline, *(run.folder for run in runs))
         whole = None if budget is None else replace(budget, may_cut=False)
         shares = Shares(whole, [seconds_of(run.folder) for run in runs])
         outcomes = []
         for number, run in enumerate(runs):
             words = f"{run.way.name}, seed {run.seed} ({number + 1} of {len(runs)})"
             outcomes.append(once(run, work, budget=shares.of(number), progress=named(words, progress)))
-        found = _proof(out, runs, outcomes, start)
+        found = _proof(out, runs, outcomes, replace(start, source=transfer.source or start.source))
         write_json(out / "transfer.json", found.to_json())
         write_text(out / "transfer.csv", _csv(found.rows))
         _write_picture(found, out / "transfer.png")

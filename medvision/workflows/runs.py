@@ -13,7 +13,7 @@ from medvision.errors import PipelineError, UsageError
 from medvision.files import sha256_of_text, write_json
 from medvision.pipeline import PipelineFolder
 from medvision.progress import Progress, silent
-from medvision.study import Case, Source
+from medvision.study import Case
 from medvision.training import Split, Store, split
 from medvision.workflows.budget import Budget
 from medvision.workflows.prepare import PreparedCase, prepare
@@ -21,6 +21,7 @@ from medvision.workflows.scored import Scored
 from medvision.workflows.targets import with_scaling
 from medvision.workflows.train import Machine, Start, labelled_cases, seeded, train_on
 from medvision.workflows.weights import digest_of_source as digest_of_source
+from medvision.workflows.weights import pinned
 
 _RUN = "run.json"
 _SHORT = 12  # hex digits of a source's hash that are shown
@@ -51,6 +52,10 @@ class Way:
     def start(self) -> Start | None:
         """What a training in this way starts from."""
         return Start(self.source, self.tune, self.partial) if self.source is not None else None
+
+    def pinned(self) -> Way:
+        """Return the same way, that starts in all trainings from what the hub has now, where it starts from there."""
+        return self if self.source is None else replace(self, source=pinned(self.source))
 
     def digest(self) -> str:
         """Return the hash of where it starts and of what is tuned."""
@@ -265,5 +270,4 @@ def _outcome(run: Run, content: Mapping[str, Any]) -> Outcome:
 
 
 def _digest_of(case: Case) -> str:
-    label: Any = case.label
-    return f"{case.id}:{case.digest()}:{label.digest() if isinstance(label, Source) else label!r}"
+    return f"{case.id}:{case.digest()}:{case.label_digest()}"
