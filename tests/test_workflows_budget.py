@@ -16,12 +16,13 @@ from tiny_pipeline import TINY, pipeline
 
 import medvision as mv
 from medvision.errors import PipelineError, UsageError
+from medvision.networks import save_weights
 from medvision.pipeline import PipelineFolder, Settings, read_settings
 from medvision.training import build_optimiser
 from medvision.tuning import Group
 from medvision.workflows import budget as workflow
 from medvision.workflows.budget import Budget, Timed, fit_into
-from medvision.workflows.train import train
+from medvision.workflows.train import Start, train
 
 Cost = Callable[[Settings], float]
 
@@ -261,8 +262,9 @@ def begun(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[
     """A training with a time that was stopped after an epoch that, by its checkpoint, took 7 seconds."""
     from medvision.workflows import train as workflow
 
-    def fitted(seconds: float, wished: Settings, *_: Any, may_cut: bool) -> Timed:
+    def fitted(seconds: float, wished: Settings, *_: Any, may_cut: bool, keep_network: bool) -> Timed:
         assert may_cut
+        assert not keep_network
         train = replace(wished.train, epochs=3, steps_per_epoch=1, batch=1)
         return Timed(replace(wished, train=train), 0.01, 0.02, ())
 
@@ -321,6 +323,45 @@ def test_a_training_that_goes_on_uses_the_settings_chosen_before_and_counts_the_
     assert len((out / "curves.csv").read_text().splitlines()) == 3, "what came to its end is not trained further"
     assert (out / "weights.safetensors").read_bytes() == weights
     assert again.results == result.results
+
+
+def test_settings_that_are_not_those_that_were_fitted_are_not_gone_on_with(
+    data: Path, begun: tuple[PipelineFolder, Path]
+) -> None:
+    pipeline, out = begun
+    file = out / "pipeline.toml"
+    text = file.read_text()
+    assert text.count("batch = 1\n") == 1
+    file.write_text(text.replace("batch = 1\n", "batch = 2\n"))
+    with pytest.raises(PipelineError, match="not the settings that were fitted") as caught:
+        train(pipeline, [data], out, budget=Budget(5.0))
+    assert (caught.value.code, caught.value.path) == ("weights-mismatch", file)
+    file.write_text("# words of my own\n" + text)
+    train(pipeline, [data], out, budget=Budget(5.0))
+
+
+def test_a_network_that_starts_from_weights_is_not_cut(wished: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = timed(monkeypatch, lambda settings: 1.0 * settings.train.batch)
+    found = clock.fit(10.0, wished, keep_network=True).settings
+    assert found.network == wished.network
+    assert found.train.batch < wished.train.batch
+
+
+def test_a_training_with_a_start_keeps_its_network_in_a_time(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[bool] = []
+
+    def fitted(seconds: float, wished: Settings, *_: Any, may_cut: bool, keep_network: bool) -> Timed:
+        kept.append(keep_network)
+        return Timed(replace(wished, train=replace(wished.train, epochs=1, steps_per_epoch=1, batch=1)), 0.01, 0.02, ())
+
+    monkeypatch.setattr("medvision.workflows.fitting.fit_into", fitted)
+    settings = opened(tmp_path / "settings")
+    save_weights(tmp_path / "a.safetensors", settings.build_network())
+    start = Start(str(tmp_path / "a.safetensors"))
+    train(settings, [data], tmp_path / "out", start=start, budget=Budget(1.0))
+    assert kept == [True]
 
 
 def test_another_time_is_another_training(data: Path, begun: tuple[PipelineFolder, Path]) -> None:

@@ -15,8 +15,12 @@ import medvision as mv
 from medvision.errors import InputError, PipelineError, UsageError
 from medvision.files import sha256_of
 from medvision.pipeline import PipelineFolder
-from medvision.study import Reading
-from medvision.workflows.train import Machine, Start, train
+from medvision.study import Case, Reading
+from medvision.training import Split, Store
+from medvision.workflows.claim import claim
+from medvision.workflows.finished import identity_of
+from medvision.workflows.prepare import prepare
+from medvision.workflows.train import Machine, Start, labelled_cases, train
 from medvision.workflows.weights import identity_of_source
 
 STRIPES_TOML = """
@@ -172,10 +176,11 @@ def test_the_same_training_gives_the_same_bytes(stripes: tuple[Path, Path], tmp_
 def test_a_folder_of_another_training_is_not_gone_on_from(stripes: tuple[Path, Path], tmp_path: Path) -> None:
     data, folder = stripes
     shutil.copytree(folder, tmp_path / "copy")
-    toml = tmp_path / "copy" / "pipeline.toml"
-    toml.write_text(toml.read_text().replace("learning_rate = 0.01", "learning_rate = 0.02"))
+    (tmp_path / "settings").mkdir()
+    toml = tmp_path / "settings" / "pipeline.toml"
+    toml.write_text((folder / "pipeline.toml").read_text().replace("learning_rate = 0.01", "learning_rate = 0.02"))
     with pytest.raises(PipelineError, match="other settings or data"):
-        train(PipelineFolder.open(tmp_path / "copy"), [data], tmp_path / "copy")
+        train(PipelineFolder.open(tmp_path / "settings"), [data], tmp_path / "copy")
 
 
 def test_a_case_that_cannot_be_read_or_has_no_label_stops_a_training(tmp_path: Path) -> None:
@@ -302,6 +307,32 @@ def test_a_data_set_that_numbers_the_same_names_otherwise_is_refused(sphere_pipe
         mv.train(sphere_pipeline, tmp_path / "dataset.json", tmp_path / "out")
 
 
+def test_a_data_set_whose_names_have_changed_is_neither_taken_from_the_cache_nor_gone_on_with(
+    sphere_pipeline: Path, tmp_path: Path
+) -> None:
+    write_sphere_data(tmp_path)
+    settings = PipelineFolder.open(sphere_pipeline).settings
+    entries = [{"image": f"image{n}.nii.gz", "label": f"label{n}.nii.gz"} for n in range(8)]
+
+    def cases(*names: str) -> list[Case]:
+        labels = {"0": "background", **{str(n): name for n, name in enumerate(names, 1)}}
+        content = {"training": entries, "labels": labels, "modality": {"0": "MR"}}
+        (tmp_path / "dataset.json").write_text(json.dumps(content))
+        return labelled_cases([tmp_path / "dataset.json"])
+
+    pipeline, store = PipelineFolder.open(sphere_pipeline), Store(tmp_path / "cache")
+    right = cases(*settings.labels.values())
+    prepare(right, pipeline, store)
+    claim(tmp_path / "out", pipeline, Split(tuple(right), ()), {case.id: "" for case in right})
+    swapped = cases(*reversed(settings.labels.values()))
+    with pytest.raises(InputError, match="calls label 1"):
+        prepare(swapped, pipeline, store)
+    with pytest.raises(PipelineError, match="other settings or data"):
+        claim(tmp_path / "out", pipeline, Split(tuple(swapped), ()), {case.id: "" for case in swapped})
+    parts = [Split(tuple(each), ()) for each in (right, swapped)]
+    assert identity_of(pipeline, parts[0]) != identity_of(pipeline, parts[1])
+
+
 QUICK = STRIPES_TOML.replace("epochs = 2", "epochs = 1").replace("steps_per_epoch = 20", "steps_per_epoch = 1")
 
 
@@ -351,11 +382,17 @@ def test_a_training_goes_on_in_its_own_folder_and_is_not_done_twice(
     again = pipeline.train(data, tmp_path / "out", progress=lambda done, total, last: steps.append(last))
     assert steps == [], "what is done is neither prepared nor trained again"
     assert (again.results, again.train, again.val) == (first.results, first.train, first.val)
-    in_place = tmp_path / "in-place"
-    shutil.copytree(pipeline.folder.folder, in_place)
-    for _ in range(2):
-        mv.Pipeline.open(in_place).train(data, in_place)
-    assert (in_place / "weights.safetensors").read_bytes() == (tmp_path / "out" / "weights.safetensors").read_bytes()
+
+
+def test_settings_are_never_trained_in_their_own_folder(quick: tuple[Path, mv.Pipeline], tmp_path: Path) -> None:
+    data, pipeline = quick
+    folder = pipeline.folder.folder
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for out in (folder, tmp_path / "other" / ".." / folder.name):
+        with pytest.raises(UsageError, match="would be written over") as caught:
+            pipeline.train(data, out)
+        assert caught.value.path == out
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_another_start_is_another_training(quick: tuple[Path, mv.Pipeline], tmp_path: Path) -> None:

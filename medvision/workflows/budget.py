@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from medvision.errors import Finding, UsageError
 from medvision.pipeline import Settings
-from medvision.planning.cuts import CUTS
+from medvision.planning.cuts import CUTS, narrower
 
 _LEAST_STEPS = 400  # below that, a narrower network learns more in the same time
 _EPOCHS = 50  # into which the time is divided: the grain in which a deadline is met
@@ -123,6 +123,7 @@ def fit_into(
     validation_of: Callable[[Settings], float],
     *,
     may_cut: bool = True,
+    keep_network: bool = False,
 ) -> Timed:
     """Return settings whose training fits into `seconds`, the time for measuring included.
 
@@ -144,12 +145,14 @@ def fit_into(
         Gives the seconds that a whole validation takes, by trying a small part of it.
     may_cut
         Whether patch, batch and network may become smaller; else there are only fewer steps.
+    keep_network
+        Whether the network stays as it is all the same.
     """
     began, settings = time.monotonic(), wished
     deadline, stop = began + seconds, began + MEASURING * seconds
     step = _seconds_of(step_of(settings), _EACH * seconds, stop)
     said: list[Finding] = []
-    useful = list(CUTS) if may_cut else []
+    useful = [kind for kind in CUTS if may_cut and not (keep_network and kind is narrower)]
     while useful and _steps(deadline, step, 0.0) < _LEAST_STEPS:
         kind = useful.pop(0)
         cut = kind(settings)

@@ -80,7 +80,8 @@ def refuse_settings(pipeline: PipelineFolder, *places: Path) -> None:
     file = pipeline.folder / "pipeline.toml"
     for place in places:
         own = place / "pipeline.toml"
-        if own.is_file() and file.is_file() and own.samefile(file):
+        linked = own.is_file() and file.is_file() and own.samefile(file)
+        if linked or own.resolve() == file.resolve():
             message = "the settings lie here, and would be written over"
             raise UsageError("usage", message, path=place, cure="Choose another --out.")
 

@@ -36,7 +36,7 @@ from medvision.training import (
     split,
 )
 from medvision.workflows.budget import EXPORT_SECONDS, VALIDATIONS_AFTER, Budget
-from medvision.workflows.claim import claim, write_settings
+from medvision.workflows.claim import claim, refuse_settings, write_settings
 from medvision.workflows.export import Export
 from medvision.workflows.finished import CHECKPOINTS as CHECKPOINTS
 from medvision.workflows.finished import Finished, identity_of, seconds_of
@@ -133,6 +133,7 @@ def train(
     PipelineError
         `out` holds a training of other settings or other data, or the loss is not finite.
     """
+    refuse_settings(pipeline, out)
     pipeline, machine = seeded(pipeline, seed), machine or Machine()
     settings, freezes = pipeline.settings.train, start is not None and start.tune != "full"
     with (
@@ -238,7 +239,8 @@ def train_on(
     if budget is not None:
         with place.in_turn():  # by the first, alone with the whole batch; the others read what it found
             alone = replace(job, place=Alone(place.device, place.precision))
-            timed = fitting(alone, out, budget, kept=out / CHECKPOINTS / "timed.json")
+            kept = out / CHECKPOINTS / "timed.json"
+            timed = fitting(alone, out, budget, kept=kept, keep_network=start is not None)
         job, findings = job.changed(timed.settings), [*findings, *timed.findings]
         each = timed.step_seconds * timed.settings.train.steps_per_epoch
         spent = seconds_spent(out / CHECKPOINTS)
@@ -254,6 +256,7 @@ def train_on(
     settings = job.pipeline.settings
     network = job.pipeline.build_network(training=True)
     begun, tuning, trained = started(network, start, job.pipeline, place, out / CHECKPOINTS)
+    findings += begun.findings if begun else ()
     if trained:
         progress(0, settings.train.total_steps, trained[0])
     spent = seconds_spent(out / CHECKPOINTS) + (time.monotonic() - budget.started if budget else 0.0)
