@@ -326,8 +326,9 @@ def test_a_training_that_goes_on_uses_the_settings_chosen_before_and_counts_the_
 
 
 def test_settings_that_are_not_those_that_were_fitted_are_not_gone_on_with(
-    data: Path, begun: tuple[PipelineFolder, Path]
+    data: Path, begun: tuple[PipelineFolder, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("medvision.workflows.train.EXPORT_SECONDS", 1e9)  # so that no further epoch fits
     pipeline, out = begun
     file = out / "pipeline.toml"
     text = file.read_text()
@@ -357,6 +358,7 @@ def test_a_training_with_a_start_keeps_its_network_in_a_time(
         return Timed(replace(wished, train=replace(wished.train, epochs=1, steps_per_epoch=1, batch=1)), 0.01, 0.02, ())
 
     monkeypatch.setattr("medvision.workflows.fitting.fit_into", fitted)
+    monkeypatch.setattr("medvision.workflows.train.EXPORT_SECONDS", 1e9)  # so that one epoch is trained
     settings = opened(tmp_path / "settings")
     save_weights(tmp_path / "a.safetensors", settings.build_network())
     start = Start(str(tmp_path / "a.safetensors"))
