@@ -365,9 +365,9 @@ def test_an_archive_is_unpacked_once_and_again_when_it_changes(tmp_path: Path, m
         ({"images": np.zeros((2, 3, 3))}, "unsupported"),
         ({"train_images": np.zeros((2, 3))}, "unsupported"),
         ({"train_images": np.zeros((2, 3, 3), object)}, "unsupported"),
-        ({"train_images": np.zeros((2, 3, 3)), "train_labels": np.zeros((2, 4), int)}, "bad-labels"),
+        ({"train_images": np.zeros((2, 3, 3)), "train_labels": np.full((2, 4), 7)}, "bad-labels"),
         ({"train_images": np.zeros((2, 3, 3)), "train_labels": np.zeros(3, int)}, "bad-labels"),
-        ({"train_images": np.zeros((2, 3, 3)), "train_labels": np.zeros(2)}, "bad-labels"),
+        ({"train_images": np.zeros((2, 3, 3)), "train_labels": np.array(["a", "b"])}, "bad-labels"),
         ({"train_images": np.zeros((2, 3, 3)), "train_labels": np.array([None, 1])}, "bad-header"),
     ],
 )

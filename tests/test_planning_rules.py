@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planned import channel, chosen, classification, regression, segmentation
+from planned import channel, chosen, classification, label, regression, segmentation
 
 from medvision.errors import PipelineError
 from medvision.fingerprint import ClassFigures, Fingerprint
@@ -122,6 +122,8 @@ def test_left_and_right_are_mirrored_only_where_nothing_has_a_side() -> None:
     mirror = "train.augmentation.mirror_axes"
     assert planned(segmentation())[mirror] == [0]
     assert planned(segmentation(sided=(("kidney left", "kidney right"),)))[mirror] == []
+    assert planned(segmentation(lateral=(("front", "back"),)))[mirror] == []
+    assert planned(segmentation(labels=(label(1, "left hippocampus"),)))[mirror] == []
     assert planned(segmentation(), sides=True)[mirror] == []
     assert planned(segmentation(spacing=None))[mirror] == []
     assert planned(classification())[mirror] == []
@@ -132,6 +134,8 @@ def test_cases_that_all_state_their_side_are_brought_to_one() -> None:
     assert planned(segmentation(), sides=True)["contract.side"] == "left"
     assert "contract.side" not in planned(segmentation())
     assert "contract.side" not in planned(segmentation(sided=(("a left", "a right"),)), sides=True)
+    assert "contract.side" not in planned(segmentation(lateral=(("front", "back"),)), sides=True)
+    assert "contract.side" not in planned(segmentation(labels=(label(1, "left hippocampus"),)), sides=True)
     assert "contract.side" not in planned(classification(), sides=True)
 
 

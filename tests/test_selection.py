@@ -318,8 +318,8 @@ def test_the_shipped_pipelines_choose_nothing_and_keep_their_hashes() -> None:
     hashes = {name: PipelineFolder.open(name).settings_sha256 for name in builtin_names()}
     assert all(PipelineFolder.open(name).settings.select is None for name in hashes)
     assert hashes == {
-        "cxr-pneumonia": "ea8a7638c29d930bea5306455ac21428a95cc37a80cf9781b9fad1a6d2788577",
-        "mr-hippocampus": "5581664dd7fee8a48ecd33dc1bbf32136046181eeb0d031e4178268bda173031",
+        "cxr-pneumonia": "014a15a52f7722517c57ca9d140fbdc7176868bae2203424b3941d3dca378c90",
+        "mr-hippocampus": "ef7cfde2de09384f445dd8eca166d3dcb10bbadef297549ee36c963a3cf8a594",
     }
 
 

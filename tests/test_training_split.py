@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from medvision import io
 from medvision.errors import InputError
 from medvision.study import Case, Source
-from medvision.training import Split, copies, find_copies, split
+from medvision.training import Split, copies, find_copies, folds, split
 
 IMAGE = (Source("nifti", (Path("image.nii"),)),)
 
@@ -173,3 +174,17 @@ def test_pictures_of_pneumoniamnist_that_stand_on_both_sides_are_all_found(share
     findings = find_copies(parts, digests)
     assert copies > 0
     assert findings[0].message.startswith(f"{copies} of {total} validation images are exact copies")
+
+
+def test_patients_named_alike_but_for_case_and_zeros_are_counted_and_not_named() -> None:
+    cases = [case("a", "P1"), case("b", "p1"), case("c", "p01"), case("d", "p10"), case("e", "p100"), case("f", None)]
+    marked = [replace(each, split="train" if n < 3 else "val") for n, each in enumerate(cases)]
+    for found in (
+        split(cases, validation=0.5, seed=0),
+        split(marked, validation=0.5, seed=0),
+        *folds(cases, count=2, seed=0),
+    ):
+        (finding,) = [each for each in found.findings if each.code == "patients-alike"]
+        assert finding.grade == "note"
+        assert finding.message == "3 of 5 patients are named like another but for case or leading zeros"
+    assert all(each.code != "patients-alike" for each in split(cases[2:], validation=0.5, seed=0).findings)

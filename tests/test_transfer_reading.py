@@ -316,7 +316,14 @@ def test_a_damaged_archive_directory_is_refused(tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{}", b"nonsense", b"<!doctype html><p>Log in</p>", struct.pack("<Q", 2**60) + b"{}", struct.pack("<Q", 10**9) + b"{" * 64],
+    [
+        b"",
+        b"{}",
+        b"nonsense",
+        b"<!doctype html><p>Log in</p>",
+        struct.pack("<Q", 2**60) + b"{}",
+        struct.pack("<Q", 10**9) + b"{" * 64,
+    ],
     ids=["empty", "short", "text", "page", "header of an exabyte", "header longer than the file"],
 )
 def test_what_is_no_file_of_weights_is_refused(tmp_path: Path, content: bytes) -> None:

@@ -243,7 +243,7 @@ def test_a_folder_of_another_training_is_refused_before_any_fold_is_trained(made
 
 def test_a_folder_in_which_a_single_training_has_begun_is_refused_before_any_fold(made: Made, tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / "identity.json").write_text("{}")
+    (tmp_path / "checkpoints" / "last.safetensors").touch()
     with pytest.raises(PipelineError, match="a training has begun here") as caught:
         crossvalidate(PipelineFolder.open(made.settings), [made.data], tmp_path, count=2)
     assert (caught.value.code, caught.value.path) == ("weights-mismatch", tmp_path)

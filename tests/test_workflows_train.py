@@ -324,6 +324,7 @@ def test_a_data_set_whose_names_have_changed_is_neither_taken_from_the_cache_nor
     right = cases(*settings.labels.values())
     prepare(right, pipeline, store)
     claim(tmp_path / "out", pipeline, Split(tuple(right), ()), {case.id: "" for case in right})
+    (tmp_path / "out" / "checkpoints" / "last.safetensors").touch()  # an epoch has been done
     swapped = cases(*reversed(settings.labels.values()))
     with pytest.raises(InputError, match="calls label 1"):
         prepare(swapped, pipeline, store)
@@ -393,6 +394,16 @@ def test_settings_are_never_trained_in_their_own_folder(quick: tuple[Path, mv.Pi
             pipeline.train(data, out)
         assert caught.value.path == out
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_misspelt_start_leaves_the_folder_to_the_corrected_one(
+    quick: tuple[Path, mv.Pipeline], tmp_path: Path
+) -> None:
+    data, pipeline = quick
+    weights = str(pipeline.train(data, tmp_path / "first").folder)
+    with pytest.raises(UsageError, match="no such way of tuning"):
+        pipeline.train(data, tmp_path / "out", start=Start(weights, "haed"))
+    assert pipeline.train(data, tmp_path / "out", start=Start(weights, "head")).folder == tmp_path / "out"
 
 
 def test_another_start_is_another_training(quick: tuple[Path, mv.Pipeline], tmp_path: Path) -> None:

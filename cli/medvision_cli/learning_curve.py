@@ -42,7 +42,9 @@ def command(
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option("--seed", metavar="N", help="In place of that of the settings.", show_default=False),
+        typer.Option(
+            "--seed", min=0, max=2**32 - 1, metavar="N", help="In place of that of the settings.", show_default=False
+        ),
     ] = None,
     device: shell.DeviceOption = "auto",
     dry_run: shell.DryRunOption = False,

@@ -102,7 +102,7 @@ def _shown(words: str) -> Iterator[Progress]:
         task = bar.add_task(words, total=None)
 
         def tell(done: int, total: int, last: str) -> None:
-            if not done and last:  # what is said before the first step is meant to stay
+            if not total:  # what is said before the first step is meant to stay
                 bar.console.print(f"{words}: {last}", markup=False, highlight=False)
             bar.update(task, completed=done, total=total, description=f"{words} {last}")
 
@@ -114,7 +114,7 @@ def _plain(words: str) -> Progress:
 
     def tell(done: int, total: int, last: str) -> None:
         nonlocal told
-        if not done and last:  # what is said before the first step is meant to stay
+        if not total:  # what is said before the first step is meant to stay
             say(f"{words}: {last}")
         elif time.monotonic() - told >= 10:
             told = time.monotonic()

@@ -22,7 +22,8 @@ DataArgument = Annotated[
     ),
 ]
 SeedOption = Annotated[
-    int | None, typer.Option("--seed", help="In place of the seed in the settings.", show_default=False)
+    int | None,
+    typer.Option("--seed", min=0, max=2**32 - 1, help="In place of the seed in the settings.", show_default=False),
 ]
 MinutesOption = Annotated[
     float | None,

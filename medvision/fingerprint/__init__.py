@@ -10,6 +10,7 @@ from medvision.fingerprint.case import measure_case as measure_case
 from medvision.fingerprint.check import Comparison as Comparison
 from medvision.fingerprint.check import check as check
 from medvision.fingerprint.check import compare as compare
+from medvision.fingerprint.laterality import lateral_pairs as lateral_pairs
 from medvision.fingerprint.summary import doubts as doubts
 from medvision.fingerprint.summary import summarise as summarise
 from medvision.fingerprint.value import Channel as Channel

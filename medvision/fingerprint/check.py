@@ -17,6 +17,7 @@ from medvision.fingerprint.limits import (
     SPACING_FACTOR,
     VALUE_SHIFT,
     Z_SHIFT,
+    nearly_all,
     scaled,
     shifted,
 )
@@ -146,7 +147,7 @@ def _in_mm(figures: CaseFigures, fingerprint: Fingerprint) -> Iterator[Compariso
 def _in_pixels(figures: CaseFigures, fingerprint: Fingerprint) -> Iterator[Comparison]:
     """Yield the sizes of images in voxels: more of them lose nothing, where fewer cannot show what was learned."""
     for axis, size, spread in zip(_AXES, figures.shape, fingerprint.shape, strict=True):
-        least = spread.p2 / COARSE_FACTOR
+        least = nearly_all(spread, fingerprint.cases)[0] / COARSE_FACTOR
         yield Comparison("size-outside", f"the number of voxels along {axis}", size, least, None)
     if figures.flat and fingerprint.dimensions == 2:
         limits = scaled(fingerprint.aspect, fingerprint.cases, factor=ASPECT_FACTOR)

@@ -2,7 +2,8 @@
 
 A limit lies `REACH` times as far from the median as the decile on its side, and at least as far as the figure's floor,
 so that training data which are all alike do not make every other case an outlier. Deciles are robust: up to a tenth of
-the cases on either side may be anything. What at least one training case in fifty goes beyond is never outside.
+the cases on either side may be anything. What at least one training case in fifty goes beyond is never outside; so no
+one of up to fifty training cases is ever outside, whose percentiles 2 and 98 lie within the extremes.
 With few cases the deciles are uncertain, and limits lie (1 + `UNSURE` / cases) times as far.
 
 What was measured by these rules (false alarms, and faults that were found) stands in docs/explanation/fingerprint.md;
@@ -46,6 +47,9 @@ NEGATIVE_Z = 0.1
 """How far below 0 the least value may lie, in standard deviations of the case, where no training case goes below 0: MR
 has no values there, CT has."""
 
+FEW = 50
+"""Cases up to which one of them is a fiftieth or more, so that the least and the greatest count as usual."""
+
 SLABS_KNOWN = 0.02
 """Share of training cases with slabs from which on slabs are not reported."""
 
@@ -59,7 +63,17 @@ def shifted(spread: Spread, cases: int, *, floor: float) -> tuple[float, float]:
     factor = REACH * (1 + UNSURE / cases)
     low = spread.p50 - max(factor * (spread.p50 - spread.p10), floor)
     high = spread.p50 + max(factor * (spread.p90 - spread.p50), floor)
-    return min(low, spread.p2), max(high, spread.p98)
+    least, greatest = nearly_all(spread, cases)
+    return min(low, least), max(high, greatest)
+
+
+def nearly_all(spread: Spread, cases: int) -> tuple[float, float]:
+    """Return the ends beyond which fewer than one case in fifty lies: of up to fifty cases the extremes themselves.
+
+    >>> nearly_all(Spread.of(range(50)), 50), nearly_all(Spread.of(range(101)), 101)
+    ((0.0, 49.0), (2.0, 98.0))
+    """
+    return (spread.least, spread.greatest) if cases <= FEW else (spread.p2, spread.p98)
 
 
 def scaled(spread: Spread, cases: int, *, factor: float) -> tuple[float, float]:

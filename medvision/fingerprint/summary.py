@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from medvision.errors import Finding, InputError
 from medvision.fingerprint.case import CaseFigures, Values
+from medvision.fingerprint.laterality import lateral_pairs
 from medvision.fingerprint.value import (
     UNKNOWN,
     Axes,
@@ -74,6 +75,7 @@ def summarise(
         ),
         slabs=sum(bool(case.slabs) for case in figures),
         sided=sided,
+        lateral=lateral_pairs(figures, names) if task == "segmentation" and physical else (),
         **_targets(figures, task, names, physical=physical),
     )
 

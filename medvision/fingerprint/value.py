@@ -263,6 +263,9 @@ class Fingerprint:
         Of a regression; else empty.
     sided
         Pairs of labels or classes that are the left and the right one of a structure, as (left, right) by name.
+    lateral
+        Pairs of labels that lie as the left and the right one of a structure, whatever they are called; see
+        :mod:`medvision.fingerprint.laterality`.
 
     Raises
     ------
@@ -294,6 +297,7 @@ class Fingerprint:
     imbalance: float | None = None
     targets: tuple[TargetFigures, ...] = ()
     sided: tuple[tuple[str, str], ...] = ()
+    lateral: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         wanted = {"segmentation": "labels", "regression": "targets"}.get(self.task, "classes")

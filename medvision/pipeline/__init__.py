@@ -16,3 +16,4 @@ from medvision.pipeline.reading import schema as schema
 from medvision.pipeline.settings import Card as Card
 from medvision.pipeline.settings import Settings as Settings
 from medvision.pipeline.settings import input_spacing_mm as input_spacing_mm
+from medvision.pipeline.sides import lateral_faults as lateral_faults

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from medvision.geometry import parse_orientation
@@ -20,9 +20,29 @@ def side_faults(settings: Settings) -> Iterator[str]:
     orientation is to be checked by how well the network agrees with mirrored and turned images, none of those may be
     trained on. Which axis of the voxels is which follows from the last step `reorient`; without one, each may be any.
     """
+    return _faults(settings, _watched(settings))
+
+
+def lateral_faults(settings: Settings, pairs: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """Yield what would show left as right, where labels are told by where they lie and not by their names.
+
+    Parameters
+    ----------
+    pairs
+        The left and the right label of each pair by name, as measured in the training cases.
+    """
+    if not pairs:
+        return
+    reason = f"{pairs[0][0]!r} lies to the left of {pairs[0][1]!r} in nearly all training cases, beside it and as large"
+    yield from _faults(settings, [(0, reason)])
+    if settings.contract.side:
+        yield f"contract.side: cases of the other side are mirrored, but {reason}"
+
+
+def _faults(settings: Settings, watched: Iterable[tuple[int, str]]) -> Iterator[str]:
     augmentation, dimensions = settings.train.augmentation.resolved(), settings.contract.dimensions
     place = "train.augmentation"
-    for world, reason in _watched(settings):
+    for world, reason in watched:
         axis = voxel_axis(settings, world)
         what = "an axis that may run" if axis is None else f"axis {axis}, which runs"
         between = "from left to right" if world == 0 else "from front to back"

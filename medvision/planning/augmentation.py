@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 from medvision.fingerprint import Fingerprint
 from medvision.planning.decision import Decision, Request
 from medvision.planning.grid import ANISOTROPIC, Grid
 from medvision.planning.values import is_two_valued
+from medvision.sides import sided
 
 STRENGTHS = ((100, 1.5), (1000, 1.0), (None, 0.7))
 """Strength by the number of cases: few cases are learnt by heart, many show most variation themselves."""
@@ -57,9 +60,9 @@ def _shift_reason(many: str, *, whole: bool) -> str:
 
 def _mirroring(data: Fingerprint, grid: Grid, request: Request) -> Decision:
     """Mirror left and right alone, and only where nothing says which side is which."""
-    if data.sided:
-        why = f"{len(data.sided)} pair(s) of labels are left and right: mirrored, each would be the other."
-        return _variation("mirror_axes", [], why)
+    reason = sides_of(data)
+    if reason is not None:
+        return _variation("mirror_axes", [], f"{reason}: mirrored, one would be called the other.")
     if request.sides:
         return _variation("mirror_axes", [], "Right ones are mirrored to be left ones (contract.side), and only so.")
     if data.task == "segmentation" and data.physical and len(grid.shape) == 3:
@@ -70,6 +73,17 @@ def _mirroring(data: Fingerprint, grid: Grid, request: Request) -> Decision:
     else:
         why = "The images do not state where left is: whether a mirrored one can occur, the data do not say."
     return _variation("mirror_axes", [], why)
+
+
+def sides_of(data: Fingerprint) -> str | None:
+    """Return why labels have sides: by their names, or by where they lie; None where nothing says so."""
+    names = sided(entry.name for entry in data.labels or data.classes) or tuple(itertools.chain(*data.sided))
+    if names:
+        return f"{len(names)} label(s) are left or right by name ({', '.join(map(repr, names[:2]))})"
+    if data.lateral:
+        left, right = data.lateral[0]
+        return f"{left!r} lies to the left of {right!r} in nearly all cases, beside it and as large"
+    return None
 
 
 def _intensities(data: Fingerprint, strength: float, many: str) -> list[Decision]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from medvision.explain import SALIENCY
 from medvision.fingerprint import Fingerprint
+from medvision.planning.augmentation import sides_of
 from medvision.planning.decision import Decision, Request
 from medvision.planning.values import EIGHT_BITS, is_eight_bits
 
@@ -46,7 +47,7 @@ def _modality(data: Fingerprint) -> Decision:
 
 
 def _side(data: Fingerprint, request: Request) -> tuple[Decision, ...]:
-    if data.task != "segmentation" or not request.sides or data.sided or not data.physical or data.dimensions == 2:
+    if data.task != "segmentation" or not request.sides or sides_of(data) or not data.physical or data.dimensions == 2:
         return ()
     why = (
         "Every case states its side: right ones are mirrored, so that the network knows one side, from twice the cases."

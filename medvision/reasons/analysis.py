@@ -90,6 +90,11 @@ DATA_SETS: Mapping[str, Reason] = {
         "Held-out figures may be too good.",
         "Add a column `patient` to the list of cases.",
     ),
+    "patients-alike": Reason(
+        "Names of patients differ in upper and lower case or leading zeros alone.",
+        "One patient under two names can be trained on and held out, and figures may be too good.",
+        "Write each patient's name in one way.",
+    ),
     "too-few-cases": Reason(
         "There are too few cases for this.",
         "A figure from so few says next to nothing.",

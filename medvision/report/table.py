@@ -19,7 +19,8 @@ def results_csv(rows: Sequence[CohortRow]) -> str:
     The columns are id, state, verdict, reason (its code), then for each label its volume, diameter, parts, mean
     intensity and voxels, or for each class its probability and last the predicted class; for several labels at once the
     probability of each and last those taken for present, ``; `` between them; for a regression each value, its unit in
-    the head. A figure that is not known is empty. Text that a spreadsheet would run as a formula gets an apostrophe in front; numbers are left alone.
+    the head. A figure that is not known is empty. Text that a spreadsheet would run as a formula gets an apostrophe in
+    front; numbers are left alone.
 
     Returns
     -------

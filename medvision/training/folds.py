@@ -8,7 +8,7 @@ from medvision.errors import InputError
 from medvision.study import Case
 from medvision.training.dealing import in_parts
 from medvision.training.losses.sums import Task
-from medvision.training.split import Split, group_by_patient, without_patient
+from medvision.training.split import Split, alike_patients, group_by_patient, without_patient
 
 
 def folds(cases: Sequence[Case], *, count: int, seed: int, task: Task | None = None) -> tuple[Split, ...]:
@@ -36,7 +36,7 @@ def folds(cases: Sequence[Case], *, count: int, seed: int, task: Task | None = N
         message = f"{count} folds are wanted, and there are {len(groups)} patients"
         raise InputError("too-few-cases", message, cure="Ask for fewer folds, or add patients.")
     held = in_parts(groups, count, task, seed, 2)
-    findings = without_patient(used)
+    findings = (*without_patient(used), *alike_patients(cases))
     return tuple(
         Split(
             tuple(case for name in sorted(groups) if name not in names for case in groups[name]),

@@ -251,7 +251,9 @@ def _without_gain(state: checkpoint.Progressed, settings: Training) -> bool:
     """Say whether the training is to end, because the score has not risen for long enough."""
     if not settings.early_stopping or not state.best_epoch:  # before the first validation nothing can have risen
         return False
-    return state.epoch - state.best_epoch >= settings.early_stopping
+    # Epochs that were not validated say nothing: those up to the last validation count.
+    validated = max((int(row["epoch"]) for row in state.rows if "score" in row), default=0)
+    return validated - state.best_epoch >= settings.early_stopping
 
 
 @contextmanager

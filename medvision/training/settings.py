@@ -60,7 +60,8 @@ class Training:
         Which weights are kept: the ``"best"`` by the score on the cases held out, or the ``"last"``. Those cases have
         no say in the last ones, so that figures on them are not hopeful.
     early_stopping
-        Epochs without a better score after which the training ends; 0 never ends it early.
+        Epochs without a better score after which the training ends, at a validation; 0 never ends it early. At least
+        `validate_every`.
     label_smoothing
         Share of the target spread over all classes; for multilabel, targets are drawn towards one half by it.
     deep_supervision
@@ -102,6 +103,13 @@ class Training:
     validate_every: int = Field(default=5, ge=1)
     seed: int = Field(default=0, ge=0, lt=2**32)
     augmentation: Augmentation = Field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        if 0 < self.early_stopping < self.validate_every:
+            raise ValueError(
+                f"early_stopping = {self.early_stopping} is less than validate_every = {self.validate_every}: "
+                "the training would end before a validation could show a better score"
+            )
 
     @property
     def total_steps(self) -> int:

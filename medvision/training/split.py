@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from medvision.errors import Finding, InputError
 from medvision.study import Case
@@ -53,6 +54,7 @@ def split(cases: Sequence[Case], *, validation: float, seed: int, task: Task | N
         )
     else:
         found = _grouped([case for case in cases if case.split != "test"], test, validation, seed, task)
+    found = replace(found, findings=(*found.findings, *alike_patients(cases)))
     _refuse_shared_patients(found.train, found.val, "trained on")
     _refuse_shared_patients((*found.train, *found.val), test, "trained or validated on")
     if not found.train or not found.val:
@@ -106,6 +108,19 @@ def without_patient(cases: Sequence[Case]) -> tuple[Finding, ...]:
         return ()
     message = f"{alone} of {len(cases)} cases name no patient; each counts as a patient of its own"
     return (Finding("split-ungrouped", "warning", message),)
+
+
+def alike_patients(cases: Sequence[Case]) -> tuple[Finding, ...]:
+    """Return a finding where names of patients differ in upper and lower case or leading zeros alone."""
+    names: dict[str, set[str]] = defaultdict(set)
+    for patient in {case.patient for case in cases if case.patient is not None}:
+        names[re.sub(r"\d+", lambda digits: f"{int(digits[0])}", patient.strip().casefold())].add(patient)
+    alike = sum(len(same) for same in names.values() if len(same) > 1)
+    if not alike:
+        return ()
+    total = sum(map(len, names.values()))
+    message = f"{alike} of {total} patients are named like another but for case or leading zeros"
+    return (Finding("patients-alike", "note", message),)
 
 
 def _grouped(cases: Sequence[Case], test: Sequence[Case], validation: float, seed: int, task: Task | None) -> Split:

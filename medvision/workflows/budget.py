@@ -13,6 +13,7 @@ from medvision.pipeline import Settings
 from medvision.planning.cuts import CUTS, narrower
 
 _LEAST_STEPS = 400  # below that, a narrower network learns more in the same time
+_FEW_STEPS = 50  # after fewer, a network has hardly left its start
 _EPOCHS = 50  # into which the time is divided: the grain in which a deadline is met
 EXPORT_SECONDS = 3.0
 """What writing the folder takes, in the end."""
@@ -176,9 +177,14 @@ def fit_into(
     each = max(1, steps // _EPOCHS)
     epochs = max(1, steps // each)
     often = _VALIDATIONS if _VALIDATIONS * validation < 0.1 * seconds else 1
-    train = replace(settings.train, epochs=epochs, steps_per_epoch=each, validate_every=max(1, epochs // often))
+    every = max(1, epochs // often)
+    patience = settings.train.early_stopping and max(settings.train.early_stopping, every)  # a validation at least
+    train = replace(settings.train, epochs=epochs, steps_per_epoch=each, validate_every=every, early_stopping=patience)
     told = f"about {steps} steps of {step:.3g} s fit into the time; the settings ask for {wished.train.total_steps}"
-    said.append(Finding("budget", "note", told))
+    if steps < _FEW_STEPS < wished.train.total_steps:
+        said.append(Finding("budget", "warning", f"{told}: too few to learn from"))
+    else:
+        said.append(Finding("budget", "note", told))
     return Timed(replace(settings, train=train), step, validation, tuple(said))
 
 

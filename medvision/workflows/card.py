@@ -25,6 +25,7 @@ def card_text(settings: Settings, weights: WeightsCard, parts: Split, findings: 
         ],
         "Results on the held-out cases": [
             *weights.results,
+            *_where_measured(settings),
             "The best epoch was chosen on these same cases, so that the figures are slightly hopeful.",
         ],
         "What was noticed about the data": [finding.message for finding in findings] or ["Nothing."],
@@ -40,6 +41,15 @@ def card_text(settings: Settings, weights: WeightsCard, parts: Split, findings: 
         f"## {title}\n\n" + "\n".join(f"- {line}" for line in lines) + "\n" for title, lines in sections.items()
     )
     return f"{front}\n# {settings.name} {settings.version}\n\n{settings.description}\n\n{body}"
+
+
+def _where_measured(settings: Settings) -> list[str]:
+    if settings.task != "segmentation":
+        return []
+    return [
+        "These figures of the training are on the network's grid, after the steps; what is lost by them is not counted."
+        " `medvision evaluate` measures on the images' own."
+    ]
 
 
 def _output(settings: Settings) -> list[str]:

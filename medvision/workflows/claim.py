@@ -11,13 +11,15 @@ from typing import Any
 from medvision.errors import PipelineError, UsageError
 from medvision.files import sha256_of_text, write_bytes, write_json, write_text
 from medvision.pipeline import PipelineFolder, read_settings
-from medvision.training import Split
+from medvision.training import Split, checkpoint
 
 _IDENTITY = Path("checkpoints", "identity.json")
 
 
 def claim(out: Path, pipeline: PipelineFolder, parts: Split, digests: Mapping[str, str], *further: Any) -> None:
     """Mark `out` as the place of this training, or refuse to go on with another one's.
+
+    One that ended before its first epoch, as for a misspelt option, has left nothing, and is replaced.
 
     Parameters
     ----------
@@ -49,12 +51,11 @@ def claim(out: Path, pipeline: PipelineFolder, parts: Split, digests: Mapping[st
     }
     path = out / _IDENTITY
     if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != identity:
-        raise PipelineError(
-            "weights-mismatch",
-            "a training of other settings or data lies here",
-            path=out,
-            cure="Choose another --out.",
-        )
+        if _has_begun(out):
+            message = "a training of other settings or data lies here"
+            raise PipelineError("weights-mismatch", message, path=out, cure="Choose another --out.")
+        for note in path.parent.glob("*.json"):
+            note.unlink()
     if not path.is_file():
         refuse_trained(out)
     write_json(path, identity)
@@ -69,10 +70,15 @@ def refuse_trained(out: Path) -> None:
 
 def refuse_begun(out: Path) -> None:
     """Raise PipelineError where a training has begun in `out`, or a trained pipeline lies there."""
-    if (out / _IDENTITY).is_file():
+    refuse_trained(out)
+    if _has_begun(out):
         message = "a training has begun here, which is another one"
         raise PipelineError("weights-mismatch", message, path=out, cure="Choose another --out.")
-    refuse_trained(out)
+
+
+def _has_begun(out: Path) -> bool:
+    """Return whether a training in `out` has done an epoch."""
+    return checkpoint.begun(out / _IDENTITY.parent) or (out / "weights.safetensors").exists()
 
 
 def refuse_settings(pipeline: PipelineFolder, *places: Path) -> None:

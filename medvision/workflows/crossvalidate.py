@@ -24,8 +24,9 @@ from medvision.workflows.claim import refuse_begun, refuse_settings, write_setti
 from medvision.workflows.crossvalidation_page import page_values
 from medvision.workflows.fingerprint import write_fingerprint
 from medvision.workflows.finished import Finished, seconds_of
+from medvision.workflows.fold_figures import fold_estimates, fold_notes
 from medvision.workflows.prepare import PreparedCase, prepare
-from medvision.workflows.scores import estimates, left_out, scores_csv, sentences
+from medvision.workflows.scores import counts, scores_csv, sentences
 from medvision.workflows.targets import with_scaling
 from medvision.workflows.train import (
     Machine,
@@ -173,8 +174,10 @@ def _named(words: str, progress: Progress) -> Progress:
 
 
 def _results(trained: Sequence[Trained], seed: int) -> tuple[str, ...]:
-    scored = [entry for one in trained for entry in one.scored]
-    return sentences(estimates(scored, seed=seed), held_out=len(scored), notes=left_out(scored))
+    parts = [one.scored for one in trained]
+    scored = [entry for part in parts for entry in part]
+    over = counts(scored)
+    return sentences(fold_estimates(parts, seed=seed), held_out=len(scored), over=over, notes=fold_notes(parts))
 
 
 def _write_tables(out: Path, trained: Sequence[Trained], results: tuple[str, ...]) -> None:

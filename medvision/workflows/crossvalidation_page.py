@@ -8,7 +8,8 @@ from medvision.errors import Finding
 from medvision.evaluate import Estimate
 from medvision.pipeline import Settings
 from medvision.report import CaseFigures, CrossvalidationValues, Figure, FoldFacts
-from medvision.workflows.scores import case_figures, estimates
+from medvision.workflows.fold_figures import MEAN, fold_estimates
+from medvision.workflows.scores import Scored, case_figures, estimates, rankings
 from medvision.workflows.train import Trained
 
 
@@ -44,7 +45,7 @@ def page_values(
             len(one.result.val),
             one.epochs,
             one.seconds,
-            _figures(estimates(one.scored, seed=seed)),
+            _figures({_as_mean(one.scored, name): each for name, each in estimates(one.scored, seed=seed).items()}),
         )
         for number, one in enumerate(trained, 1)
     )
@@ -59,7 +60,7 @@ def page_values(
         description=settings.description,
         folds=folds,
         cases=cases,
-        figures=_figures(estimates([entry for one in trained for entry in one.scored], seed=seed)),
+        figures=_figures(fold_estimates([one.scored for one in trained], seed=seed)),
         settings=(("network", settings.network.use), ("batch", str(train.batch)), ("seed", str(train.seed))),
         data=(("Cases", f"{len(cases)}, each held out once"), ("Modality", settings.contract.modality or "any")),
         outcome=(
@@ -72,6 +73,11 @@ def page_values(
         seconds_used=sum(one.seconds for one in trained),
         seconds_budget=None if minutes is None else 60 * minutes,
     )
+
+
+def _as_mean(scored: Sequence[Scored], name: str) -> str:
+    """Return the name that a fold's figure stands under beside those of all folds: a ranking is a part of its mean."""
+    return name + MEAN if name in rankings(scored) else name
 
 
 def _figures(found: Mapping[str, Estimate]) -> dict[str, Figure]:

@@ -15,7 +15,7 @@ from medvision.pipeline import PipelineFolder, input_spacing_mm
 from medvision.training import Split
 from medvision.workflows.card import card_text
 from medvision.workflows.fingerprint import write_fingerprint
-from medvision.workflows.scores import Scored, estimates, left_out, scores_csv, sentences
+from medvision.workflows.scores import Scored, counts, estimates, left_out, scores_csv, sentences
 from medvision.workflows.weights import Started
 
 _VALUE_STEPS = {"clip", "window", "rescale", "zscore", "percentile"}
@@ -61,7 +61,10 @@ class Export:
         if self.scored:
             write_text(out / "validation.csv", scores_csv(self.scored))
             results = sentences(
-                estimates(self.scored, seed=settings.train.seed), held_out=len(self.scored), notes=left_out(self.scored)
+                estimates(self.scored, seed=settings.train.seed),
+                held_out=len(self.scored),
+                over=counts(self.scored),
+                notes=left_out(self.scored),
             )
         if started is not None:
             results = (*results, started.sentence)

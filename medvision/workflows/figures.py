@@ -13,6 +13,8 @@ from medvision.evaluate import Estimate, accuracy, auc, bootstrap_interval
 from medvision.workflows.scored import Scored
 
 Statistic = Callable[..., float | None]
+Ranking = tuple[tuple[NDArray[Any], ...], list[int], Statistic]
+"""The columns of a figure, the cases that their rows are, and the figure as a function of the columns."""
 _UNKNOWN = -1
 
 
@@ -42,9 +44,7 @@ def of_labels(scored: Sequence[Scored], seed: int | None) -> dict[str, Estimate]
     each resample too.
     """
     names = list(scored[0].marks)
-    marks = np.array(
-        [[_UNKNOWN if entry.marks[n] is None else int(bool(entry.marks[n])) for n in names] for entry in scored]
-    )
+    marks = np.array([[_mark(entry.marks[name]) for name in names] for entry in scored])
     chances = np.array([[(entry.probabilities or {})[name] for name in names] for entry in scored])
     found = chances >= np.array([scored[0].thresholds[name] for name in names])
     patients = [entry.patient for entry in scored]
@@ -61,6 +61,18 @@ def of_labels(scored: Sequence[Scored], seed: int | None) -> dict[str, Estimate]
             columns = (said[rows, number], marks[rows, number])
             figures[f"{title} {name}"] = estimate(columns, those, each, seed)
     return {title: figure for title, figure in figures.items() if figure.value is not None}
+
+
+def rankings_of_labels(scored: Sequence[Scored]) -> dict[str, Ranking]:
+    """Return the AUC of several labels, as their mean and of each; see :func:`medvision.workflows.scores.rankings`."""
+    names = list(scored[0].marks)
+    marks = np.array([[_mark(entry.marks[name]) for name in names] for entry in scored])
+    chances = np.array([[(entry.probabilities or {})[name] for name in names] for entry in scored])
+    found: dict[str, Ranking] = {"AUC": ((chances, marks), list(range(len(scored))), _over_labels(auc))}
+    for number, name in enumerate(names):
+        rows = np.flatnonzero(marks[:, number] != _UNKNOWN).tolist()
+        found[f"AUC {name}"] = ((chances[rows, number], marks[rows, number]), rows, auc)
+    return found
 
 
 def of_values(scored: Sequence[Scored], seed: int | None) -> dict[str, Estimate]:
@@ -82,6 +94,10 @@ def of_values(scored: Sequence[Scored], seed: int | None) -> dict[str, Estimate]
             if known:
                 figures[title_of(figure, name, its)] = estimate(columns, patients, statistic, seed)
     return {title: figure for title, figure in figures.items() if figure.value is not None}
+
+
+def _mark(mark: bool | None) -> int:
+    return _UNKNOWN if mark is None else int(mark)
 
 
 def _over_labels(statistic: Statistic) -> Statistic:

@@ -34,7 +34,7 @@ def fitting(job: Job, out: Path, budget: Budget, *, kept: Path, keep_network: bo
             raise PipelineError(
                 "weights-mismatch", message, path=path, cure="Restore the file, or choose another --out."
             )
-        findings = tuple(Finding(code, "note", message) for code, message in found["findings"])
+        findings = tuple(Finding(code, grade, message) for code, grade, message in found["findings"])
         return Timed(settings, found["step_seconds"], found["validation_seconds"], findings)
     import torch
 
@@ -49,7 +49,7 @@ def fitting(job: Job, out: Path, budget: Budget, *, kept: Path, keep_network: bo
         )
     fitted = job.changed(timed.settings).pipeline
     write_settings(out, fitted)
-    told = [[finding.code, finding.message] for finding in timed.findings]
+    told = [[finding.code, finding.grade, finding.message] for finding in timed.findings]
     seconds = {"step_seconds": timed.step_seconds, "validation_seconds": timed.validation_seconds}
     write_json(kept, {**seconds, "settings_sha256": fitted.settings_sha256, "findings": told})
     return timed

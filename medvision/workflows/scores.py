@@ -15,7 +15,15 @@ from medvision.pipeline import Settings
 from medvision.results import MultiLabel, Regression
 from medvision.study import Case
 from medvision.workflows.classify import Answer
-from medvision.workflows.figures import estimate, of_labels, of_values, title_of
+from medvision.workflows.figures import (
+    Ranking,
+    Statistic,
+    estimate,
+    of_labels,
+    of_values,
+    rankings_of_labels,
+    title_of,
+)
 from medvision.workflows.scored import Scored as Scored
 from medvision.workflows.targets import class_of, marks_of, values_of
 
@@ -83,6 +91,21 @@ def estimates(scored: Sequence[Scored], *, seed: int | None) -> dict[str, Estima
     return found
 
 
+def rankings(scored: Sequence[Scored]) -> dict[str, Ranking]:
+    """Return each AUC of :func:`estimates` as a function, and what it is made of; nothing but for classes and labels.
+
+    Returns
+    -------
+    By name, the function's columns, the places in `scored` of the cases that their rows are, and the function.
+    """
+    if scored[0].marks:
+        return rankings_of_labels(scored)
+    if scored[0].probabilities is None:
+        return {}
+    chances, truth = _classes(scored)
+    return {"AUC": ((chances, truth), list(range(len(scored))), _auc_of(chances.shape[1]))}
+
+
 def undefined(scored: Sequence[Scored]) -> dict[str, int]:
     """Return in how many cases each figure of a segmentation is not defined, where in any."""
     counts = {title: sum(value is None for value in values) for title, values in _columns(scored).items()}
@@ -121,9 +144,43 @@ def left_out(scored: Sequence[Scored]) -> tuple[str, ...]:
     return tuple(told)
 
 
-def sentences(figures: Mapping[str, Estimate], *, held_out: int, notes: Sequence[str] = ()) -> tuple[str, ...]:
-    """Return the figures as sentences for a card, and behind them what :func:`left_out` says."""
-    told = [f"{name} {estimate}; {held_out} held-out cases, n counts patients" for name, estimate in figures.items()]
+def counts(scored: Sequence[Scored]) -> dict[str, int]:
+    """Return over how many cases each figure is, by name, where it is not over all of them."""
+    found = {title: len(scored) - count for title, count in undefined(scored).items()}
+    for name in scored[0].marks:
+        known = sum(entry.marks[name] is not None for entry in scored)
+        found |= {f"{title} {name}": known for title in ("AUC", "accuracy", "F1")}
+    for name in scored[0].values:
+        known = sum(entry.truths[name] is not None for entry in scored)
+        found |= {title: known for title in of_values(scored, None) if f" {name}" in title}
+    return {title: count for title, count in found.items() if count < len(scored)}
+
+
+def sentences(
+    figures: Mapping[str, Estimate],
+    *,
+    held_out: int,
+    over: Mapping[str, int] | None = None,
+    notes: Sequence[str] = (),
+) -> tuple[str, ...]:
+    """Return the figures as sentences for a card, and behind them what :func:`left_out` says.
+
+    Parameters
+    ----------
+    figures
+        By name.
+    held_out
+        How many cases were held out.
+    over
+        What :func:`counts` says of them.
+    notes
+        Further sentences.
+    """
+    told = []
+    for name, found in figures.items():
+        count = (over or {}).get(name.split(", ")[0] if name not in (over or {}) else name)
+        cases = f"{held_out} held-out cases" if count is None else f"{count} of {held_out} held-out cases"
+        told.append(f"{name} {found}; {cases}, n counts patients")
     return (*told, *notes)
 
 
@@ -167,16 +224,24 @@ def _error(entry: Scored, name: str) -> float | None:
 
 
 def _of_classes(scored: Sequence[Scored], seed: int | None) -> dict[str, Estimate]:
-    names = list(scored[0].probabilities or {})
-    chances = np.array([[(entry.probabilities or {})[name] for name in names] for entry in scored])
-    truth = np.array([names.index(entry.truth or "") for entry in scored])
+    chances, truth = _classes(scored)
     patients = [entry.patient for entry in scored]
-    statistic = _two_class_auc if len(names) == 2 else multiclass_auc
     right = (chances.argmax(1) == truth).astype(np.float64)
     return {
-        "AUC": estimate((chances, truth), patients, statistic, seed),
+        "AUC": estimate((chances, truth), patients, _auc_of(chances.shape[1]), seed),
         "accuracy": estimate((right,), patients, np.mean, seed),
     }
+
+
+def _classes(scored: Sequence[Scored]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Return (N, K) the probability of each class, and (N,) the number of the true one."""
+    names = list(scored[0].probabilities or {})
+    chances = np.array([[(entry.probabilities or {})[name] for name in names] for entry in scored])
+    return chances, np.array([names.index(entry.truth or "") for entry in scored])
+
+
+def _auc_of(classes: int) -> Statistic:
+    return _two_class_auc if classes == 2 else multiclass_auc
 
 
 def _two_class_auc(chances: NDArray[np.float64], truth: NDArray[np.intp]) -> float | None:

@@ -43,6 +43,7 @@ from medvision.workflows.finished import Finished, identity_of, seconds_of
 from medvision.workflows.fitting import fitting
 from medvision.workflows.held_out import score
 from medvision.workflows.job import Job
+from medvision.workflows.labelled import label_findings, require_sides_apart
 from medvision.workflows.machine import Machine as Machine
 from medvision.workflows.noticed import cases_of, counted
 from medvision.workflows.placing import held, open_place
@@ -226,7 +227,9 @@ def train_on(
     training, held_out = ([prepared[case.id] for case in side] for side in (parts.train, parts.val))
     digests = {name: entry.digest for name, entry in prepared.items()}
     noticed = [(entry.case.id, finding) for entry in (*training, *held_out) for finding in entry.findings]
+    require_sides_apart(training, pipeline.settings)
     findings = [*parts.findings, *find_copies(parts, digests), *counted(noticed)]
+    findings += label_findings(training, held_out, pipeline.settings)
     leaks = copies(parts, digests)
     named: dict[str, Sequence[Any]] = {**({"split-leak": leaks} if leaks else {}), **cases_of(noticed)}
     if place.is_first:
@@ -258,7 +261,7 @@ def train_on(
     begun, tuning, trained = started(network, start, job.pipeline, place, out / CHECKPOINTS)
     findings += begun.findings if begun else ()
     if trained:
-        progress(0, settings.train.total_steps, trained[0])
+        progress(0, 0, trained[0])
     spent = seconds_spent(out / CHECKPOINTS) + (time.monotonic() - budget.started if budget else 0.0)
     page = page_of(
         out,
@@ -371,6 +374,8 @@ def seeded(pipeline: PipelineFolder, seed: int | None) -> PipelineFolder:
         raise PipelineError("pipeline-invalid", "the file does not say what is in force", path=file, cure=cure)
     if seed is None:
         return pipeline
+    if not 0 <= seed < 2**32:
+        raise UsageError("usage", f"a seed is a whole number from 0 to {2**32 - 1}, got {seed}")
     settings = replace(pipeline.settings, train=replace(pipeline.settings.train, seed=seed))
     return replace(pipeline, settings=settings)
 
