@@ -227,6 +227,8 @@ def test_progress_off_a_terminal_is_quiet_for_two_seconds_then_a_line_every_ten(
         (("--max-minutes", "0"), "a time above 0 is wanted"),
         (("--folds", "1"), "--folds"),
         (("--seeds", "0"), "--seeds"),
+        (("--seed", "-1"), "equal to 0 "),
+        (("--seed", "4294967296"), "4294967295 "),
         (("--seeds", "4"), "--seeds needs --prove-transfer"),
         (("--devices", "2", "--folds", "2"), "share one training, and not those of --folds"),
         (("--devices", "2", "--prove-transfer", "--from", "x"), "share one training, and not those of --folds"),

@@ -539,6 +539,13 @@ def test_the_median_and_nearly_all_training_cases_lie_within_the_limits(values: 
     assert high >= spread.p50 + floor
 
 
+def test_no_one_of_up_to_fifty_training_cases_is_outside() -> None:
+    for count in (30, 50):
+        spread = Spread.of([1.0] * (count - 1) + [3.0])
+        assert scaled(spread, count, factor=1.5)[1] == pytest.approx(3.0)
+    assert scaled(Spread.of([1.0] * 199 + [3.0]), 200, factor=1.5)[1] == pytest.approx(1.5)
+
+
 def test_limits_of_ratios_lie_as_far_on_both_sides() -> None:
     low, high = scaled(Spread.of([2.0] * 9), 9, factor=1.5)
     assert (low, high) == pytest.approx((2 / 1.5, 2 * 1.5))

@@ -551,6 +551,18 @@ def test_where_nobody_is_held_out_the_last_weights_are_kept_and_nothing_is_measu
 
 
 def test_a_training_does_not_end_for_want_of_gain_before_it_was_ever_validated(tmp_path: Path) -> None:
-    settings = Training(**{**QUICK, "epochs": 9, "validate_every": 3, "early_stopping": 2})
+    settings = Training(**{**QUICK, "epochs": 9, "validate_every": 3, "early_stopping": 3})
     rows = fit(marker(), spots(), scores(0.5, 0.4), settings, folder=tmp_path)
-    assert len(rows) == 5, "validated after epoch 3, and two epochs later not better"
+    assert len(rows) == 6, "validated after epoch 3, and three epochs later not better"
+
+
+def test_a_training_cannot_end_before_a_validation_could_show_a_gain() -> None:
+    with pytest.raises(ValueError, match="early_stopping = 2 is less than validate_every = 3"):
+        Training(**{**QUICK, "validate_every": 3, "early_stopping": 2})
+
+
+def test_only_epochs_up_to_the_last_validation_count_as_without_gain(tmp_path: Path) -> None:
+    """Of scores at 3, 6 and 9 the first is the best: four epochs without gain are known at 9, and not at 7."""
+    settings = {"epochs": 12, "validate_every": 3, "early_stopping": 4}
+    fitted, _ = fitted_by(undefined(0.9, 0.5, 0.5, 0.5), tmp_path, **settings)
+    assert len(fitted.rows) == 9

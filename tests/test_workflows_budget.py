@@ -87,6 +87,19 @@ def test_nothing_is_cut_where_steps_enough_fit(monkeypatch: pytest.MonkeyPatch, 
     assert f"the settings ask for {wished.train.total_steps}" in told.message
 
 
+def test_a_time_for_some_steps_only_is_a_warning_and_keeps_a_validation_within_the_patience(
+    monkeypatch: pytest.MonkeyPatch, wished: Settings
+) -> None:
+    clock = timed(monkeypatch, lambda _: 2.0, validation=5.0)
+    patient = replace(wished, train=replace(wished.train, epochs=90, validate_every=1, early_stopping=2))
+    found = clock.fit(100.0, patient, may_cut=False)
+    (told,) = found.findings
+    assert (told.code, told.grade) == ("budget", "warning")
+    assert "too few to learn from" in told.message
+    assert found.settings.train.early_stopping == found.settings.train.validate_every > 2
+    assert clock.fit(1000.0, patient, may_cut=False).findings[0].grade == "note"
+
+
 def test_width_batch_and_patch_are_cut_in_turn_until_steps_enough_fit(
     monkeypatch: pytest.MonkeyPatch, wished: Settings
 ) -> None:

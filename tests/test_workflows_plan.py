@@ -162,6 +162,13 @@ def test_cases_of_a_test_are_not_looked_at(tmp_path: Path) -> None:
 
 def test_sides_that_every_case_states_are_brought_to_one(tmp_path: Path) -> None:
     data = volumes(tmp_path, side=lambda number: ("left", "right")[number % 2])
+    grid = Geometry.from_spacing((1.0, 1.0, 1.0), (16, 14, 16))
+    apart = mv.plan(data, tmp_path / "apart").plan.settings
+    assert apart.contract.side is None, "label 1 lies to the left in right cases too"
+    assert apart.train.augmentation.mirror_axes == ()
+    for number in (1, 3):
+        _, labels = spheres(grid, seed=number)
+        write_nifti(tmp_path / f"label{number}.nii", np.where(labels > 0, 3 - labels, 0).astype(np.uint8), grid)
     assert mv.plan(data, tmp_path / "out").plan.settings.contract.side == "left"
     one = volumes(tmp_path, side="left")
     assert mv.plan(one, tmp_path / "b").plan.settings.contract.side is None

@@ -346,6 +346,13 @@ def quick(stripes: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.Monkey
     return stripes[0], mv.Pipeline.open(tmp_path / "quick")
 
 
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_is_none_is_wrong_usage(quick: tuple[Path, mv.Pipeline], tmp_path: Path, seed: int) -> None:
+    data, pipeline = quick
+    with pytest.raises(UsageError, match="a seed is a whole number from 0 to 4294967295"):
+        pipeline.train(data, tmp_path / "out", seed=seed)
+
+
 def test_a_seed_stands_in_place_of_the_one_in_the_settings_and_is_written_down(
     quick: tuple[Path, mv.Pipeline], tmp_path: Path
 ) -> None:

@@ -20,6 +20,7 @@ from medvision.workflows.prepare import PreparedCase, prepare
 from medvision.workflows.scored import Scored
 from medvision.workflows.targets import with_scaling
 from medvision.workflows.train import Machine, Start, labelled_cases, seeded, train_on
+from medvision.workflows.train import with_seed as with_seed
 from medvision.workflows.weights import digest_of_source as digest_of_source
 from medvision.workflows.weights import pinned
 
@@ -226,11 +227,6 @@ def once(run: Run, trainer: Trainer, *, budget: Budget | None = None, progress: 
 def is_done(run: Run) -> bool:
     """Whether a run lies in its folder, finished; see :func:`once` for errors."""
     return _kept(run) is not None
-
-
-def with_seed(pipeline: PipelineFolder, seed: int) -> PipelineFolder:
-    """Return the pipeline with another seed of its training."""
-    return replace(pipeline, settings=replace(pipeline.settings, train=replace(pipeline.settings.train, seed=seed)))
 
 
 def named(words: str, progress: Progress) -> Progress:

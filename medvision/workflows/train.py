@@ -374,10 +374,14 @@ def seeded(pipeline: PipelineFolder, seed: int | None) -> PipelineFolder:
         raise PipelineError("pipeline-invalid", "the file does not say what is in force", path=file, cure=cure)
     if seed is None:
         return pipeline
+    return with_seed(pipeline, seed)
+
+
+def with_seed(pipeline: PipelineFolder, seed: int) -> PipelineFolder:
+    """Return the pipeline with another seed of its training; UsageError where it is none."""
     if not 0 <= seed < 2**32:
         raise UsageError("usage", f"a seed is a whole number from 0 to {2**32 - 1}, got {seed}")
-    settings = replace(pipeline.settings, train=replace(pipeline.settings.train, seed=seed))
-    return replace(pipeline, settings=settings)
+    return replace(pipeline, settings=replace(pipeline.settings, train=replace(pipeline.settings.train, seed=seed)))
 
 
 @contextlib.contextmanager
