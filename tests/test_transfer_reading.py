@@ -390,3 +390,12 @@ def test_a_header_whose_length_looks_like_a_pickle_or_an_archive_is_read_as_what
     found = read_weights(path)
     assert found.origin.kind == "safetensors"
     assert found.tensors["a.weight"].tolist() == [1.5, -2.0]
+
+
+def test_an_archive_of_a_newer_form_is_refused_as_that_and_not_as_damaged(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.pt", {"weight": torch.zeros(2)})
+    content = bytearray(path.read_bytes())
+    entry = content.index(b"PK\x01\x02")  # of the central directory; two bytes on, the version that is needed to read
+    content[entry + 6 : entry + 8] = struct.pack("<H", 99)
+    path.write_bytes(content)
+    refused("weights-unreadable", "newer than this Python's zipfile", path)

@@ -88,7 +88,10 @@ def _check_archive(path: Path, limit_bytes: int) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
-    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
+    except NotImplementedError as error:
+        message = "the archive is packed in a way that is newer than this Python's zipfile, and torch does not write"
+        raise PipelineError("weights-unreadable", message, path=path) from error
+    except (zipfile.BadZipFile, ValueError, OSError) as error:
         raise PipelineError("weights-unreadable", "the archive is damaged", path=path) from error
     if any(member.filename.endswith("/constants.pkl") for member in members):
         message = "this is a TorchScript program, not weights alone; nothing of it was run"
