@@ -17,7 +17,7 @@ import numpy as np
 
 from medvision import io
 from medvision.pipeline import PipelineFolder
-from medvision.workflows.segment import AS_STORED, TURNS, segment
+from medvision.workflows.cases.segment import AS_STORED, TURNS, segment
 
 
 def main(name: str, data: str) -> None:

@@ -22,8 +22,8 @@ from medvision.frameworks import processor_features, small_convolutions_in_fp32,
 from medvision.pipeline import PipelineFolder
 from medvision.training import Alone, Batch, Store, build_optimiser
 from medvision.tuning import Whole
-from medvision.workflows.job import Job
-from medvision.workflows.prepare import prepare
+from medvision.workflows.fitting.job import Job
+from medvision.workflows.fitting.prepare import prepare
 from medvision.workflows.train import labelled_cases
 
 ROUNDS, STEPS, CASES = 7, 4, 24

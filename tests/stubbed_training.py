@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from medvision.progress import Progress
-from medvision.workflows.budget import Budget
-from medvision.workflows.runs import Outcome, Run
-from medvision.workflows.scored import Scored
+from medvision.workflows.fitting.budget import Budget
+from medvision.workflows.fitting.runs import Outcome, Run
+from medvision.workflows.scoring.scored import Scored
 
 SETTINGS = """
 name = "played"

@@ -14,7 +14,7 @@ from medvision import io
 from medvision.evaluate import auc
 from medvision.pipeline import PipelineFolder
 from medvision.training import split
-from medvision.workflows.classify import classify
+from medvision.workflows.cases.classify import classify
 from medvision.workflows.report import read_record
 from medvision.workflows.run import run
 

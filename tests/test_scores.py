@@ -10,7 +10,7 @@ from medvision.evaluate import Estimate
 from medvision.networks import ResNet
 from medvision.pipeline import Settings
 from medvision.predict import Quantity
-from medvision.workflows.scores import Scored, deciding, estimates, left_out, scores_csv, sentences
+from medvision.workflows.scoring.scores import Scored, deciding, estimates, left_out, scores_csv, sentences
 
 MASKS = [
     Scored("a", "p1", {"x": 0.5, "y": 1.0}, {"x": 2.0, "y": None}),

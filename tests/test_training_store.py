@@ -16,8 +16,8 @@ from medvision.errors import InputError, OutputError
 from medvision.pipeline import PipelineFolder
 from medvision.study import Case, Source
 from medvision.training import Sample, Store, StoredSample, at_hand
-from medvision.workflows import prepare as workflow
-from medvision.workflows.prepare import PreparedCase, prepare
+from medvision.workflows.fitting import prepare as workflow
+from medvision.workflows.fitting.prepare import PreparedCase, prepare
 from medvision.workflows.train import Machine, train
 
 KEY = "ab" * 32

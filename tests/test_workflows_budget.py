@@ -20,8 +20,8 @@ from medvision.networks import save_weights
 from medvision.pipeline import PipelineFolder, Settings, read_settings
 from medvision.training import build_optimiser
 from medvision.tuning import Group
-from medvision.workflows import budget as workflow
-from medvision.workflows.budget import Budget, Timed, fit_into
+from medvision.workflows.fitting import budget as workflow
+from medvision.workflows.fitting.budget import Budget, Timed, fit_into
 from medvision.workflows.train import Start, train
 
 Cost = Callable[[Settings], float]
@@ -293,7 +293,7 @@ def begun(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[
 
     pipeline = opened(tmp_path / "settings")
     with monkeypatch.context() as patched:
-        patched.setattr("medvision.workflows.fitting.fit_into", fitted)
+        patched.setattr("medvision.workflows.fitting.fit_time.fit_into", fitted)
         patched.setattr(workflow, "optimise", stopping)
         with pytest.raises(KeyboardInterrupt):
             train(pipeline, [data], tmp_path / "out", budget=Budget(5.0))
@@ -321,7 +321,7 @@ def test_a_training_that_goes_on_uses_the_settings_chosen_before_and_counts_the_
     def never(*_: Any, **__: Any) -> Timed:
         raise AssertionError("a step is measured once")
 
-    monkeypatch.setattr("medvision.workflows.fitting.fit_into", never)
+    monkeypatch.setattr("medvision.workflows.fitting.fit_time.fit_into", never)
     monkeypatch.setattr(workflow, "UntilDeadline", Paced)
     monkeypatch.setattr(workflow, "seconds_spent", lambda folder: 7.0 if folder.name == "checkpoints" else 0.0)
     budget = Budget(5.0)
@@ -370,7 +370,7 @@ def test_a_training_with_a_start_keeps_its_network_in_a_time(
         kept.append(keep_network)
         return Timed(replace(wished, train=replace(wished.train, epochs=1, steps_per_epoch=1, batch=1)), 0.01, 0.02, ())
 
-    monkeypatch.setattr("medvision.workflows.fitting.fit_into", fitted)
+    monkeypatch.setattr("medvision.workflows.fitting.fit_time.fit_into", fitted)
     monkeypatch.setattr("medvision.workflows.train.EXPORT_SECONDS", 1e9)  # so that one epoch is trained
     settings = opened(tmp_path / "settings")
     save_weights(tmp_path / "a.safetensors", settings.build_network())

@@ -185,7 +185,7 @@ def test_the_ensemble_runs_and_is_explained_by_the_mean_of_its_members_maps(made
 
 def test_the_map_of_an_ensemble_is_the_mean_of_those_of_its_members(made: Made) -> None:
     from medvision.explain import Region, SegHiResCam
-    from medvision.workflows.saliency import explained_by
+    from medvision.workflows.cases.saliency import explained_by
 
     network = PipelineFolder.open(made.out / "ensemble").load_network()
     image = torch.rand(1, 1, 16, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -291,7 +291,7 @@ def test_a_time_for_all_folds_is_shared_and_all_are_cut_alike(
     made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from medvision.workflows import train
-    from medvision.workflows.budget import Budget, Timed
+    from medvision.workflows.fitting.budget import Budget, Timed
 
     seen: list[tuple[float, bool, tuple[int, ...]]] = []
 
@@ -301,7 +301,7 @@ def test_a_time_for_all_folds_is_shared_and_all_are_cut_alike(
         short = replace(wished.train, epochs=1, steps_per_epoch=1)
         return Timed(replace(wished, network=network, train=short), 0.05, 0.05, ())
 
-    monkeypatch.setattr("medvision.workflows.fitting.fit_into", cutting)
+    monkeypatch.setattr("medvision.workflows.fitting.fit_time.fit_into", cutting)
     monkeypatch.setattr(train, "EXPORT_SECONDS", 1e9)  # so that every training has one epoch
     pipeline = PipelineFolder.open(made.settings)
     crossvalidate(pipeline, [made.data], tmp_path, count=2, budget=Budget(30.0))
@@ -319,7 +319,7 @@ def test_a_time_for_all_folds_is_shared_and_all_are_cut_alike(
 def test_a_share_of_the_time_counts_what_stopped_trainings_have_taken() -> None:
     import time
 
-    from medvision.workflows.budget import Budget, Shares
+    from medvision.workflows.fitting.budget import Budget, Shares
 
     shares = Shares(Budget(10.0), [120.0, 60.0, 0.0])
     left = (600 - 180) / 60

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from medvision.workflows.fold_figures import fold_estimates, fold_notes
-from medvision.workflows.scored import Scored
-from medvision.workflows.scores import counts, estimates, sentences
+from medvision.workflows.fitting.fold_figures import fold_estimates, fold_notes
+from medvision.workflows.scoring.scored import Scored
+from medvision.workflows.scoring.scores import counts, estimates, sentences
 
 AUC, POOLED = "AUC, mean of folds", "AUC, pooled over folds"
 

@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 from medvision.errors import UsageError
 from medvision.pipeline import PipelineFolder
 from medvision.study import Case, Source
+from medvision.workflows.fitting.runs import Way, shown_source, ways_of
+from medvision.workflows.fitting.subsets import sizes_of, subset
 from medvision.workflows.learning_curve import Asked, LearningCurve, learning_curve, plan_of_curve
-from medvision.workflows.runs import Way, shown_source, ways_of
-from medvision.workflows.subsets import sizes_of, subset
 
 WAYS = (Way("scratch"), Way("a", "a.pt", "head"))
 
@@ -26,7 +26,7 @@ WAYS = (Way("scratch"), Way("a", "a.pt", "head"))
 @pytest.fixture(autouse=True)
 def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     """How intervals behave is tested in test_comparison; here they are only to be quick."""
-    monkeypatch.setattr("medvision.workflows.paired._RESAMPLES", 200)
+    monkeypatch.setattr("medvision.workflows.fitting.paired._RESAMPLES", 200)
 
 
 @pytest.fixture(autouse=True)

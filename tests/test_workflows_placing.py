@@ -13,7 +13,7 @@ from conftest import SPHERES_TOML
 from medvision.errors import BusyError, UsageError
 from medvision.pipeline import PipelineFolder
 from medvision.training import Alone, Split, Training, launch
-from medvision.workflows.placing import held, open_place
+from medvision.workflows.fitting.placing import held, open_place
 from medvision.workflows.train import Machine, train, train_on
 from medvision_cli import shell
 

@@ -13,8 +13,8 @@ from medvision.errors import InputError
 from medvision.pipeline import PipelineFolder
 from medvision.study import Case
 from medvision.training import Store
-from medvision.workflows import prepare as preparing
-from medvision.workflows.prepare import PreparedCase, prepare
+from medvision.workflows.fitting import prepare as preparing
+from medvision.workflows.fitting.prepare import PreparedCase, prepare
 from medvision.workflows.train import labelled_cases
 
 

@@ -19,8 +19,8 @@ from medvision.geometry import Geometry
 from medvision.io import scan
 from medvision.pipeline import PipelineFolder
 from medvision.transfer import read_weights
-from medvision.workflows.budget import Budget
-from medvision.workflows.pretext import PretextJob
+from medvision.workflows.fitting.budget import Budget
+from medvision.workflows.fitting.pretext import PretextJob
 from medvision.workflows.pretrain import PretrainingResult, pretrain
 from medvision.workflows.train import Machine, Start
 from medvision.workflows.weights import start_from

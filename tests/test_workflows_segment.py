@@ -16,7 +16,7 @@ from medvision.pipeline import Settings
 from medvision.steps import Reorient
 from medvision.study import Case, Source
 from medvision.volume import Volume
-from medvision.workflows.segment import MIRRORED, TURNS, agreement, segment
+from medvision.workflows.cases.segment import MIRRORED, TURNS, agreement, segment
 
 GRID = Geometry.from_spacing((1, 1, 1), (16, 20, 12))
 FRONT, BACK = (10.0, 15.0, 6.0), (5.0, 5.0, 6.0)  # the front part lies at the greater x, as in a left hippocampus

@@ -22,7 +22,7 @@ from medvision.predict import Prediction, image_probabilities
 from medvision.study import Case, Source
 from medvision.training import Sample, Sampler, Training
 from medvision.volume import Labels, Volume
-from medvision.workflows.pretext import method_for
+from medvision.workflows.fitting.pretext import method_for
 from medvision.workflows.report import read_record
 from medvision.workflows.run import run
 from medvision.workflows.train import TrainingResult, train

@@ -17,9 +17,9 @@ from medvision.files import sha256_of
 from medvision.pipeline import PipelineFolder
 from medvision.study import Case, Reading
 from medvision.training import Split, Store
-from medvision.workflows.claim import claim
-from medvision.workflows.finished import identity_of
-from medvision.workflows.prepare import prepare
+from medvision.workflows.fitting.claim import claim
+from medvision.workflows.fitting.finished import identity_of
+from medvision.workflows.fitting.prepare import prepare
 from medvision.workflows.train import Machine, Start, labelled_cases, train
 from medvision.workflows.weights import identity_of_source
 
@@ -211,7 +211,7 @@ def test_a_label_of_a_class_that_the_pipeline_does_not_know_is_refused(
 def test_cases_of_the_other_side_are_mirrored_for_training_too(tmp_path: Path) -> None:
     from medvision import io
     from medvision.study import Case
-    from medvision.workflows.prepare import _sample
+    from medvision.workflows.fitting.prepare import _sample
 
     text = SPHERES_TOML.replace('modality = "MR"', 'modality = "MR"\nside = "left"')
     (tmp_path / "pipeline.toml").write_text(text, encoding="utf-8")

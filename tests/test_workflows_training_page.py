@@ -12,7 +12,7 @@ from medvision.pipeline import PipelineFolder
 from medvision.report import TrainingValues
 from medvision.study import Case, Source
 from medvision.training import Alone, Split
-from medvision.workflows.training_page import PAGE, TrainingPage, page_of
+from medvision.workflows.fitting.training_page import PAGE, TrainingPage, page_of
 
 
 def _page(folder: Path, times: list[float], **changes: float) -> TrainingPage:

@@ -56,9 +56,9 @@ def command(
     that was stopped goes on when the same command is given again. Leaves curve.csv, curve.json and curve.png.
     """
     from medvision.pipeline import PipelineFolder
+    from medvision.workflows.fitting.runs import ways_of
+    from medvision.workflows.fitting.subsets import sizes_of
     from medvision.workflows.learning_curve import Asked, learning_curve, plan_of_curve
-    from medvision.workflows.runs import ways_of
-    from medvision.workflows.subsets import sizes_of
     from medvision.workflows.train import Machine
 
     opened = PipelineFolder.open(pipeline)

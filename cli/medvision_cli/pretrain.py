@@ -44,7 +44,7 @@ def command(
     """  # fmt: skip
     started = time.monotonic()  # the time given counts from here, importing torch included
     from medvision.pipeline import PipelineFolder
-    from medvision.workflows.budget import Budget
+    from medvision.workflows.fitting.budget import Budget
     from medvision.workflows.pretrain import pretrain
     from medvision.workflows.train import Machine
 

@@ -112,7 +112,7 @@ def command(
     if devices > 1 and nodes == 1:
         shell.launch_once(devices)
     from medvision.pipeline import PipelineFolder
-    from medvision.workflows.budget import Budget
+    from medvision.workflows.fitting.budget import Budget
     from medvision.workflows.train import Machine, Start, train
 
     opened = PipelineFolder.open(pipeline)

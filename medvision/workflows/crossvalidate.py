@@ -18,16 +18,16 @@ from medvision.pipeline import PipelineFolder, Settings
 from medvision.progress import Progress, silent
 from medvision.report import crossvalidation_page
 from medvision.training import Split, folds
-from medvision.workflows.budget import Budget, Shares
 from medvision.workflows.card import card_text
-from medvision.workflows.claim import refuse_begun, refuse_settings, write_settings
-from medvision.workflows.crossvalidation_page import page_values
 from medvision.workflows.fingerprint import write_fingerprint
-from medvision.workflows.finished import Finished, seconds_of
-from medvision.workflows.fold_figures import fold_estimates, fold_notes
-from medvision.workflows.prepare import PreparedCase, prepare
-from medvision.workflows.scores import counts, scores_csv, sentences
-from medvision.workflows.targets import with_scaling
+from medvision.workflows.fitting.budget import Budget, Shares
+from medvision.workflows.fitting.claim import refuse_begun, refuse_settings, write_settings
+from medvision.workflows.fitting.crossvalidation_page import page_values
+from medvision.workflows.fitting.finished import Finished, seconds_of
+from medvision.workflows.fitting.fold_figures import fold_estimates, fold_notes
+from medvision.workflows.fitting.prepare import PreparedCase, prepare
+from medvision.workflows.fitting.targets import with_scaling
+from medvision.workflows.scoring.scores import counts, scores_csv, sentences
 from medvision.workflows.train import (
     Machine,
     Start,

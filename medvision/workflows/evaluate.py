@@ -18,7 +18,7 @@ from medvision.progress import Progress, silent
 from medvision.results import Record
 from medvision.study import AS_IT_STANDS, Case, Reading, Source
 from medvision.workflows.report import require_results, verified_record
-from medvision.workflows.scores import Scored, estimates, left_out, scored_answer, scores_csv, undefined
+from medvision.workflows.scoring.scores import Scored, estimates, left_out, scored_answer, scores_csv, undefined
 
 
 @dataclass(frozen=True)

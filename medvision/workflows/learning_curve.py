@@ -18,10 +18,10 @@ from medvision.pipeline import PipelineFolder
 from medvision.progress import Progress, silent
 from medvision.study import safe_id
 from medvision.training import Split
-from medvision.workflows.budget import Budget
-from medvision.workflows.claim import refuse_settings
-from medvision.workflows.paired import Comparable, comparable
-from medvision.workflows.runs import (
+from medvision.workflows.fitting.budget import Budget
+from medvision.workflows.fitting.claim import refuse_settings
+from medvision.workflows.fitting.paired import Comparable, comparable
+from medvision.workflows.fitting.runs import (
     Outcome,
     Run,
     Way,
@@ -33,7 +33,7 @@ from medvision.workflows.runs import (
     sides_of,
     with_seed,
 )
-from medvision.workflows.subsets import Sizes, subset
+from medvision.workflows.fitting.subsets import Sizes, subset
 from medvision.workflows.train import Machine, store_of
 
 

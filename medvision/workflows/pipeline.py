@@ -10,10 +10,10 @@ from medvision.files import Paths, as_paths
 from medvision.pipeline import PipelineFolder
 from medvision.progress import Progress, silent
 from medvision.study import AS_IT_STANDS, Reading
-from medvision.workflows.budget import Budget
 from medvision.workflows.crossvalidate import CrossValidation, crossvalidate
 from medvision.workflows.evaluate import Evaluation, evaluate
 from medvision.workflows.explain import explain
+from medvision.workflows.fitting.budget import Budget
 from medvision.workflows.pretrain import PretrainingResult, pretrain
 from medvision.workflows.report import Pages, report
 from medvision.workflows.run import BatchResult, run

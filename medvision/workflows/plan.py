@@ -20,7 +20,7 @@ from medvision.planning import plan as planned
 from medvision.planning.training import FEW_PATIENTS
 from medvision.progress import Progress, silent
 from medvision.study import Case
-from medvision.workflows.taught import names_of, numbers_of, target_of, task_of
+from medvision.workflows.fitting.taught import names_of, numbers_of, target_of, task_of
 
 UNEQUAL = 10.0
 """Cases of the most frequent class for each of the rarest, above which it is told."""

@@ -32,14 +32,14 @@ from medvision.training import (
     seconds_spent,
     split,
 )
-from medvision.workflows.budget import EXPORT_SECONDS, VALIDATIONS_AFTER, Budget, Timed, fit_into
-from medvision.workflows.claim import claim
-from medvision.workflows.machine import Machine
-from medvision.workflows.noticed import counted
-from medvision.workflows.pretext import METHODS, Method, PretextJob, method_for
+from medvision.workflows.fitting.budget import EXPORT_SECONDS, VALIDATIONS_AFTER, Budget, Timed, fit_into
+from medvision.workflows.fitting.claim import claim
+from medvision.workflows.fitting.machine import Machine
+from medvision.workflows.fitting.noticed import counted
+from medvision.workflows.fitting.pretext import METHODS, Method, PretextJob, method_for
+from medvision.workflows.fitting.training_page import TrainingPage
+from medvision.workflows.fitting.unlabelled import PreparedImage, prepare_images, unlabelled
 from medvision.workflows.train import seeded, store_of
-from medvision.workflows.training_page import TrainingPage
-from medvision.workflows.unlabelled import PreparedImage, prepare_images, unlabelled
 
 _CHECKPOINTS = "checkpoints"
 _RESULT = "pretraining.json"

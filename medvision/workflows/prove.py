@@ -17,11 +17,11 @@ from medvision.frameworks import versions
 from medvision.pipeline import PipelineFolder
 from medvision.progress import Progress, silent
 from medvision.training import Split
-from medvision.workflows.budget import Budget, Shares
-from medvision.workflows.claim import refuse_settings
-from medvision.workflows.finished import seconds_of
-from medvision.workflows.paired import Comparable, comparable
-from medvision.workflows.runs import (
+from medvision.workflows.fitting.budget import Budget, Shares
+from medvision.workflows.fitting.claim import refuse_settings
+from medvision.workflows.fitting.finished import seconds_of
+from medvision.workflows.fitting.paired import Comparable, comparable
+from medvision.workflows.fitting.runs import (
     Outcome,
     Run,
     Way,

@@ -22,7 +22,7 @@ from medvision.report import overlay_png
 from medvision.results import Regression, Segmentation, map_names
 from medvision.selection import Selection, chosen
 from medvision.study import AS_IT_STANDS, Case, Collection, Reading, by_image
-from medvision.workflows.analyse import Analysis, analyse
+from medvision.workflows.cases.analyse import Analysis, analyse
 from medvision.workflows.report import PAGE, read_record, write_case_page, write_cohort
 
 _NOTHING_THERE = ("empty-folder", "no-image")

@@ -35,24 +35,24 @@ from medvision.training import (
     seconds_spent,
     split,
 )
-from medvision.workflows.budget import EXPORT_SECONDS, VALIDATIONS_AFTER, Budget
-from medvision.workflows.claim import claim, refuse_settings, write_settings
-from medvision.workflows.export import Export
-from medvision.workflows.finished import CHECKPOINTS as CHECKPOINTS
-from medvision.workflows.finished import Finished, identity_of, seconds_of
-from medvision.workflows.fitting import fitting
-from medvision.workflows.held_out import score
-from medvision.workflows.job import Job
-from medvision.workflows.labelled import label_findings, require_sides_apart
-from medvision.workflows.machine import Machine as Machine
-from medvision.workflows.noticed import cases_of, counted
-from medvision.workflows.placing import held, open_place
-from medvision.workflows.prepare import PreparedCase, prepare
-from medvision.workflows.scores import Scored
-from medvision.workflows.start import Start as Start
-from medvision.workflows.start import identity_of_start, started
-from medvision.workflows.targets import with_scaling
-from medvision.workflows.training_page import page_of
+from medvision.workflows.fitting.budget import EXPORT_SECONDS, VALIDATIONS_AFTER, Budget
+from medvision.workflows.fitting.claim import claim, refuse_settings, write_settings
+from medvision.workflows.fitting.export import Export
+from medvision.workflows.fitting.finished import CHECKPOINTS as CHECKPOINTS
+from medvision.workflows.fitting.finished import Finished, identity_of, seconds_of
+from medvision.workflows.fitting.fit_time import fitting
+from medvision.workflows.fitting.held_out import score
+from medvision.workflows.fitting.job import Job
+from medvision.workflows.fitting.labelled import label_findings, require_sides_apart
+from medvision.workflows.fitting.machine import Machine as Machine
+from medvision.workflows.fitting.noticed import cases_of, counted
+from medvision.workflows.fitting.placing import held, open_place
+from medvision.workflows.fitting.prepare import PreparedCase, prepare
+from medvision.workflows.fitting.start import Start as Start
+from medvision.workflows.fitting.start import identity_of_start, started
+from medvision.workflows.fitting.targets import with_scaling
+from medvision.workflows.fitting.training_page import page_of
+from medvision.workflows.scoring.scores import Scored
 
 
 @dataclass(frozen=True)

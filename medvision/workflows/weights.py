@@ -12,7 +12,7 @@ from medvision.errors import Finding
 from medvision.files import write_json
 from medvision.pipeline import PipelineFolder, builtin_names, find
 from medvision.transfer import Foreign, Hub, Match, Origin, locate_weights, match, read_weights, recognise, require
-from medvision.workflows.source_card import compared
+from medvision.workflows.fitting.source_card import compared
 
 _PUBLIC = Hub()
 

@@ -8,8 +8,8 @@ from medvision.errors import Finding
 from medvision.evaluate import Estimate
 from medvision.pipeline import Settings
 from medvision.report import CaseFigures, CrossvalidationValues, Figure, FoldFacts
-from medvision.workflows.fold_figures import MEAN, fold_estimates
-from medvision.workflows.scores import Scored, case_figures, estimates, rankings
+from medvision.workflows.fitting.fold_figures import MEAN, fold_estimates
+from medvision.workflows.scoring.scores import Scored, case_figures, estimates, rankings
 from medvision.workflows.train import Trained
 
 

@@ -15,7 +15,7 @@ from medvision.pipeline import PipelineFolder, input_spacing_mm
 from medvision.training import Split
 from medvision.workflows.card import card_text
 from medvision.workflows.fingerprint import write_fingerprint
-from medvision.workflows.scores import Scored, counts, estimates, left_out, scores_csv, sentences
+from medvision.workflows.scoring.scores import Scored, counts, estimates, left_out, scores_csv, sentences
 from medvision.workflows.weights import Started
 
 _VALUE_STEPS = {"clip", "window", "rescale", "zscore", "percentile"}

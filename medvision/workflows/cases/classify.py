@@ -12,7 +12,7 @@ from medvision.predict import class_probabilities, label_probabilities, standard
 from medvision.results import Classification, MultiLabel, Regression, Saliency, Value
 from medvision.steps import apply, undo
 from medvision.volume import Volume
-from medvision.workflows.saliency import explained_by
+from medvision.workflows.cases.saliency import explained_by
 
 Answer = Classification | MultiLabel | Regression
 _MOST_EXPLAINED = 3  # of the labels that are taken for present

@@ -20,7 +20,7 @@ from medvision.progress import Progress, silent
 from medvision.steps import apply
 from medvision.study import Case, Collection
 from medvision.training import Prepared, Sample, Store, StoredSample, at_hand
-from medvision.workflows.segment import AS_STORED, TURNS, stated_turn
+from medvision.workflows.cases.segment import AS_STORED, TURNS, stated_turn
 
 _FORMAT = "images 1"  # of the stored cases
 _MOST_BYTES = 2 << 30  # of images that are held in memory; more stay on disk, and are read patch by patch

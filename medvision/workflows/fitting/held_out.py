@@ -14,9 +14,9 @@ from medvision.pipeline import Settings
 from medvision.predict import image_probabilities, to_tensor
 from medvision.training import Validation
 from medvision.volume import Labels
-from medvision.workflows.classify import answered
-from medvision.workflows.prepare import PreparedCase
-from medvision.workflows.scores import Scored, deciding, estimates, scored_answer
+from medvision.workflows.cases.classify import answered
+from medvision.workflows.fitting.prepare import PreparedCase
+from medvision.workflows.scoring.scores import Scored, deciding, estimates, scored_answer
 
 
 def score(network: Any, held_out: Sequence[PreparedCase], settings: Settings) -> list[Scored]:
@@ -29,7 +29,7 @@ def score(network: Any, held_out: Sequence[PreparedCase], settings: Settings) ->
 
 
 def validation(scored: Sequence[Scored], settings: Settings) -> Validation:
-    """Return the figures of a validation, and the one that decides: see :func:`medvision.workflows.scores.deciding`."""
+    """Return the figures of a validation, and the one that decides: ``scores.deciding``."""
     found = estimates(scored, seed=None).items()
     figures = {name: estimate.value for name, estimate in found if estimate.value is not None}
     return Validation(deciding(figures, settings), figures)

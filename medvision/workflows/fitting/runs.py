@@ -15,10 +15,10 @@ from medvision.pipeline import PipelineFolder
 from medvision.progress import Progress, silent
 from medvision.study import Case
 from medvision.training import Split, Store, split
-from medvision.workflows.budget import Budget
-from medvision.workflows.prepare import PreparedCase, prepare
-from medvision.workflows.scored import Scored
-from medvision.workflows.targets import with_scaling
+from medvision.workflows.fitting.budget import Budget
+from medvision.workflows.fitting.prepare import PreparedCase, prepare
+from medvision.workflows.fitting.targets import with_scaling
+from medvision.workflows.scoring.scored import Scored
 from medvision.workflows.train import Machine, Start, labelled_cases, seeded, train_on
 from medvision.workflows.train import with_seed as with_seed
 from medvision.workflows.weights import digest_of_source as digest_of_source

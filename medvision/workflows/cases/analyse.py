@@ -15,8 +15,8 @@ from medvision.pipeline import PipelineFolder
 from medvision.results import Manifest, Measurement, MultiLabel, Record, Regression, Saliency, Segmentation
 from medvision.study import Case
 from medvision.volume import Volume
-from medvision.workflows.classify import Answer, classify
-from medvision.workflows.segment import segment
+from medvision.workflows.cases.classify import Answer, classify
+from medvision.workflows.cases.segment import segment
 
 
 @dataclass(frozen=True, eq=False)

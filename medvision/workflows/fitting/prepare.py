@@ -24,9 +24,9 @@ from medvision.study import Case, Source
 from medvision.training import Prepared, Sample, Store, StoredSample, at_hand
 from medvision.volume import Volume
 from medvision.workers import cores, in_processes
+from medvision.workflows.cases.segment import AS_STORED, TURNS, stated_turn
 from medvision.workflows.fingerprint import measured
-from medvision.workflows.segment import AS_STORED, TURNS, stated_turn
-from medvision.workflows.targets import class_of, marks_of, target_of, values_of
+from medvision.workflows.fitting.targets import class_of, marks_of, target_of, values_of
 
 _MOST_BYTES = 2 << 30  # of prepared cases that are held in memory; more stay on disk, and are read patch by patch
 _FORMAT = "1"  # of the stored cases

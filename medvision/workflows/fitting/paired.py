@@ -13,7 +13,7 @@ from medvision.comparison import Columns, Difference, Level, mean_over_runs, pai
 from medvision.errors import InputError
 from medvision.evaluate import auc, multiclass_auc
 from medvision.pipeline import Settings
-from medvision.workflows.scored import Scored
+from medvision.workflows.scoring.scored import Scored
 
 Scores = Sequence[Scored]
 _UNKNOWN = -1
@@ -65,7 +65,7 @@ class Comparable:
 
 
 def comparable(runs: Sequence[Scores], settings: Settings) -> Comparable:
-    """Return the runs by the figure that decides; see :func:`medvision.workflows.scores.deciding`.
+    """Return the runs by the figure that decides; see :func:`medvision.workflows.scoring.scores.deciding`.
 
     A case without Dice in any run (no voxel of any label in truth and mask) is left out of all, and counted.
 

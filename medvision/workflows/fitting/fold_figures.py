@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvision.evaluate import Estimate
-from medvision.workflows.figures import Ranking
-from medvision.workflows.scored import Scored
-from medvision.workflows.scores import estimates, left_out, rankings
+from medvision.workflows.scoring.figures import Ranking
+from medvision.workflows.scoring.scored import Scored
+from medvision.workflows.scoring.scores import estimates, left_out, rankings
 
 MEAN = ", mean of folds"
 POOLED = ", pooled over folds"
@@ -25,9 +25,10 @@ _DEFINED = 0.9  # share of the resamples in which a figure is to be defined, as 
 def fold_estimates(folds: Sequence[Sequence[Scored]], *, seed: int | None) -> dict[str, Estimate]:
     """Return every figure of a cross-validation by name, with its interval over patients.
 
-    As :func:`medvision.workflows.scores.estimates` of all cases together, but for AUC, which comes twice: as the mean
-    of that of each fold, weighted by the fold's patients, which is what a network trained like these reaches; and
-    pooled, which is what one threshold for all of them reaches. For the mean, patients are drawn within their folds.
+    As :func:`medvision.workflows.scoring.scores.estimates` of all cases together, but for AUC, which comes twice: as
+    the mean of that of each fold, weighted by the fold's patients, which is what a network trained like these reaches;
+    and pooled, which is what one threshold for all of them reaches. For the mean, patients are drawn within their
+    folds.
     Folds in which it is not defined, for want of a kind of case, are left out of it, in each resample too.
 
     Parameters
@@ -50,7 +51,7 @@ def fold_estimates(folds: Sequence[Sequence[Scored]], *, seed: int | None) -> di
 
 
 def fold_notes(folds: Sequence[Sequence[Scored]]) -> tuple[str, ...]:
-    """Return what :func:`medvision.workflows.scores.left_out` says and in how many folds AUC is missing."""
+    """Return what :func:`medvision.workflows.scoring.scores.left_out` says and in how many folds AUC is missing."""
     told = list(left_out([entry for fold in folds for entry in fold]))
     within = [rankings(fold) for fold in folds]
     for title in within[0]:

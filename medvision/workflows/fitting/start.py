@@ -10,7 +10,7 @@ from medvision.pipeline import PipelineFolder
 from medvision.training import Place, checkpoint
 from medvision.transfer.tuning import summary, tuning_of
 from medvision.tuning import Tuning
-from medvision.workflows.finished import is_over
+from medvision.workflows.fitting.finished import is_over
 from medvision.workflows.weights import Started, identity_of_source, start_from
 
 _KEPT = "start.json"

@@ -21,8 +21,8 @@ from medvision.training import (
     default_loss,
     rehearsal,
 )
-from medvision.workflows.held_out import score, validation
-from medvision.workflows.prepare import PreparedCase
+from medvision.workflows.fitting.held_out import score, validation
+from medvision.workflows.fitting.prepare import PreparedCase
 
 _QUICK_SECONDS = 1.0  # a case that takes less is validated twice: the first one also pays for what is set up once
 

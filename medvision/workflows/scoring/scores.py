@@ -14,8 +14,9 @@ from medvision.evaluate import Estimate, auc, multiclass_auc
 from medvision.pipeline import Settings
 from medvision.results import MultiLabel, Regression
 from medvision.study import Case
-from medvision.workflows.classify import Answer
-from medvision.workflows.figures import (
+from medvision.workflows.cases.classify import Answer
+from medvision.workflows.fitting.targets import class_of, marks_of, values_of
+from medvision.workflows.scoring.figures import (
     Ranking,
     Statistic,
     estimate,
@@ -24,8 +25,7 @@ from medvision.workflows.figures import (
     rankings_of_labels,
     title_of,
 )
-from medvision.workflows.scored import Scored as Scored
-from medvision.workflows.targets import class_of, marks_of, values_of
+from medvision.workflows.scoring.scored import Scored as Scored
 
 
 def scored_answer(case: Case, answer: Answer, settings: Settings) -> Scored:

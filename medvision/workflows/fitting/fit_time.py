@@ -9,9 +9,9 @@ from pathlib import Path
 from medvision.errors import Finding, PipelineError
 from medvision.files import write_json
 from medvision.pipeline import read_settings
-from medvision.workflows.budget import Budget, Timed, fit_into
-from medvision.workflows.claim import write_settings
-from medvision.workflows.job import Job
+from medvision.workflows.fitting.budget import Budget, Timed, fit_into
+from medvision.workflows.fitting.claim import write_settings
+from medvision.workflows.fitting.job import Job
 
 
 def fitting(job: Job, out: Path, budget: Budget, *, kept: Path, keep_network: bool = False) -> Timed:

@@ -18,7 +18,7 @@ from medvision.results import Saliency, Segmentation
 from medvision.steps import apply, undo
 from medvision.study import Case
 from medvision.volume import Labels, Volume
-from medvision.workflows.saliency import explained_by
+from medvision.workflows.cases.saliency import explained_by
 
 AS_STORED = "as stored"
 MIRRORED = "mirrored left to right"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from medvision.agreement import bias, f1, limits_of_agreement, mean_absolute_error, pearson, root_mean_square_error
 from medvision.evaluate import Estimate, accuracy, auc, bootstrap_interval
-from medvision.workflows.scored import Scored
+from medvision.workflows.scoring.scored import Scored
 
 Statistic = Callable[..., float | None]
 Ranking = tuple[tuple[NDArray[Any], ...], list[int], Statistic]
@@ -64,7 +64,7 @@ def of_labels(scored: Sequence[Scored], seed: int | None) -> dict[str, Estimate]
 
 
 def rankings_of_labels(scored: Sequence[Scored]) -> dict[str, Ranking]:
-    """Return the AUC of several labels, as their mean and of each; see :func:`medvision.workflows.scores.rankings`."""
+    """Return the AUC of several labels, as their mean and of each; see ``scores.rankings``."""
     names = list(scored[0].marks)
     marks = np.array([[_mark(entry.marks[name]) for name in names] for entry in scored])
     chances = np.array([[(entry.probabilities or {})[name] for name in names] for entry in scored])

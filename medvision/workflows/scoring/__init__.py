@@ -1,0 +1,1 @@
+"""How well the answers for labelled cases are."""
