@@ -1,12 +1,16 @@
-"""What a network says of an image as a whole: one of several classes, several labels at once, or values."""
+"""What a network is asked, and what it says of an image as a whole: a class, several labels at once, or values."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from medvision.errors import InputError
+
+Task = Literal["segmentation", "classification", "multilabel", "regression"]
+"""What is asked of a network: a label for each voxel, one of several classes, each of several labels, or values."""
 
 
 @dataclass(frozen=True)

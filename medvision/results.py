@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from medvision.answers import Classification as Classification
 from medvision.answers import MultiLabel as MultiLabel
 from medvision.answers import Regression as Regression
+from medvision.answers import Task
 from medvision.answers import Value as Value
 from medvision.errors import Finding, InputError
 from medvision.geometry import Geometry
@@ -207,7 +208,7 @@ class Record:
     """
 
     case: str
-    task: Literal["segmentation", "classification", "multilabel", "regression"]
+    task: Task
     geometry: Geometry
     modality: str | None
     findings: tuple[Finding, ...]

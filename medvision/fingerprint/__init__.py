@@ -21,4 +21,3 @@ from medvision.fingerprint.value import PerCase as PerCase
 from medvision.fingerprint.value import Pooled as Pooled
 from medvision.fingerprint.value import Spread as Spread
 from medvision.fingerprint.value import TargetFigures as TargetFigures
-from medvision.fingerprint.value import Task as Task

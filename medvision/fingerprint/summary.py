@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medvision.answers import Task
 from medvision.errors import Finding, InputError
 from medvision.fingerprint.case import CaseFigures, Values
 from medvision.fingerprint.laterality import lateral_pairs
@@ -23,7 +24,6 @@ from medvision.fingerprint.value import (
     Pooled,
     Spread,
     TargetFigures,
-    Task,
 )
 from medvision.sides import sided_pairs
 

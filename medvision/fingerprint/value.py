@@ -13,10 +13,9 @@ from numpy.typing import ArrayLike
 from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
+from medvision.answers import Task
 from medvision.errors import PipelineError
 from medvision.files import write_json
-
-Task = Literal["segmentation", "classification", "multilabel", "regression"]
 
 SCHEMA = "medvision.fingerprint/1"
 UNKNOWN = "unknown"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
+from medvision.answers import Task
 from medvision.contract import Contract
 from medvision.explain import Method
 from medvision.geometry import Triple
@@ -19,8 +20,6 @@ from medvision.selection import Selection
 from medvision.steps import Step
 from medvision.training import Training, default_loss
 from medvision.training.schedules import schedule_of
-
-Task = Literal["segmentation", "classification", "multilabel", "regression"]
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from medvision.answers import Task
 from medvision.study import Case
-from medvision.training.losses.sums import Task
 
 _MOST_LEVELS = 10  # groups of rising values
 _LEAST_PATIENTS = 5  # in each: a fifth of them is one

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from medvision.answers import Task
 from medvision.errors import InputError
 from medvision.study import Case
 from medvision.training.dealing import in_parts
-from medvision.training.losses.sums import Task
 from medvision.training.split import Split, alike_patients, group_by_patient, without_patient
 
 

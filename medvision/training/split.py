@@ -7,10 +7,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from medvision.answers import Task
 from medvision.errors import Finding, InputError
 from medvision.study import Case
 from medvision.training.dealing import by_patient, in_turn
-from medvision.training.losses.sums import Task
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ from typing import Any, get_args
 import numpy as np
 
 from medvision import io
+from medvision.answers import Task
 from medvision.errors import Finding, InputError, UsageError
 from medvision.files import write_text
-from medvision.fingerprint import CaseFigures, Fingerprint, Task, doubts, measure_case, summarise
+from medvision.fingerprint import CaseFigures, Fingerprint, doubts, measure_case, summarise
 from medvision.pipeline import FINGERPRINT
 from medvision.planning import MEMORY_GB, Plan, Request, pipeline_toml
 from medvision.planning import plan as planned

@@ -30,7 +30,6 @@ from medvision.training.losses.entropy import Focal as Focal
 from medvision.training.losses.overlap import DiceCE as DiceCE
 from medvision.training.losses.overlap import Tversky as Tversky
 from medvision.training.losses.sums import Gather as Gather
-from medvision.training.losses.sums import Task as Task
 from medvision.training.losses.sums import Weighing as Weighing
 from medvision.training.losses.values import Huber as Huber
 from medvision.training.losses.values import MeanSquared as MeanSquared

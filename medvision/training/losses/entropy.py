@@ -7,9 +7,9 @@ from typing import Any, ClassVar, Literal
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
+from medvision.answers import Task
 from medvision.training.losses.sums import (
     PLAIN,
-    Task,
     Weighing,
     log_softmax,
     masked_mean,

@@ -7,10 +7,10 @@ from typing import Any, ClassVar, Literal
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
+from medvision.answers import Task
 from medvision.training.losses.sums import (
     PLAIN,
     SMOOTH,
-    Task,
     Weighing,
     first,
     gathered,

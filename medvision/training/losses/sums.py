@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
-
-Task = Literal["segmentation", "classification", "multilabel", "regression"]
-"""What a network is asked for; see `fingerprint`."""
+from typing import Any
 
 Gather = Callable[[Any], Any]
 """Adds up a tensor over the processes that share a batch, with a gradient; None stands for a single process."""

@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Literal
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from medvision.training.losses.sums import PLAIN, Task, Weighing, masked_mean
+from medvision.answers import Task
+from medvision.training.losses.sums import PLAIN, Weighing, masked_mean
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 

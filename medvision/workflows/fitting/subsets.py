@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from medvision.answers import Task
 from medvision.errors import UsageError
-from medvision.pipeline.settings import Task
 from medvision.study import Case
 from medvision.training.dealing import by_patient, in_turn
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from medvision import io
+from medvision.answers import Task
 from medvision.errors import InputError
-from medvision.fingerprint import CaseFigures, Target, Task
+from medvision.fingerprint import CaseFigures, Target
 from medvision.study import Case, Flags, Numbers, Source
 from medvision.volume import Volume
 
