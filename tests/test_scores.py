@@ -157,8 +157,27 @@ def test_labels_of_one_kind_and_values_never_known_are_told() -> None:
     never = [Scored("a", "a", values={"age": 1.0}, truths={"age": None}, units={"age": "years"})]
     assert left_out(never) == ("No figure of age: its true value is known of no case",)
     assert estimates(never, seed=0) == {}
-    assert left_out(MASKS) == left_out(TWO) == ()
+    assert left_out(TWO) == ()
     assert sentences({}, held_out=3, notes=["No AUC."]) == ("No AUC.",)
+
+
+def test_a_figure_of_masks_that_no_case_defines_is_told_with_the_reason() -> None:
+    assert left_out(MASKS) == (
+        "No HD95 y (mm): in all of 4 cases what it compares is absent from the answer, the truth or both",
+    )
+    assert (
+        left_out(MASKS[2:3])[1]
+        == "No Dice x: in all of 1 cases what it compares is absent from the answer and the truth"
+    )
+    assert left_out(MASKS[:1] * 2)[0].startswith("No HD95 y")
+
+
+def test_cases_without_a_physical_size_have_gaps_among_distances_and_hide_no_other_s() -> None:
+    scored = [Scored("p", "p", {"x": 1.0}), Scored("v", "v", {"x": 1.0}, {"x": 3.0})]
+    assert estimates(scored, seed=None)["HD95 x (mm)"].value == 3.0
+    assert scores_csv(scored).splitlines()[1:] == ["p,1.000000,", "v,1.000000,3.000000"]
+    assert "HD95 x (mm)" not in estimates(scored[:1], seed=None)
+    assert left_out(scored[:1]) == ()
 
 
 def test_trainings_are_compared_by_one_figure_that_is_the_greater_the_better() -> None:

@@ -34,8 +34,9 @@ def command(
         for problem in result.problems:
             typer.echo(f"left out  {problem.message} [{problem.code}]")
         for name, estimate in result.estimates.items():
-            left_out = f"; not defined in {count} cases" if (count := result.undefined.get(name)) else ""
-            typer.echo(f"{name}: {estimate}{left_out}")
+            count = result.undefined.get(name, 0)
+            cases = f"; over {result.cases - count} of {result.cases} cases, not defined in the others"
+            typer.echo(f"{name}: {estimate}{cases if count else ''}")
         for note in result.notes:
             typer.echo(note)
         typer.echo(f"{result.cases} cases compared, {len(result.problems)} left out")

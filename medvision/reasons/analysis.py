@@ -60,6 +60,11 @@ DATA_SETS: Mapping[str, Reason] = {
         "It would count as one without findings.",
         "Add the label, or drop the case.",
     ),
+    "case-unmatched": Reason(
+        "A labelled case has no result of its name.",
+        "Cases are compared by name: what has no partner would be left out of the figures, or all of them.",
+        "Run the list that states the labels: names come from its column `id`, else from the files' names.",
+    ),
     "split-leak": Reason(
         "An image or a patient stands on both sides of a split.",
         "Held-out figures would be too good: the network has seen the answers.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,16 +10,18 @@ from typing import Any
 
 from medvision import io
 from medvision.batch import Ledger
-from medvision.errors import Finding, InputError, MedvisionError
+from medvision.errors import Finding, InputError, MedvisionError, UsageError
 from medvision.evaluate import Estimate, dice, hausdorff95
 from medvision.files import write_json, write_text
 from medvision.frameworks import versions
 from medvision.pipeline import PipelineFolder
 from medvision.progress import Progress, silent
 from medvision.results import Record
-from medvision.study import AS_IT_STANDS, Case, Reading, Source
+from medvision.study import AS_IT_STANDS, Case, Collection, Reading, Source
 from medvision.workflows.report import require_results, verified_record
 from medvision.workflows.scoring.scores import Scored, estimates, left_out, scored_answer, scores_csv, undefined
+
+_NAMED = 3  # names that a message shows of many
 
 
 @dataclass(frozen=True)
@@ -89,22 +92,26 @@ def evaluate(
     Raises
     ------
     InputError
-        No run has been in `out`, or no case could be compared.
+        No run has been in `out`; or no case could be compared: no label is stated, no labelled case has the name of a
+        result, or each has another reason, of which the most frequent is told.
+    UsageError
+        No labelled case is of that split.
     """
     require_results(out)
     scored: list[Scored] = []
+    left: list[Finding] = []
     with Ledger(out) as ledger, ledger.run(f"medvision evaluate {out}", versions()):
         found = io.scan(data, _reading_of(ledger))
-        wanted = [case for case in found.cases if case.label is not None and split in (None, case.split)]
-        problems = list(found.rejected)
+        wanted = _labelled(found, data, split)
+        _require_common_name(wanted, ledger)
         for number, case in enumerate(wanted):
             progress(number, len(wanted), case.id)
             try:
                 scored.append(_compared(case, ledger, pipeline))
             except MedvisionError as error:
-                problems.append(error.finding)
+                left.append(error.finding)
     if not scored:
-        raise InputError("label-missing", f"none of {len(wanted)} labelled cases has a result to compare", path=out)
+        raise _none_compared(left, out)
     manifest = {
         "pipeline": pipeline.name,
         "weights_sha256": pipeline.require_weights().sha256,
@@ -113,12 +120,71 @@ def evaluate(
         "versions": dict(versions()),
     }
     result = Evaluation(
-        estimates(scored, seed=seed), len(scored), undefined(scored), tuple(problems), manifest, left_out(scored)
+        estimates(scored, seed=seed),
+        len(scored),
+        undefined(scored),
+        (*found.rejected, *left),
+        manifest,
+        left_out(scored),
     )
     write_text(out / "evaluation.csv", scores_csv(scored))
     write_json(out / "evaluation.json", result.to_json())
     progress(len(wanted), len(wanted), "done")
     return result
+
+
+def _labelled(found: Collection, data: Sequence[Path], split: str | None) -> list[Case]:
+    """Return the cases of the split that have a label.
+
+    Raises
+    ------
+    InputError
+        None has one.
+    UsageError
+        None of them is of the split.
+    """
+    labelled = [case for case in found.cases if case.label is not None]
+    if not labelled:
+        refused = found.rejected[0] if found.rejected else None
+        if refused is not None and not found.cases:
+            text = f"no case can be read from the data; the first reason of {len(found.rejected)}: {refused.message}"
+            raise InputError(refused.code, text, path=refused.path, cure=refused.cure)
+        cure = "Give what states labels: a list with the column `label`, a dataset.json, or an .npz; a folder does not."
+        raise InputError("label-missing", f"none of {len(found.cases)} cases has a label", path=data[0], cure=cure)
+    wanted = [case for case in labelled if split in (None, case.split)]
+    if not wanted:
+        known = ", ".join(sorted({case.split or "none" for case in labelled}))
+        raise UsageError("usage", f"no labelled case is of the split {split!r}; there are {known}")
+    return wanted
+
+
+def _require_common_name(wanted: Sequence[Case], ledger: Ledger) -> None:
+    """Raise InputError where results and labelled cases have no name in common."""
+    results = [entry.id for entry in ledger.entries().values() if "/" not in entry.id]  # else it is a path
+    names = [case.id for case in wanted]
+    if set(results).isdisjoint(names):
+        text = f"no result has the name of a labelled case: results are {_few(results)}, labelled cases {_few(names)}"
+        raise InputError("case-unmatched", text, path=ledger.folder)
+
+
+def _few(names: Sequence[str]) -> str:
+    """Return the first names, and how many there are.
+
+    >>> _few(["a", "b", "c", "d", "e"]), _few([])
+    ('a, b, c, ... (5)', 'none')
+    """
+    more = [f"... ({len(names)})"] if len(names) > _NAMED else []
+    return ", ".join([*names[:_NAMED], *more]) or "none"
+
+
+def _none_compared(left: Sequence[Finding], out: Path) -> InputError:
+    """Return the most frequent reason why cases could not be compared, with its cure."""
+    counts = Counter(finding.code for finding in left)
+    code, count = counts.most_common(1)[0]
+    first = next(finding for finding in left if finding.code == code)
+    others = f"; others: {', '.join(sorted(set(counts) - {code}))}" if len(counts) > 1 else ""
+    text = f"none of {len(left)} labelled cases could be compared; {count} times as here: {first.message}{others}"
+    return InputError(code, text, path=first.path or out, cure=first.cure)
 
 
 def _reading_of(ledger: Ledger) -> Reading:
@@ -130,9 +196,13 @@ def _reading_of(ledger: Ledger) -> Reading:
 
 def _compared(case: Case, ledger: Ledger, pipeline: PipelineFolder) -> Scored:
     entry = ledger.entries(case.id).get(case.id)
-    if entry is None or entry.state != "done":
-        reason = entry.problem.message if entry and entry.problem else "the run did not see it"
-        raise InputError("no-image", f"case {case.id} has no result: {reason}", path=case.path)
+    if entry is None:
+        text = f"case {case.id} has no result: the run did not see it"
+        raise InputError("case-unmatched", text, path=case.path)
+    if entry.state != "done":
+        problem = entry.problem or Finding("internal", "error", "it failed")
+        text = f"case {case.id} has no result: {problem.message}"
+        raise InputError(problem.code, text, path=case.path, cure=problem.cure)
     record = verified_record(entry, ledger, pipeline)
     if record.manifest.input_sha256 != case.images_digest():
         text = f"the result of case {case.id} belongs to another image, or another reading of it"

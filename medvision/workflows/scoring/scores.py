@@ -38,16 +38,16 @@ def scored_answer(case: Case, answer: Answer, settings: Settings) -> Scored:
     """
     names = [settings.labels[number] for number in sorted(settings.labels)]
     if isinstance(answer, Regression):
-        truths = dict(zip(names, values_of(case, settings), strict=True))
+        truths = dict(zip(names, values_of(case, settings.labels), strict=True))
         values = {value.name: value.value for value in answer.values}
         units = {value.name: value.unit for value in answer.values}
         return Scored(case.id, case.patient_key, values=values, truths=truths, units=units)
     if isinstance(answer, MultiLabel):
-        marks = dict(zip(names, marks_of(case, settings), strict=True))
+        marks = dict(zip(names, marks_of(case, settings.labels), strict=True))
         return Scored(
             case.id, case.patient_key, probabilities=answer.probabilities, thresholds=answer.thresholds, marks=marks
         )
-    truth = settings.labels[class_of(case, settings)]
+    truth = settings.labels[class_of(case, settings.labels)]
     return Scored(case.id, case.patient_key, probabilities=answer.probabilities, truth=truth)
 
 
@@ -126,11 +126,12 @@ def case_figures(scored: Sequence[Scored]) -> list[dict[str, float | None]]:
 
 
 def left_out(scored: Sequence[Scored]) -> tuple[str, ...]:
-    """Return a sentence for each label or value of which some figures are not defined, and left out of the means.
+    """Return a sentence for each figure that no line tells: one that is not defined in any case, and why.
 
-    The AUC of a label needs cases that have it and cases that do not.
+    The AUC of a label needs cases that have it and cases that do not; the Dice of a structure needs one that has it in
+    the answer or in the truth, a distance one that has it in both.
     """
-    told = []
+    told = [_without_case(title, len(scored)) for title, count in undefined(scored).items() if count == len(scored)]
     for name in scored[0].marks:
         known = [entry.marks[name] for entry in scored if entry.marks[name] is not None]
         if len(set(known)) < 2:
@@ -186,8 +187,8 @@ def sentences(
 
 def scores_csv(scored: Sequence[Scored]) -> str:
     """Return a table with a row a case."""
-    first = scored[0]
-    titles = [f"dice_{name}" for name in first.dice] + [f"hd95_mm_{name}" for name in first.hausdorff95_mm]
+    first, measured = scored[0], _measured(scored)
+    titles = [f"dice_{name}" for name in first.dice] + [f"hd95_mm_{name}" for name in measured]
     titles += [f"p_{name}" for name in first.probabilities or {}] + (["truth"] if first.truth is not None else [])
     titles += [f"truth_{name}" for name in first.marks]
     titles += [f"{kind}{name}" for kind in ("", "truth_") for name in first.values]
@@ -195,7 +196,8 @@ def scores_csv(scored: Sequence[Scored]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["case", *titles])
     for entry in scored:
-        numbers = [*entry.dice.values(), *entry.hausdorff95_mm.values(), *(entry.probabilities or {}).values()]
+        distances = [entry.hausdorff95_mm.get(name) for name in measured]
+        numbers = [*entry.dice.values(), *distances, *(entry.probabilities or {}).values()]
         cells = ["" if number is None else f"{number:.6f}" for number in numbers]
         cells += [entry.truth] if entry.truth is not None else []
         cells += ["" if mark is None else str(int(mark)) for mark in entry.marks.values()]
@@ -213,9 +215,19 @@ def _columns(scored: Sequence[Scored]) -> dict[str, list[float | None]]:
     columns = {"mean Dice": [_mean(entry.dice.values()) for entry in scored]}
     for name in scored[0].dice:
         columns[f"Dice {name}"] = [entry.dice[name] for entry in scored]
-    for name in scored[0].hausdorff95_mm:
-        columns[f"HD95 {name} (mm)"] = [entry.hausdorff95_mm[name] for entry in scored]
+    for name in _measured(scored):
+        columns[f"HD95 {name} (mm)"] = [entry.hausdorff95_mm.get(name) for entry in scored]
     return columns
+
+
+def _measured(scored: Sequence[Scored]) -> tuple[str, ...]:
+    """Return the labels whose distances are told, if any case has a physical size."""
+    return next((tuple(entry.hausdorff95_mm) for entry in scored if entry.hausdorff95_mm), ())
+
+
+def _without_case(title: str, cases: int) -> str:
+    where = "the answer, the truth or both" if title.startswith("HD95") else "the answer and the truth"
+    return f"No {title}: in all of {cases} cases what it compares is absent from {where}"
 
 
 def _error(entry: Scored, name: str) -> float | None:
