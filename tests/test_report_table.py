@@ -31,7 +31,7 @@ def test_a_segmentation_has_five_columns_for_each_label_in_the_order_of_the_labe
     second = replace(_SPOT, label=2, name="other", voxels=3)
     table = _read(results_csv([CohortRow("a", "done", record=_record(measurements=(_SPOT, second)))]))
     assert table[0] == [
-        "id", "state", "verdict", "reason",
+        "id", "state", "verdict", "reason", "message",
         "spot_volume_ml", "spot_longest_diameter_mm", "spot_components", "spot_mean_intensity", "spot_voxels",
         "other_volume_ml", "other_longest_diameter_mm", "other_components", "other_mean_intensity", "other_voxels",
     ]  # fmt: skip
@@ -39,6 +39,7 @@ def test_a_segmentation_has_five_columns_for_each_label_in_the_order_of_the_labe
         "a",
         "done",
         "accept",
+        "",
         "",
         *["0.3", "4.5", "2", "-5.5", "12"],
         *["0.3", "4.5", "2", "-5.5", "3"],
@@ -49,23 +50,30 @@ def test_a_classification_has_a_column_for_each_class_and_the_predicted_one() ->
     record = _record(task="classification", measurements=(), probabilities={"normal": 0.25, "ill": 0.75})
     rows = [CohortRow("a", "done", record=record), CohortRow("b", "refused", reason=_REFUSED)]
     assert _read(results_csv(rows)) == [
-        ["id", "state", "verdict", "reason", "p_normal", "p_ill", "predicted"],
-        ["a", "done", "accept", "", "0.25", "0.75", "ill"],
-        ["b", "refused", "", "truncated", "", "", ""],
+        ["id", "state", "verdict", "reason", "message", "p_normal", "p_ill", "predicted"],
+        ["a", "done", "accept", "", "", "0.25", "0.75", "ill"],
+        ["b", "refused", "", "truncated", "600 of 1,200 bytes are there", "", "", ""],
     ]
 
 
-def test_rows_keep_their_order_and_cases_without_a_result_keep_their_reason() -> None:
-    warned = _record(findings=(Finding("spacing-outside", "warning", "2 mm"),))
+def test_rows_keep_their_order_and_cases_without_a_result_or_for_review_keep_their_reasons() -> None:
+    warned = _record(
+        findings=(
+            Finding("spacing-outside", "warning", "2 mm"),
+            Finding("suv", "note", "by a factor of 2"),
+            Finding("nothing-found", "warning", "of spot"),
+            Finding("nothing-found", "warning", "of other"),
+        )
+    )
     rows = [
         CohortRow("c", "failed", reason=Finding("internal", "error", "broke")),
         CohortRow("b", "refused", reason=_REFUSED),
         CohortRow("a", "done", record=warned),
     ]
-    assert [line[:4] for line in _read(results_csv(rows))[1:]] == [
-        ["c", "failed", "", "internal"],
-        ["b", "refused", "", "truncated"],
-        ["a", "done", "review", ""],
+    assert [line[:5] for line in _read(results_csv(rows))[1:]] == [
+        ["c", "failed", "", "internal", "broke"],
+        ["b", "refused", "", "truncated", "600 of 1,200 bytes are there"],
+        ["a", "done", "review", "spacing-outside; nothing-found", "2 mm; of spot; of other"],
     ]
 
 
@@ -77,8 +85,8 @@ def test_a_figure_that_is_not_known_is_empty_and_a_label_of_another_case_too() -
         CohortRow("b", "done", record=_record(measurements=(other,))),
     ]
     first, second = _read(results_csv(rows))[1:]
-    assert first[4:] == ["", "", "0", "", "0", "", "", "", "", ""]
-    assert second[4:] == ["", "", "", "", "", "0.3", "4.5", "2", "-5.5", "12"]
+    assert first[5:] == ["", "", "0", "", "0", "", "", "", "", ""]
+    assert second[5:] == ["", "", "", "", "", "0.3", "4.5", "2", "-5.5", "12"]
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "\x00", " =", "\uff1d", "\uff0b"])
@@ -92,7 +100,7 @@ def test_text_that_a_spreadsheet_would_run_gets_an_apostrophe_and_numbers_do_not
         assert not cell.lstrip(" ").startswith(("=", "+", "-", "@", "\t", "\r", "\n", "\x00", "\uff1d", "\uff0b"))
     assert first[0] == f"'{text}"
     assert second[-1] == f"'{text}"
-    assert first[7] == "-5.5"
+    assert first[8] == "-5.5"
 
 
 def test_commas_quotes_and_breaks_in_text_stay_in_their_cell() -> None:
@@ -101,7 +109,7 @@ def test_commas_quotes_and_breaks_in_text_stay_in_their_cell() -> None:
 
 
 def test_an_empty_batch_has_a_header_and_nothing_else() -> None:
-    assert results_csv([]) == "id,state,verdict,reason\n"
+    assert results_csv([]) == "id,state,verdict,reason,message\n"
 
 
 def test_a_row_without_its_record_or_reason_is_refused() -> None:
