@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import resource
 import shutil
@@ -128,6 +129,73 @@ def test_an_unknown_pipeline_is_told_on_stderr_with_exit_code_7(
 )
 def test_every_kind_of_error_has_its_exit_code(error: Exception, code: int | None) -> None:
     assert shell.exit_code_of(error) == code
+
+
+def test_an_error_is_json_on_stdout_where_that_is_asked_for_and_words_on_stderr(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    absent = tmp_path / "absent"
+    assert command(monkeypatch, "evaluate", "cxr-pneumonia", absent, tmp_path, "--json") == 5
+    shown = capsys.readouterr()
+    cure = "Give the folder that --out named in `medvision run`."
+    finding = {"code": "not-found", "grade": "error", "path": str(absent), "message": "no results of a run lie here"}
+    assert json.loads(shown.out) == {
+        "schema": "medvision.error/1",
+        "error": finding | {"cure": cure},
+        "exit_code": 5,
+    }
+    assert shown.err == f"medvision: {absent}: no results of a run lie here [not-found]\n  {cure}\n"
+    assert command(monkeypatch, "evaluate", "cxr-pneumonia", absent, tmp_path) == 5
+    assert capsys.readouterr().out == ""
+    assert command(monkeypatch, "evaluate", "cxr-pneumonia", "--", absent, tmp_path, "--json") == 5
+    assert capsys.readouterr().out == "", "what follows -- are names"
+
+
+def with_json() -> list[str]:
+    """Return the words of every command that knows --json."""
+    groups = {"": app.app, **{f"{each.name} ": each.typer_instance for each in app.app.registered_groups}}
+    found = [(prefix + str(one.name or getattr(one.callback, "__name__", "")), one.callback)
+             for prefix, group in groups.items() if group is not None for one in group.registered_commands]  # fmt: skip
+    return [name for name, callback in found if "as_json" in inspect.signature(callback or len).parameters]
+
+
+@pytest.mark.parametrize("name", with_json())
+def test_wrong_usage_of_every_command_is_json_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert command(monkeypatch, *name.split(), "--json", "--no-such-option") == 2
+    shown = capsys.readouterr()
+    found = json.loads(shown.out)
+    assert (found["schema"], found["error"]["code"], found["exit_code"]) == ("medvision.error/1", "usage", 2)
+    assert "--no-such-option" in found["error"]["message"]
+    assert "--no-such-option" in shown.err
+
+
+def test_commands_that_do_work_know_json() -> None:
+    assert len(with_json()) >= 15
+
+
+def test_a_bug_is_json_without_its_words_and_keeps_its_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken() -> None:
+        raise KeyError("Doe")
+
+    monkeypatch.setattr(sys, "argv", ["medvision", "doctor", "--json"])
+    monkeypatch.setattr("medvision.workflows.doctor.doctor", broken)
+    with pytest.raises(KeyError):
+        app.main()
+    found = json.loads(capsys.readouterr().out)
+    assert (found["error"]["code"], found["exit_code"]) == ("internal", 1)
+    assert found["error"]["message"].startswith("KeyError at test_cli.py")
+    assert "Doe" not in json.dumps(found)
+
+
+def test_a_result_that_ends_with_an_exit_code_is_one_document(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert command(monkeypatch, "check", tmp_path / "absent", "--json") == 5
+    assert json.loads(capsys.readouterr().out)["schema"] == "medvision.check/1"
 
 
 def test_wrong_usage_has_its_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:

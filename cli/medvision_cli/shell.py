@@ -9,11 +9,14 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from medvision.progress import Progress
+
+if TYPE_CHECKING:
+    from medvision.errors import Finding
 
 PipelineArgument = Annotated[
     str,
@@ -159,3 +162,34 @@ def complain(error: Exception) -> None:
         where = f"{printable(finding.path)}: " if finding.path else ""
         say(f"medvision: {where}{finding.message} [{finding.code}]")
         say(f"  {finding.cure}")
+
+
+def failure(finding: Finding, exit_code: int) -> dict[str, Any]:
+    """Return what ``--json`` prints of a command that ended with an error, the same for all commands."""
+    return {"schema": "medvision.error/1", "error": finding.to_json(), "exit_code": exit_code}
+
+
+def fail_in_json(error: Exception | SystemExit, exit_code: int) -> None:
+    """Write an error to stdout as JSON where ``--json`` was given; nothing where it was not, or for a mere exit."""
+    if not _wants_json(sys.argv[1:]):
+        return
+    from medvision.errors import Finding, MedvisionError, unforeseen
+
+    if isinstance(error, MedvisionError):
+        print_json(failure(error.finding, exit_code))
+    elif not isinstance(error, SystemExit):
+        print_json(failure(unforeseen(error, None), exit_code))
+    else:
+        # The parser tells wrong usage on stderr itself; it exits while it handles its own error, which has the words.
+        words = getattr(error.__context__, "format_message", None)
+        if words is not None:
+            print_json(failure(Finding("usage", "error", words()), exit_code))
+
+
+def _wants_json(words: list[str]) -> bool:
+    """Say whether the option stands in a command line; what follows ``--`` are names.
+
+    >>> _wants_json(["run", "--json"]), _wants_json(["run", "--", "--json"])
+    (True, False)
+    """
+    return "--json" in words[: words.index("--") if "--" in words else None]
