@@ -47,6 +47,9 @@ class Contract:
     extent_mm
         The least and the greatest accepted side of the field of view, in mm; outside it, the case is for review, and
         beyond four times the greatest it is refused.
+    unsized
+        Whether an image that states no size in mm, as one in an ``.npz``, is taken to have the known one, with a note.
+        Without it such a case is for review.
     """
 
     shows: str
@@ -61,6 +64,7 @@ class Contract:
     values: tuple[float, float] | None = None
     spacing_mm: tuple[float, float] | None = None
     extent_mm: tuple[float, float] | None = None
+    unsized: bool = False
 
     def __post_init__(self) -> None:
         if self.slices and self.dimensions == 3:
@@ -68,6 +72,8 @@ class Contract:
         for name, limits in (("spacing_mm", self.spacing_mm), ("extent_mm", self.extent_mm)):
             if limits is not None and not 0 < limits[0] <= limits[1]:
                 raise ValueError(f"{name} is the least and the greatest, above 0, got {list(limits)}")
+        if self.unsized and not (self.spacing_mm or self.extent_mm):
+            raise ValueError("unsized takes a size for known: give it as spacing_mm or extent_mm")
 
     def check(self, volume: Volume, case: Case) -> tuple[Finding, ...]:
         """Return how the case differs from what the pipeline was made for.
@@ -100,8 +106,7 @@ class Contract:
             found.append(_outside("spacing-outside", "spacing", volume.geometry.spacing, self.spacing_mm))
             found.append(_outside("size-outside", "field of view", volume.geometry.extent, self.extent_mm))
         elif self.spacing_mm or self.extent_mm:
-            message = "the file states no physical size, so spacing and field of view cannot be checked"
-            found.append(Finding("spacing-outside", "warning", message))
+            found.append(self._unsized())
         if (
             self.dimensions == 2
             and not self.slices
@@ -119,6 +124,14 @@ class Contract:
                 message = f"all voxels of the channel {name!r} have the same value"
                 found.append(Finding("constant-image", "warning", message))
         return [finding for finding in found if finding is not None]
+
+    def _unsized(self) -> Finding:
+        if not self.unsized:
+            message = "the file states no physical size, so spacing and field of view cannot be checked"
+            return Finding("spacing-outside", "warning", message)
+        known = (("a spacing", self.spacing_mm), ("a field of view", self.extent_mm))
+        taken = " and ".join(f"{what} of {limits[0]:.4g} to {limits[1]:.4g} mm" for what, limits in known if limits)
+        return Finding("spacing-outside", "note", f"the file states no physical size; {taken} is assumed")
 
     def _values(self, volume: Volume) -> Finding | None:
         if self.values is None:

@@ -122,6 +122,17 @@ def test_a_picture_without_a_size_cannot_be_checked_and_says_so() -> None:
         assert "no physical size" in finding.message
 
 
+def test_a_size_that_no_file_states_is_assumed_with_a_note_where_the_contract_says_so() -> None:
+    contract = Contract("x", spacing_mm=(0.5, 1.5), extent_mm=(60, 68), unsized=True)
+    cube = Volume(np.arange(8.0).reshape(1, 2, 2, 2), Geometry(np.eye(4), (2, 2, 2), physical=False))
+    (finding,) = contract.check(cube, CASE)
+    assert (finding.code, finding.grade) == ("spacing-outside", "note")
+    assert "a spacing of 0.5 to 1.5 mm and a field of view of 60 to 68 mm is assumed" in finding.message
+    # What states a size is held to the limits all the same.
+    assert found(contract, volume((0.4, 0.4, 0.4), (160, 160, 160))) == [("spacing-outside", "warning")]
+    assert found(contract, volume((1, 1, 1), (80, 80, 80))) == [("size-outside", "warning")]
+
+
 def test_a_channel_of_one_value_is_for_review() -> None:
     voxels = np.stack([np.arange(8.0).reshape(2, 2, 2), np.full((2, 2, 2), 7.0)])
     image = Volume(voxels, Geometry.from_spacing((1, 1, 1), (2, 2, 2)))
@@ -148,6 +159,7 @@ def test_all_that_differs_is_told() -> None:
         {"extent_mm": (1, float("inf"))},
         {"extent_mm": (5, 1)},
         {"spacing": (1, 2)},
+        {"unsized": True},
     ],
 )
 def test_a_contract_that_no_case_could_meet_is_refused(fields: dict[str, Any]) -> None:
