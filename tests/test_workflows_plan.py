@@ -156,8 +156,30 @@ def test_cases_of_a_test_are_not_looked_at(tmp_path: Path) -> None:
     data = volumes(tmp_path, split=lambda number: splits[number])
     (tmp_path / "image3.nii").write_bytes((tmp_path / "image3.nii").read_bytes()[:400])  # it would be refused
     result = mv.plan(data, tmp_path / "out")
-    assert (result.fingerprint.cases, result.left_out) == (3, 1)
+    assert (result.fingerprint.cases, result.left_out) == (2, 1)
     assert decided(result)["train.validation"] is None
+
+
+def test_cases_of_a_fixed_validation_are_read_and_decide_nothing(tmp_path: Path) -> None:
+    data = volumes(tmp_path, split=lambda number: ("train", "train", "train", "val")[number])
+    known = mv.plan(data, tmp_path / "a", name="same")
+    assert (known.fingerprint.cases, known.held_out) == (3, 1)
+    assert known.to_json()["held_out"] == 1
+    grid = Geometry.from_spacing((4.0, 4.0, 4.0), (16, 14, 16))
+    image, labels = spheres(grid, noise=3)
+    write_nifti(tmp_path / "image3.nii", image * 50, grid)
+    write_nifti(tmp_path / "label3.nii", labels, grid)
+    assert mv.plan(data, tmp_path / "b", name="same").plan == known.plan
+    (tmp_path / "image3.nii").write_bytes((tmp_path / "image3.nii").read_bytes()[:400])
+    with pytest.raises(InputError):
+        mv.plan(data, tmp_path / "c")
+
+
+@pytest.mark.parametrize("labels", [["61.5", "44.0", "?"], ["61.5;1", "44;0", "?;?"]])
+def test_a_case_of_which_no_value_is_known_is_refused_as_by_a_training(tmp_path: Path, labels: list[str]) -> None:
+    with pytest.raises(InputError, match="case p2 states no value; wanted: value 0") as caught:
+        mv.plan(pictures(tmp_path, labels), tmp_path / "out", task="regression")
+    assert caught.value.code == "label-missing"
 
 
 def test_sides_that_every_case_states_are_brought_to_one(tmp_path: Path) -> None:
@@ -267,7 +289,7 @@ def test_the_command_prints_findings_then_every_decision_in_a_hundred_columns(tm
     assert done.exit_code == 0
     table = done.stdout.split("Pipeline:")[0]
     assert all(len(line) <= 100 for line in table.splitlines())
-    assert table.lstrip().startswith("warning  there are 4 patients")
+    assert table.lstrip().startswith("warning  4 patients to train on")
     shown = re.sub(r"\s+", " ", table)
     plan = read_settings(out / "pipeline.toml")
     assert "[train.augmentation]" in shown

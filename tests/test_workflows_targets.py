@@ -15,7 +15,7 @@ from medvision.networks import ResNet
 from medvision.pipeline import Settings
 from medvision.predict import Quantity
 from medvision.study import Case, Flags, Label, Numbers, Source
-from medvision.workflows.fitting.targets import marks_of, target_of, values_of, with_scaling
+from medvision.workflows.fitting.targets import class_of, marks_of, stated_of, target_of, values_of, with_scaling
 
 IMAGE = Source("picture", (Path("a.png"),))
 
@@ -50,7 +50,7 @@ def test_a_data_set_that_counts_the_classes_differently_is_refused(wanted: Setti
 
 def test_a_data_set_that_counts_the_values_differently_is_refused() -> None:
     with pytest.raises(InputError, match="calls label 0 'score', which is 1 here"):
-        values_of(replace(case(Numbers((61.5, 1.0))), label_names={0: "score", 1: "age"}), AGE)
+        values_of(replace(case(Numbers((61.5, 1.0))), label_names={0: "score", 1: "age"}), AGE.labels)
 
 
 @pytest.mark.parametrize("label", [None, 2, Numbers((1.0,)), Flags((True, False)), IMAGE])
@@ -80,40 +80,54 @@ def test_several_labels_are_ones_and_zeros_and_nan_where_not_known(label: Label,
 @pytest.mark.parametrize("label", [3, Numbers((0.5,)), Numbers((None,)), Numbers((1, 1)), Numbers((1,), (1,))])
 def test_numbers_that_are_no_labels_or_stand_there_twice_are_refused(label: Label) -> None:
     with pytest.raises(InputError, match="0 x, 1 y, 2 z") as caught:
-        marks_of(case(label), THREE)
+        marks_of(case(label), THREE.labels)
     assert caught.value.code == "bad-labels"
 
 
 def test_more_flags_than_labels_are_refused() -> None:
-    with pytest.raises(InputError, match="4 marks, the pipeline 3 labels"):
-        marks_of(case(Flags((True,) * 4)), THREE)
+    with pytest.raises(InputError, match="4 marks, wanted is one for each of the 3 labels"):
+        marks_of(case(Flags((True,) * 4)), THREE.labels)
 
 
 @pytest.mark.parametrize("label", [None, IMAGE])
 def test_a_case_that_states_no_labels_is_refused_with_what_to_write(label: Label | None) -> None:
     with pytest.raises(InputError, match=r"\[\] for a case that has none") as caught:
-        marks_of(case(label), THREE)
+        marks_of(case(label), THREE.labels)
     assert caught.value.code == "label-missing"
 
 
 def test_values_are_standardised() -> None:
     np.testing.assert_allclose(target_of(case(Numbers((70, 1))), AGE), [2.0, 0.5])  # type: ignore[arg-type]
     np.testing.assert_array_equal(target_of(case(Numbers((70, None))), AGE), [2.0, np.nan])
-    assert values_of(case(7), settings("regression", "age", regression=(Quantity("years"),))) == (7.0,)
+    assert values_of(case(7), {0: "age"}) == (7.0,)
 
 
 @pytest.mark.parametrize("label", [None, IMAGE, Flags((True, False)), Numbers(()), Numbers((None, None))])
 def test_a_case_without_values_is_refused(label: Label | None) -> None:
-    with pytest.raises(InputError, match="0 age, 1 score") as caught:
-        values_of(case(label), AGE)
+    with pytest.raises(InputError, match="case a states no value; wanted: age, score") as caught:
+        values_of(case(label), AGE.labels)
     assert caught.value.code == "label-missing"
 
 
-@pytest.mark.parametrize("label", [7, Numbers((1, 2, 3)), Numbers((1, 2), (1,))])
-def test_another_number_of_values_is_refused(label: Label) -> None:
-    with pytest.raises(InputError) as caught:
-        values_of(case(label), AGE)
+@pytest.mark.parametrize(
+    ("label", "many"), [(7, "1 value,"), (Numbers((1, 2, 3)), "3 values"), (Numbers((1, 2), (1,)), "2 values")]
+)
+def test_another_number_of_values_is_refused(label: Label, many: str) -> None:
+    with pytest.raises(InputError, match=many) as caught:
+        values_of(case(label), AGE.labels)
     assert caught.value.code == "bad-labels"
+
+
+def test_what_a_case_states_is_in_its_own_units() -> None:
+    assert stated_of(case(1), "classification", {0: "well", 1: "ill"}) == 1
+    assert stated_of(case(Numbers((0,), (2,))), "multilabel", THREE.labels) == [1.0, 0.0, None]
+    assert stated_of(case(Numbers((70, None))), "regression", AGE.labels) == [70.0, None]
+
+
+def test_a_name_that_is_made_of_its_number_does_not_say_it_twice() -> None:
+    with pytest.raises(InputError, match="case a has none of the classes class 0, class 1") as caught:
+        class_of(case(2), {0: "class 0", 1: "class 1"})
+    assert caught.value.code == "label-missing"
 
 
 def test_the_scale_is_measured_where_it_is_left_out() -> None:

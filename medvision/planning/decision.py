@@ -20,17 +20,20 @@ class Request:
     ----------
     name
         The pipeline's name: lower-case letters, digits and hyphens.
+    named
+        Whether a person gave that name; else it was made of the folder's.
     shows
-        What an image must show, in words for a person; None leaves a sentence to be mended.
+        What an image must show, in words for a person; None says what the data tell.
     memory_gb
         Memory of the device that trains, in 10^9 bytes.
     sides
         Whether every case states the side of the body that it shows, and both sides occur.
     fixed_split
-        Whether the data set fixes which cases are held out.
+        Whether the data set fixes which cases are held out; the fingerprint is then that of the others.
     """
 
     name: str
+    named: bool = True
     shows: str | None = None
     memory_gb: float = MEMORY_GB
     sides: bool = False

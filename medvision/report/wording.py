@@ -92,6 +92,15 @@ def duration(seconds: float | None) -> str:
     return " ".join(f"{count} {name}" for count, name in parts[:2] if count) or "0 s"
 
 
+def many(count: int, noun: str) -> str:
+    """Return a number of things in words.
+
+    >>> many(1, "step"), many(2500, "step"), many(0, "epoch")
+    ('1 step', '2,500 steps', '0 epochs')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def listed(names: list[str]) -> str:
     """Return `names` as words of one sentence.
 

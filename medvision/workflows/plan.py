@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -14,14 +14,18 @@ from medvision import io
 from medvision.answers import Task
 from medvision.errors import Finding, InputError, UsageError
 from medvision.files import write_text
-from medvision.fingerprint import CaseFigures, Fingerprint, doubts, measure_case, summarise
+from medvision.fingerprint import CaseFigures, Fingerprint, Target, doubts, summarise
 from medvision.pipeline import FINGERPRINT
 from medvision.planning import MEMORY_GB, Plan, Request, pipeline_toml
 from medvision.planning import plan as planned
 from medvision.planning.training import FEW_PATIENTS
 from medvision.progress import Progress, silent
+from medvision.report.wording import many
 from medvision.study import Case
-from medvision.workflows.fitting.taught import names_of, numbers_of, target_of, task_of
+from medvision.volume import Volume
+from medvision.workflows.fingerprint import measured
+from medvision.workflows.fitting.targets import stated_of
+from medvision.workflows.fitting.taught import names_of, numbers_of, task_of
 
 UNEQUAL = 10.0
 """Cases of the most frequent class for each of the rarest, above which it is told."""
@@ -29,9 +33,10 @@ UNEQUAL = 10.0
 TASKS: tuple[Task, ...] = get_args(Task)
 """The tasks by their names in a ``pipeline.toml``."""
 
+_UNNAMED = {number: f"label {number}" for number in range(1, 1 << 16)}
 _HEAD = (
-    "Planned from the training data, which fingerprint.json measures. The words above a setting say why it is so;\n"
-    "change what you know better. What is not said here has its default: see docs/reference/pipeline-toml.md."
+    "Planned by `medvision plan`: the words above a setting say why it is so. Change what you know better, before the\n"
+    "training. What is not said here has its default: see docs/reference/pipeline-toml.md."
 )
 
 
@@ -51,6 +56,8 @@ class PlanResult:
         What was noticed about the data.
     left_out
         How many cases were not looked at, because the data set keeps them for a test.
+    held_out
+        How many cases were read, and not measured for the fingerprint, because the data set keeps them for validation.
     """
 
     folder: Path | None
@@ -58,6 +65,7 @@ class PlanResult:
     fingerprint: Fingerprint
     findings: tuple[Finding, ...]
     left_out: int = 0
+    held_out: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as JSON values."""
@@ -66,6 +74,7 @@ class PlanResult:
             "folder": None if self.folder is None else str(self.folder),
             "findings": [finding.unplaced().to_json() for finding in self.findings],
             "left_out": self.left_out,
+            "held_out": self.held_out,
             **self.plan.to_json(),
             "fingerprint": self.fingerprint.to_json(),
         }
@@ -86,7 +95,10 @@ def plan(
     Parameters
     ----------
     data
-        Data sets with labels; see :func:`medvision.io.scan`. Cases of a split ``"test"`` are not looked at.
+        Data sets with labels; see :func:`medvision.io.scan`. Cases of a split ``"test"`` are not looked at; those of a
+        split ``"val"`` are read, so that what cannot be used is told now, and have no say in any setting. Where the
+        data set fixes no split, nobody is held out yet, and all cases are measured: a training measures its own side
+        again for the ``fingerprint.json`` that it leaves.
     out
         The new pipeline folder: ``pipeline.toml`` and ``fingerprint.json``.
     task
@@ -116,25 +128,26 @@ def plan(
     figures: list[CaseFigures] = []
     for number, case in enumerate(cases):
         volume = io.read_volume(case)
-        target = target_of(case, kind, names, volume)
-        figures.append(measure_case(volume, target, id=case.id, patient=case.patient, modality=case.modality))
+        figures.append(measured(case, volume, _target_of(case, kind, names, volume)))
         progress(number + 1, len(cases), "cases measured")
     known = {n: names.get(n, f"label {n}") for n in numbers_of(figures, names, kind)}
-    fingerprint = summarise(figures, task=kind, names=known, channels=_channels(figures))
+    learned = [entry for entry, case in zip(figures, cases, strict=True) if case.split != "val"]
+    fingerprint = summarise(learned, task=kind, names=known, channels=_channels(figures))
     sides = {case.side for case in cases}
     request = Request(
         name=name if name is not None else _name_of(out),
+        named=name is not None,
         memory_gb=memory_gb,
         sides=sides == {"left", "right"},
         fixed_split=any(case.split == "val" for case in cases),
     )
     found = planned(fingerprint, request)
     findings = (*doubts(figures), *_doubts_of(fingerprint))
-    if dry_run:
-        return PlanResult(None, found, fingerprint, findings, left_out)
-    fingerprint.save(out / FINGERPRINT)
-    write_text(out / "pipeline.toml", pipeline_toml(found.settings, found.decisions, head=_HEAD))
-    return PlanResult(out, found, fingerprint, findings, left_out)
+    held_out = len(figures) - len(learned)
+    if not dry_run:
+        fingerprint.save(out / FINGERPRINT)
+        write_text(out / "pipeline.toml", pipeline_toml(found.settings, found.decisions, head=_HEAD))
+    return PlanResult(None if dry_run else out, found, fingerprint, findings, left_out, held_out)
 
 
 def _check(out: Path, task: str | None, memory_gb: float, *, dry_run: bool) -> None:
@@ -162,6 +175,13 @@ def _labelled_cases(data: Sequence[Path]) -> tuple[list[Case], int]:
     return cases, len(found.cases) - len(cases)
 
 
+def _target_of(case: Case, task: Task, names: Mapping[int, str], volume: Volume) -> Target:
+    """Return what is to be learned of a case, as a fingerprint takes it."""
+    if task == "segmentation":
+        return io.read_labels(case, names or _UNNAMED, volume.geometry)
+    return stated_of(case, task, names)
+
+
 def _channels(figures: Sequence[CaseFigures]) -> list[str]:
     count = len(figures[0].whole)
     return ["image"] if count == 1 else [f"channel {n}" for n in range(1, count + 1)]
@@ -178,9 +198,10 @@ def _name_of(out: Path) -> str:
 
 def _doubts_of(data: Fingerprint) -> Iterator[Finding]:
     if data.patients < FEW_PATIENTS:
-        yield Finding("too-few-cases", "warning", f"there are {data.patients} patients: figures will be wide")
+        text = f"{many(data.patients, 'patient')} to train on: intervals will be wide"
+        yield Finding("too-few-cases", "warning", text)
     if data.slabs:
-        text = f"{data.slabs} of {data.cases} cases have slices of one value beside full ones"
+        text = f"slices of one value beside full ones: in {data.slabs} of {many(data.cases, 'case')}"
         yield Finding("slab-constant", "warning", text)
     if data.imbalance is not None and data.imbalance > UNEQUAL:
         text = f"there are {data.imbalance:.3g} cases of the most frequent class for each of the rarest"
@@ -188,7 +209,7 @@ def _doubts_of(data: Fingerprint) -> Iterator[Finding]:
     empty = [entry.name for entry in data.labels if entry.cases == 0]
     empty += [entry.name for entry in data.classes if entry.cases == 0]
     if empty:
-        yield Finding("label-absent", "warning", f"no case has {', '.join(map(repr, empty))}")
+        yield Finding("label-absent", "warning", f"no case to train on has {', '.join(map(repr, empty))}")
     spread = max((float(np.ptp([axis.least, axis.greatest])) for axis in data.spacing_mm or ()), default=0.0)
     if data.dimensions == 2 and spread > 0:
         text = f"pixels differ in size by up to {spread:.3g} mm, and flat images are not resampled"

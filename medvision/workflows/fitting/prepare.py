@@ -17,7 +17,7 @@ from medvision.files import sha256_of_text
 from medvision.fingerprint import CaseFigures
 from medvision.fingerprint import Target as FigureTarget
 from medvision.frameworks import versions
-from medvision.pipeline import PipelineFolder, Settings
+from medvision.pipeline import PipelineFolder
 from medvision.progress import Progress, silent
 from medvision.steps import apply, apply_to_labels
 from medvision.study import Case, Source
@@ -26,7 +26,7 @@ from medvision.volume import Volume
 from medvision.workers import cores, in_processes
 from medvision.workflows.cases.segment import AS_STORED, TURNS, stated_turn
 from medvision.workflows.fingerprint import measured
-from medvision.workflows.fitting.targets import class_of, marks_of, target_of, values_of
+from medvision.workflows.fitting.targets import stated_of, target_of
 
 _MOST_BYTES = 2 << 30  # of prepared cases that are held in memory; more stay on disk, and are read patch by patch
 _FORMAT = "1"  # of the stored cases
@@ -167,18 +167,9 @@ def _sample(case: Case, volume: Volume, pipeline: PipelineFolder) -> tuple[Sampl
     prepared = apply(settings.steps, replace(volume, geometry=turned))
     image = np.asarray(prepared.voxels[..., 0] if flat else prepared.voxels, dtype=np.float32)
     if settings.task != "segmentation":
-        return Sample(case.id, image, target_of(case, settings)), _stated(case, settings)
+        return Sample(case.id, image, target_of(case, settings)), stated_of(case, settings.task, settings.labels)
     if not isinstance(case.label, Source):
         raise InputError("label-missing", f"case {case.id} has no label image", path=case.path)
     stored = io.read_labels(case, settings.labels, volume.geometry)
     moved = apply_to_labels(settings.steps, replace(stored, geometry=turned), prepared.geometry)
     return Sample(case.id, image, moved.voxels[..., 0] if flat else moved.voxels), stored
-
-
-def _stated(case: Case, settings: Settings) -> FigureTarget:
-    """Return what a case states as a whole, as the fingerprint takes it."""
-    if settings.task == "classification":
-        return class_of(case, settings)
-    if settings.task == "multilabel":
-        return [None if mark is None else float(mark) for mark in marks_of(case, settings)]
-    return values_of(case, settings)

@@ -1,16 +1,22 @@
-"""What a case is to be learned as: its class, its labels or its values, as a network is trained on them."""
+"""What one case states as a whole, once task and names are known, and what a network is trained on for it.
+
+What all cases of a data set are labelled for, before there is a pipeline that says so, tells
+:mod:`medvision.workflows.fitting.taught`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medvision import io
+from medvision.answers import Task
 from medvision.errors import InputError
 from medvision.pipeline import Settings
+from medvision.report.wording import many
 from medvision.study import Case, Flags, Numbers, Source
 
 _LEAST_VALUES = 2  # to tell a standard deviation
@@ -32,11 +38,11 @@ def target_of(case: Case, settings: Settings) -> int | NDArray[np.float32]:
         The mean and sd of a regression are not known yet; see :func:`with_scaling`.
     """
     if settings.task == "classification":
-        return class_of(case, settings)
+        return class_of(case, settings.labels)
     if settings.task == "multilabel":
-        marks = marks_of(case, settings)
+        marks = marks_of(case, settings.labels)
         return np.array([np.nan if mark is None else mark for mark in marks], dtype=np.float32)
-    pairs = zip(values_of(case, settings), settings.regression, strict=True)
+    pairs = zip(values_of(case, settings.labels), settings.regression, strict=True)
     outputs = [np.nan if value is None else quantity.standardised(value) for value, quantity in pairs]
     return np.array(outputs, dtype=np.float32)
 
@@ -59,7 +65,7 @@ def with_scaling(settings: Settings, cases: Sequence[Case]) -> Settings:
     """
     if settings.task != "regression":
         return settings
-    rows = [values_of(case, settings) for case in cases]
+    rows = [values_of(case, settings.labels) for case in cases]
     quantities = []
     for number, quantity in enumerate(settings.regression):
         values = np.array([row[number] for row in rows if row[number] is not None], dtype=np.float64)
@@ -75,71 +81,92 @@ def with_scaling(settings: Settings, cases: Sequence[Case]) -> Settings:
     return replace(settings, regression=tuple(quantities))
 
 
-def class_of(case: Case, settings: Settings) -> int:
+def stated_of(case: Case, task: Task, labels: Mapping[int, str]) -> int | list[float | None]:
+    """Return what a case states as a whole, as a fingerprint takes it: the units are the case's own.
+
+    Parameters
+    ----------
+    task
+        Any but a segmentation, whose labels are an image.
+    labels
+        The names of the classes, the labels or the values, numbered from 0.
+
+    Raises
+    ------
+    InputError
+        What :func:`class_of`, :func:`marks_of` or :func:`values_of` refuses.
+    """
+    if task == "classification":
+        return class_of(case, labels)
+    if task == "multilabel":
+        return [None if mark is None else float(mark) for mark in marks_of(case, labels)]
+    return list(values_of(case, labels))
+
+
+def class_of(case: Case, labels: Mapping[int, str]) -> int:
     """Return the number of the case's class.
 
     Raises
     ------
     InputError
-        It has none of this pipeline, or its data set counts the classes differently.
+        It has none of these, or its data set counts the classes differently.
     """
-    io.check_names(case, settings.labels)
-    if not isinstance(case.label, int) or case.label not in settings.labels:
-        raise InputError("label-missing", f"case {case.id} has no label of {_known(settings)}", path=case.path)
+    io.check_names(case, labels)
+    if not isinstance(case.label, int) or case.label not in labels:
+        text = f"case {case.id} has none of the classes {_known(labels)}"
+        raise InputError("label-missing", text, path=case.path)
     return case.label
 
 
-def marks_of(case: Case, settings: Settings) -> tuple[bool | None, ...]:
+def marks_of(case: Case, labels: Mapping[int, str]) -> tuple[bool | None, ...]:
     """Return for each label, in their order, whether the case has it; None where that is not known.
 
     Raises
     ------
     InputError
-        Nothing is stated; a number is no label of this pipeline or stands there twice; the data set counts them
-        differently; or there are more or fewer flags
-        than labels.
+        Nothing is stated; a number is none of these labels or stands there twice; the data set counts them
+        differently; or there are more or fewer flags than labels.
     """
-    io.check_names(case, settings.labels)
-    label, count = case.label, len(settings.labels)
+    io.check_names(case, labels)
+    label, count = case.label, len(labels)
     if isinstance(label, Flags):
         if len(label.values) != count:
-            text = f"case {case.id} has {len(label.values)} marks, the pipeline {count} labels"
+            text = f"case {case.id} has {len(label.values)} marks, wanted is one for each of the {count} labels"
             raise InputError("bad-labels", text, path=case.path)
         return label.values
     if label is None or isinstance(label, Source):
         cure = "Write the numbers of its labels, e.g. [0, 3], or [] for a case that has none."
-        text = f"case {case.id} does not state which it has of {_known(settings)}"
+        text = f"case {case.id} does not state which it has of {_known(labels)}"
         raise InputError("label-missing", text, path=case.path, cure=cure)
     stated = label if isinstance(label, Numbers) else Numbers((label,))
     named = [*stated.given, *stated.unknown]
-    if not set(named) <= set(settings.labels) or len(set(named)) != len(named):
-        text = f"case {case.id} names what is not, or twice, one of {_known(settings)}"
+    if not set(named) <= set(labels) or len(set(named)) != len(named):
+        text = f"case {case.id} names what is not, or twice, one of {_known(labels)}"
         raise InputError("bad-labels", text, path=case.path)
     return tuple(None if number in stated.unknown else number in stated.given for number in range(count))
 
 
-def values_of(case: Case, settings: Settings) -> tuple[float | None, ...]:
+def values_of(case: Case, labels: Mapping[int, str]) -> tuple[float | None, ...]:
     """Return the case's values in their units, in the order of the labels; None where one is not known.
 
     Raises
     ------
     InputError
-        It states no value, or more or fewer than the pipeline has; or its data set counts them differently.
+        It states no value, or more or fewer than there are names; or its data set counts them differently.
     """
-    io.check_names(case, settings.labels)
+    io.check_names(case, labels)
+    wanted = ", ".join(labels[number] for number in sorted(labels))
     stated = Numbers((case.label,)) if isinstance(case.label, int) else case.label
-    if not isinstance(stated, Numbers) or not stated.given or all(number is None for number in stated.given):
-        cure = "Write its value, e.g. 61.5, or several with ; between them."
-        raise InputError(
-            "label-missing", f"case {case.id} has no value of {_known(settings)}", path=case.path, cure=cure
-        )
-    if stated.unknown or len(stated.given) != len(settings.labels):
-        text = (
-            f"case {case.id} states {len(stated.given)} values, wanted are {len(settings.labels)}: {_known(settings)}"
-        )
+    if not isinstance(stated, Numbers) or all(number is None for number in stated.given):
+        cure = "Write its value, e.g. 61.5, or several with ; between them; or leave the case out."
+        text = f"case {case.id} states no value; wanted: {wanted}"
+        raise InputError("label-missing", text, path=case.path, cure=cure)
+    if stated.unknown or len(stated.given) != len(labels):
+        text = f"case {case.id} states {many(len(stated.given), 'value')}, wanted are {len(labels)}: {wanted}"
         raise InputError("bad-labels", text, path=case.path)
     return stated.given
 
 
-def _known(settings: Settings) -> str:
-    return ", ".join(f"{number} {name}" for number, name in settings.labels.items())
+def _known(labels: Mapping[int, str]) -> str:
+    """Return numbers and names; a name that is made of its number says both."""
+    return ", ".join(name if name.endswith(f" {n}") else f"{n} {name}" for n, name in sorted(labels.items()))

@@ -1,20 +1,20 @@
-"""What a training is to learn, as far as the labels of the cases tell: the task, the names, and a case's target."""
+"""What the labels of a data set are made for, before there is a pipeline that says so: the task, and the names.
+
+All cases together tell it, to a plan. What each case then states, :mod:`medvision.workflows.fitting.targets` reads, for
+plans and trainings alike.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from medvision import io
 from medvision.answers import Task
 from medvision.errors import InputError
-from medvision.fingerprint import CaseFigures, Target
+from medvision.fingerprint import CaseFigures
 from medvision.study import Case, Flags, Numbers, Source
-from medvision.volume import Volume
 
 MOST = 1000
 """Labels at most: a greater number is more likely a value to predict, or an id."""
-
-_UNNAMED = {number: f"label {number}" for number in range(1, 1 << 16)}
 
 
 def task_of(cases: Sequence[Case]) -> Task:
@@ -60,33 +60,12 @@ def names_of(cases: Sequence[Case], task: Task) -> dict[int, str]:
                 raise InputError("bad-labels", text, path=case.path, cure="Give data sets that agree.")
     if task == "segmentation":
         return stated
-    count = max(_class_of(case) + 1 if task == "classification" else _length(case, task) for case in cases)
+    count = max(_count(case, task) for case in cases)
     if count > MOST:
         text = f"the numbers of labels go up to {count - 1:,}; {MOST - 1:,} is the most that is taken for a label"
         raise InputError("bad-labels", text, cure="For values to predict, give --task regression.")
     word = {"classification": "class", "regression": "value"}.get(task, "label")
     return {n: stated.get(n, f"{word} {n}") for n in range(count)}
-
-
-def target_of(case: Case, task: Task, names: Mapping[int, str], volume: Volume) -> Target:
-    """Return what a network is to learn of a case; None stands for a label or value that is not known.
-
-    Raises
-    ------
-    InputError
-        It has no label of this task, or what the reader of label images refuses.
-    """
-    label = case.label
-    if task == "segmentation":
-        return io.read_labels(case, names or _UNNAMED, volume.geometry)
-    if task == "classification":
-        return _class_of(case)
-    if isinstance(label, Flags):
-        return [None if value is None else float(value) for value in label.values]
-    stated = label if isinstance(label, Numbers) else Numbers((_class_of(case),))
-    if task == "regression":
-        return stated.given
-    return [None if number in stated.unknown else float(number in stated.given) for number in names]
 
 
 def numbers_of(figures: Sequence[CaseFigures], names: Mapping[int, str], task: Task) -> list[int]:
@@ -105,19 +84,15 @@ def numbers_of(figures: Sequence[CaseFigures], names: Mapping[int, str], task: T
     return sorted(found)
 
 
-def _class_of(case: Case) -> int:
-    if not isinstance(case.label, int):
-        raise InputError("label-missing", f"case {case.id} has no class that is a whole number", path=case.path)
-    return case.label
-
-
-def _length(case: Case, task: Task) -> int:
-    """Return how many labels or values there are, as far as one case tells."""
+def _count(case: Case, task: Task) -> int:
+    """Return how many classes, labels or values there are, as far as one case tells."""
     label = case.label
-    if isinstance(label, Flags):
-        return len(label.values)
     if isinstance(label, int):
         return 1 if task == "regression" else label + 1
+    if task == "classification":
+        raise InputError("label-missing", f"case {case.id} has no class that is a whole number", path=case.path)
+    if isinstance(label, Flags):
+        return len(label.values)
     if isinstance(label, Numbers):
         if task == "regression":
             return len(label.given)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from medvision.evaluate import Estimate, auc, multiclass_auc
 from medvision.pipeline import Settings
+from medvision.report.wording import many
 from medvision.results import MultiLabel, Regression
 from medvision.study import Case
 from medvision.workflows.cases.classify import Answer
@@ -163,6 +164,7 @@ def sentences(
     held_out: int,
     over: Mapping[str, int] | None = None,
     notes: Sequence[str] = (),
+    counted: str = "n counts patients",
 ) -> tuple[str, ...]:
     """Return the figures as sentences for a card, and behind them what :func:`left_out` says.
 
@@ -176,13 +178,25 @@ def sentences(
         What :func:`counts` says of them.
     notes
         Further sentences.
+    counted
+        What :func:`counted_by` says of them.
     """
     told = []
     for name, found in figures.items():
         count = (over or {}).get(name.split(", ")[0] if name not in (over or {}) else name)
-        cases = f"{held_out} held-out cases" if count is None else f"{count} of {held_out} held-out cases"
-        told.append(f"{name} {found}; {cases}, n counts patients")
+        cases = many(held_out, "held-out case")
+        told.append(f"{name} {found}; {cases if count is None else f'{count} of {cases}'}, {counted}")
     return (*told, *notes)
+
+
+def counted_by(scored: Sequence[Scored]) -> str:
+    """Return what the n of an interval counts: patients, or cases where the data name no patient."""
+    named = sum(entry.names_patient for entry in scored)
+    if not named:
+        return "n counts cases (no patient is named)"
+    if named < len(scored):
+        return "n counts patients (a case that names none as one)"
+    return "n counts patients"
 
 
 def scores_csv(scored: Sequence[Scored]) -> str:
