@@ -17,14 +17,20 @@ def ran(pace: UntilDeadline, clock: list[float], seconds: list[float]) -> tuple[
         told.append(left)
         took = seconds[min(state.epoch, len(seconds) - 1)]
         clock[0] += took
-        row = {"seconds_data": took * 0.25, "seconds_network": took * 0.75}
+        row = {"seconds_data": took * 0.25, "seconds_network": took * 0.75, "seconds_validation": 0.0}
         state = state.advanced(row, share=state.share + (1 - state.share) / left, seconds=took)
         assert len(told) < 10_000
     return told, state
 
 
-def paced(clock: list[float], deadline: float, *, validation: float = 0.0, first: float = 1.0) -> UntilDeadline:
-    return UntilDeadline(deadline, validation, first, clock=lambda: clock[0])
+def paced(
+    clock: list[float], deadline: float, *, validation: float = 0.0, first: float = 1.0, writing: float = 0.0,
+    busy: float = 1.0,
+) -> UntilDeadline:
+    """Return a pace by a clock that is ours, of a process that computes for a part `busy` of the time."""
+    return UntilDeadline(
+        deadline, validation, first, writing, clock=lambda: clock[0], computed=lambda: clock[0] * busy
+    )
 
 
 def test_a_fixed_number_of_epochs_counts_down_to_none() -> None:
@@ -39,11 +45,45 @@ def test_epochs_that_take_what_was_expected_are_as_many_as_fit() -> None:
     assert (state.share, clock[0]) == (1.0, 110.0)
 
 
-def test_what_is_kept_for_the_validation_is_not_trained_in() -> None:
+def test_what_is_kept_for_two_validations_and_the_writing_is_not_trained_in() -> None:
     clock = [0.0]
-    told, _ = ran(paced(clock, 10.0, validation=3.0), clock, [1.0])
+    told, _ = ran(paced(clock, 11.0, validation=1.5, writing=1.0), clock, [1.0])
     assert told[0] == 7
     assert clock[0] == 7.0
+
+
+def test_a_validation_that_was_seen_counts_in_place_of_what_was_expected() -> None:
+    row = {"seconds_data": 0.0, "seconds_network": 1.0}
+    rows = ({**row, "seconds_validation": 2.0}, {**row, "seconds_validation": 0.0})
+    assert paced([0.0], 20.0, validation=9.0).left(Progressed(epoch=2, share=0.5, rows=rows)) == 16
+
+
+@pytest.mark.parametrize(("busy", "told"), [(2.0, 18), (1.0, 18), (0.5, 16), (0.01, 12)])
+def test_on_a_busy_machine_more_is_kept_for_the_end(busy: float, told: int) -> None:
+    """Of 20 seconds 2 are kept, twice as much by a process that gets half a core, and four times at most."""
+    clock = [0.0]
+    pace = paced(clock, 40.0, writing=2.0, busy=busy)
+    rows = ({"seconds_data": 0.0, "seconds_network": 1.0},)
+    pace.left(Progressed(epoch=1, share=0.5, rows=rows))
+    clock[0] = 20.0
+    assert pace.left(Progressed(epoch=1, share=0.5, rows=rows)) == told
+
+
+def test_how_busy_the_machine_is_is_judged_by_the_last_ten_seconds() -> None:
+    clock, computed = [0.0], [0.0]
+    pace = UntilDeadline(100.0, 0.0, 1.0, 2.0, clock=lambda: clock[0], computed=lambda: computed[0])
+    state = Progressed(epoch=1, share=0.5, rows=({"seconds_data": 0.0, "seconds_network": 1.0},))
+    for _ in range(30):  # idle at first, and then alone
+        clock[0] += 1
+        computed[0] += 1 if clock[0] > 15 else 0
+        told = pace.left(state)
+    assert told == 100 - 30 - 2
+
+
+def test_the_last_epoch_but_one_is_the_last_where_two_slow_ones_would_not_fit() -> None:
+    rows = tuple({"seconds_data": 0.0, "seconds_network": took} for took in (1.0, 1.0, 1.3))
+    state = Progressed(epoch=3, share=0.5, rows=rows)
+    assert [paced([0.0], left).left(state) for left in (3.5, 2.7, 2.5, 1.5, 0.1)] == [3, 2, 1, 1, 1]
 
 
 def test_slower_epochs_become_fewer_and_faster_ones_more() -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medvision_cli import shell
+from medvision_cli import clock, shell
 from medvision_cli.train import CacheOption, MinutesOption, SeedOption
 
 if TYPE_CHECKING:
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
 
 
 def command(
+    context: typer.Context,
     pipeline: shell.PipelineArgument,
     data: shell.InputsArgument,
     out: shell.OutOption,
@@ -42,7 +42,7 @@ def command(
     folder is no pipeline, and cannot be run. The same command goes on with a pretraining that was stopped.
     Exit codes: 0 all good, 3 no image found, 4 some images could not be used, 5 all of them.
     """  # fmt: skip
-    started = time.monotonic()  # the time given counts from here, importing torch included
+    began = clock.command_began(context)
     from medvision.pipeline import PipelineFolder
     from medvision.workflows.fitting.budget import Budget
     from medvision.workflows.pretrain import pretrain
@@ -52,7 +52,7 @@ def command(
     with shell.progress("pretraining") as progress:
         result = pretrain(
             opened, data, out, method=method, licence=licence, seed=seed,
-            budget=None if max_minutes is None else Budget(max_minutes, started),
+            budget=None if max_minutes is None else Budget(max_minutes, began),
             machine=Machine(device=device, cache=cache), progress=progress,
         )  # fmt: skip
     if as_json:

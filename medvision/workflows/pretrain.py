@@ -32,7 +32,7 @@ from medvision.training import (
     seconds_spent,
     split,
 )
-from medvision.workflows.fitting.budget import EXPORT_SECONDS, VALIDATIONS_AFTER, Budget, Timed, fit_into
+from medvision.workflows.fitting.budget import EXPORT_SECONDS, Budget, Timed, fit_into
 from medvision.workflows.fitting.claim import claim
 from medvision.workflows.fitting.machine import Machine
 from medvision.workflows.fitting.noticed import counted
@@ -188,8 +188,8 @@ def _pretrained(
         timed = _timed(job, out, budget)
         job, findings = job.changed(_with_times(job.pipeline.settings, timed)), [*findings, *timed.findings]
         each = timed.step_seconds * timed.settings.train.steps_per_epoch
-        after = VALIDATIONS_AFTER * timed.validation_seconds
-        pace = UntilDeadline(budget.without(spent).deadline - EXPORT_SECONDS, after, each)
+        until = budget.without(spent).deadline
+        pace = UntilDeadline(until, timed.validation_seconds, each, EXPORT_SECONDS)
         if (out / _RESULT).is_file():  # it came to its end, and is not trained further in what time was left over
             pace = EveryEpoch(0)
 

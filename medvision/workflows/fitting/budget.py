@@ -11,14 +11,14 @@ from dataclasses import dataclass, field, replace
 from medvision.errors import Finding, UsageError
 from medvision.pipeline import Settings
 from medvision.planning.cuts import CUTS, narrower
+from medvision.report.wording import many
+from medvision.training import VALIDATIONS_AFTER
 
 _LEAST_STEPS = 400  # below that, a narrower network learns more in the same time
 _FEW_STEPS = 50  # after fewer, a network has hardly left its start
 _EPOCHS = 50  # into which the time is divided: the grain in which a deadline is met
-EXPORT_SECONDS = 3.0
-"""What writing the folder takes, in the end."""
-VALIDATIONS_AFTER = 2
-"""Validations after the last step: that of the last epoch, and that of the weights that are kept."""
+EXPORT_SECONDS = 2.0
+"""What writing the folder and the end of the process take, where it has a core for itself."""
 _VALIDATIONS = 10
 MEASURING = 0.1
 """The share of a time that measuring steps may take: no step is begun after it, and cuts are then made unmeasured."""
@@ -149,9 +149,12 @@ def fit_into(
     keep_network
         Whether the network stays as it is all the same.
     """
-    began, settings = time.monotonic(), wished
-    deadline, stop = began + seconds, began + MEASURING * seconds
-    step = _seconds_of(step_of(settings), _EACH * seconds, stop)
+    deadline, settings = time.monotonic() + seconds, wished
+    first = step_of(settings)  # it imports what is not there yet, which says nothing about a step
+    ready = time.monotonic()
+    seconds = max(0.0, deadline - ready)
+    stop = ready + MEASURING * seconds
+    step = _seconds_of(first, _EACH * seconds, stop)
     said: list[Finding] = []
     useful = [kind for kind in CUTS if may_cut and not (keep_network and kind is narrower)]
     while useful and _steps(deadline, step, 0.0) < _LEAST_STEPS:
@@ -180,7 +183,8 @@ def fit_into(
     every = max(1, epochs // often)
     patience = settings.train.early_stopping and max(settings.train.early_stopping, every)  # a validation at least
     train = replace(settings.train, epochs=epochs, steps_per_epoch=each, validate_every=every, early_stopping=patience)
-    told = f"about {steps} steps of {step:.3g} s fit into the time; the settings ask for {wished.train.total_steps}"
+    fit = f"about {many(train.total_steps, 'step')} of {step:.3g} s {'fits' if train.total_steps == 1 else 'fit'}"
+    told = f"{fit} into the time; with no limit, the settings take {many(wished.train.total_steps, 'step')}"
     if steps < _FEW_STEPS < wished.train.total_steps:
         said.append(Finding("budget", "warning", f"{told}: too few to learn from"))
     else:
@@ -203,10 +207,13 @@ def _share_left(before: Settings, after: Settings) -> float:
 def _seconds_of(step: Callable[[int], None], most: float, stop: float) -> float:
     """Return the median time of three steps after two that warm up; of fewer, one at least, where they are slow.
 
-    None is begun when `most` seconds have gone by, or at the moment `stop`.
+    None is begun when `most` seconds have gone by, or at the moment `stop`; but a second one, where the first took
+    less than twice as long: the first also pays for what is set up once.
     """
     taken: list[float] = []
-    while not taken or (len(taken) < 5 and sum(taken) < most and time.monotonic() < stop):
+    while not taken or (
+        len(taken) < 5 and sum(taken) < (2 * most if len(taken) == 1 else most) and time.monotonic() < stop
+    ):
         began = time.monotonic()
         step(len(taken))
         taken.append(time.monotonic() - began)

@@ -24,7 +24,7 @@ from medvision.training import (
 from medvision.workflows.fitting.held_out import score, validation
 from medvision.workflows.fitting.prepare import PreparedCase
 
-_QUICK_SECONDS = 1.0  # a case that takes less is validated twice: the first one also pays for what is set up once
+_QUICK_SECONDS = 5.0  # a case that takes less is validated twice: the first one also pays for what is set up once
 
 
 @dataclass(frozen=True, eq=False)
