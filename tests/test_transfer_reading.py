@@ -49,7 +49,7 @@ class Trap:
 
 class BuiltinTrap(Trap):
     def __reduce__(self) -> Any:
-        return eval, (f"open({str(self.path)!r}, 'w')",)
+        return eval, (f"open({str(self.path)!r}, 'w').close()",)
 
 
 # what is read
@@ -377,8 +377,8 @@ def test_reading_leaves_the_caller_s_warnings_and_allowed_classes_alone(tmp_path
 # a safetensors file whose first bytes could be those of something else
 
 
-@pytest.mark.parametrize("length", [640, 896, 1152, 1408, 19280, 640 + 65536])
-def test_a_header_whose_length_looks_like_a_pickle_or_an_archive_is_read_as_what_it_is(
+@pytest.mark.parametrize("length", [640, 896, 1152, 1408, 19280, 640 + 65536, 35615])
+def test_a_header_whose_length_looks_like_another_kind_of_file_is_read_as_what_it_is(
     tmp_path: Path, length: int
 ) -> None:
     path = tmp_path / "weights.safetensors"
@@ -399,3 +399,50 @@ def test_an_archive_of_a_newer_form_is_refused_as_that_and_not_as_damaged(tmp_pa
     content[entry + 6 : entry + 8] = struct.pack("<H", 99)
     path.write_bytes(content)
     refused("weights-unreadable", "newer than this Python's zipfile", path)
+
+
+@pytest.mark.parametrize(
+    ("content", "words", "cure"),
+    [
+        (b"\x93NUMPY\x01\x00", "an array of numpy", "medvision train PIPELINE DATA"),
+        (b"\x89HDF\r\n\x1a\n", "an HDF5 file, as Keras writes", "Store its tensors as safetensors"),
+        (b"GGUF\x03\x00\x00\x00", "a GGUF file", "Store its tensors as safetensors"),
+        (b"\x1f\x8b\x08\x00", "a file packed by gzip", "Unpack it"),
+        (b"\x89PNG\r\n\x1a\n", "a picture", "medvision run"),
+        (b"\xff\xd8\xff\xe0", "a picture", "medvision run"),
+        (bytes(128) + b"DICM", "a DICOM file", "medvision run"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused_as_what_it_is_with_its_own_cure(
+    tmp_path: Path, content: bytes, words: str, cure: str
+) -> None:
+    path = tmp_path / "weights.pth"
+    path.write_bytes(content)
+    refused("weights-unreadable", words, path)
+    with pytest.raises(PipelineError, match="weights-unreadable") as caught:
+        read_weights(path)
+    assert cure in str(caught.value.finding.cure)
+
+
+def test_an_archive_of_arrays_is_refused_as_data_and_a_checkpoint_of_arrays_is_none(tmp_path: Path) -> None:
+    np.savez(tmp_path / "data.npz", train_images=np.zeros((2, 4, 4), np.uint8), train_labels=np.zeros(2))
+    refused("weights-unreadable", r"numpy arrays \(\.npz\)", tmp_path / "data.npz")
+    with zipfile.ZipFile(tmp_path / "empty.pt", "w"):
+        pass
+    refused("weights-unreadable", "no whole checkpoint", tmp_path / "empty.pt")
+
+
+def test_what_the_traps_of_these_tests_hold_would_run_where_a_file_is_unpickled(tmp_path: Path) -> None:
+    """Else that nothing ran would say nothing."""
+    for trap in (Trap, BuiltinTrap):
+        mark = tmp_path / trap.__name__
+        pickle.loads(pickle.dumps(trap(mark)))
+        assert mark.exists()
+
+
+def test_a_file_in_a_bundle_that_would_run_code_is_refused_and_runs_nothing(tmp_path: Path) -> None:
+    mark = tmp_path / "ran"
+    (tmp_path / "models").mkdir()
+    saved(tmp_path / "models" / "model.pt", {"state_dict": STATE, "x": Trap(mark)})
+    refused("weights-unsafe", "nothing of it was run", tmp_path)
+    assert not mark.exists()

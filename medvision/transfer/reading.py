@@ -13,6 +13,7 @@ from medvision.files import sha256_of
 from medvision.sealed import MARK
 from medvision.transfer.foreign import Foreign, Kind, Origin
 from medvision.transfer.hub import Hub, HubReference
+from medvision.transfer.others import refuse_others
 from medvision.transfer.torch_file import read_torch
 from medvision.transfer.unwrap import unwrapped
 
@@ -109,6 +110,8 @@ def _read(found: Located, limit_bytes: int) -> Foreign:
     if size > limit_bytes:
         message = f"the file has {size:,} bytes, and at most {limit_bytes:,} are read"
         raise PipelineError("weights-unreadable", message, path=path)
+    if not _is_safetensors(path):
+        refuse_others(path)
     try:
         if _is_torch(path):
             tensors, chosen = unwrapped(read_torch(path, limit_bytes=limit_bytes))
@@ -166,16 +169,20 @@ def _mark(path: Path) -> str | None:
 
 
 def _is_torch(path: Path) -> bool:
-    """Whether a file begins as an archive, or as the stream that torch wrote before version 1.6.
+    """Whether a file begins as an archive, or as the stream that torch wrote before version 1.6."""
+    with path.open("rb") as file:
+        start = file.read(2)
+    return start in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05") and not _is_safetensors(path)
 
-    A safetensors file begins with the length of its header, whose bytes can be those of either; so it is looked for
-    first: the header fits into the file, and is JSON (safetensors, format).
+
+def _is_safetensors(path: Path) -> bool:
+    """Whether a file begins as one of safetensors: the length of a header that fits into it, then JSON (format).
+
+    The bytes of that length can be those that any other kind of file begins with, so that this is asked first.
     """
     with path.open("rb") as file:
         start = file.read(_LENGTH + 1)
-    if start[_LENGTH:] == b"{" and int.from_bytes(start[:_LENGTH], "little") <= path.stat().st_size - _LENGTH:
-        return False
-    return start[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+    return start[_LENGTH:] == b"{" and int.from_bytes(start[:_LENGTH], "little") <= path.stat().st_size - _LENGTH
 
 
 def _bundle_licence(folder: Path) -> str | None:
