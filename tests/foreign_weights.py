@@ -79,6 +79,7 @@ class ResNet(nn.Module):
         inputs: int = 3,
         classes: int = 5,
         widths: tuple[int, ...] = (4, 8, 8, 8),
+        blocks: tuple[int, ...] = (1, 1, 1, 1),
         block: Any = Basic,
     ) -> None:
         super().__init__()
@@ -86,9 +87,12 @@ class ResNet(nn.Module):
         self.bn1 = batch_norm(dims, widths[0])
         self.pool = (nn.MaxPool2d if dims == 2 else nn.MaxPool3d)(3, 2, 1)
         before = widths[0]
-        for number, width in enumerate(widths, 1):
-            self.add_module(f"layer{number}", nn.Sequential(block(dims, before, width, 1 if number == 1 else 2)))
-            before = width * block.expansion
+        for number, (width, depth) in enumerate(zip(widths, blocks, strict=True), 1):
+            stage = nn.Sequential()
+            for place in range(depth):
+                stage.append(block(dims, before, width, 2 if number > 1 and place == 0 else 1))
+                before = width * block.expansion
+            self.add_module(f"layer{number}", stage)
         self.fc = nn.Linear(before, classes)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
@@ -115,9 +119,16 @@ class DenseLayer(nn.Module):
 class DenseNet(nn.Module):
     """The names of torchvision's and timm's DenseNets."""
 
-    def __init__(self, *, inputs: int = 3, classes: int = 5, blocks: tuple[int, ...] = (2, 1), growth: int = 4) -> None:
+    def __init__(
+        self,
+        *,
+        inputs: int = 3,
+        classes: int = 5,
+        blocks: tuple[int, ...] = (2, 1),
+        growth: int = 4,
+        width: int = 8,
+    ) -> None:
         super().__init__()
-        width = 8
         parts: dict[str, nn.Module] = {
             "conv0": conv(2, inputs, width, 7, 2, 3, bias=False),
             "norm0": batch_norm(2, width),
@@ -205,6 +216,7 @@ class TimmViT(nn.Module):
         size: int = 16,
         patch: int = 4,
         width: int = 12,
+        depth: int = 2,
         scaled: bool = False,
     ) -> None:
         super().__init__()
@@ -212,7 +224,7 @@ class TimmViT(nn.Module):
         self.cls_token = nn.Parameter(torch.randn(1, 1, width))
         self.pos_embed = nn.Parameter(torch.randn(1, tokens, width))
         self.patch_embed = PatchEmbed(inputs, width, patch)
-        self.blocks = nn.Sequential(*(TimmBlock(width, 3, scaled=scaled) for _ in range(2)))
+        self.blocks = nn.Sequential(*(TimmBlock(width, 3, scaled=scaled) for _ in range(depth)))
         self.norm = nn.LayerNorm(width, eps=1e-6)
         self.head = nn.Linear(width, classes)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from foreign_weights import DenseNet, ResNet
@@ -19,7 +21,7 @@ from medvision.networks import WeightsCard, save_weights
 from medvision.pipeline import PipelineFolder
 from medvision.workflows.fitting.source_card import Compared, compared
 from medvision.workflows.weights import Started, inspect, start_from
-from medvision_cli.app import app
+from medvision_cli.app import app, main
 
 CLASSIFIER = """
 name = "pictures"
@@ -239,16 +241,30 @@ def run(*words: Any) -> Any:
     return CliRunner().invoke(app, ["weights", "inspect", *map(str, words)])
 
 
-def test_the_command_shows_counts_first_then_each_tensor(checkpoint: Path, opened: PipelineFolder) -> None:
+def test_the_command_shows_stages_and_reasons_and_every_tensor_on_request(
+    checkpoint: Path, opened: PipelineFolder
+) -> None:
     shown = run(checkpoint, "--for", opened.folder).output
     assert "Licence:    not stated" in shown
     assert "For it:     51 loaded, 12 adapted, 2 skipped, 0 missing" in shown
     assert "Encoder:    100.0% of its parameters" in shown
-    assert "skipped  fc.weight" in shown
-    assert "adapted  conv1.weight" in shown
+    assert "stage 2  encoder       13        3        0        0  1,000 of 1,000" in shown
+    assert "skipped  fc.weight and 1 more: another number of classes" in shown
+    assert "unused   fc.weight and 1 more" in shown
+    assert len(shown.splitlines()) < 30
+    every = run(checkpoint, "--for", opened.folder, "--all").output
+    assert "skipped  fc.weight" in every
+    assert "adapted  conv1.weight" in every
+    assert len(every.splitlines()) > 65
+
+
+def test_without_a_pipeline_the_command_shows_groups_of_names_and_every_tensor_on_request(checkpoint: Path) -> None:
     alone = run(checkpoint).output
     assert "our network 'resnet'" in alone
-    assert "fc.weight  1000x8" in alone
+    assert "layer1                 12            322" in alone
+    assert len(alone.splitlines()) < 20
+    assert "fc.weight  1000x8" in run(checkpoint, "--all").output
+    assert "Every tensor" not in run(checkpoint, "--all").output
 
 
 def test_the_command_ends_with_an_error_after_the_table_where_too_little_fits(
@@ -256,8 +272,53 @@ def test_the_command_ends_with_an_error_after_the_table_where_too_little_fits(
 ) -> None:
     torch.save(ResNet(widths=(4, 8, 8, 64)).state_dict(), tmp_path / "a.pth")
     result = run(tmp_path / "a.pth", "--for", opened.folder)
-    assert "skipped  layer4.0.conv1.weight" in result.output
-    assert isinstance(result.exception, PipelineError)
+    assert "stage 4" in result.stdout
+    assert "[weights-partial]" in result.stderr
+    assert result.exit_code == 7
     assert run(tmp_path / "a.pth", "--for", opened.folder, "--partial").exit_code == 0
-    content = json.loads(run(tmp_path / "a.pth", "--for", opened.folder, "--partial", "--json").output)
-    assert content["schema"] == "medvision.weights/1"
+    refused = run(tmp_path / "a.pth", "--for", opened.folder, "--json")
+    content = json.loads(refused.stdout)
+    assert (content["schema"], content["exit_code"]) == ("medvision.weights/1", 7)
+    assert content["error"]["code"] == "weights-partial"
+    assert sum(stage["parameters"] for stage in content["stages"]) > 0
+    content = json.loads(run(tmp_path / "a.pth", "--for", opened.folder, "--partial", "--json").stdout)
+    assert (content["error"], content["exit_code"]) == (None, 0)
+
+
+class Trap:
+    """Makes a file where it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("place", ["bad.pth", "bundle/models/model.pt"])
+@pytest.mark.parametrize("call", [["weights", "inspect"], ["train"]])
+def test_no_command_runs_what_a_file_of_weights_holds(
+    tmp_path: Path, opened: PipelineFolder, place: str, call: list[str], monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    mark, source = tmp_path / "ran", tmp_path / place
+    source.parent.mkdir(parents=True, exist_ok=True)
+    torch.save({"state_dict": ResNet().state_dict(), "x": Trap(mark)}, source)
+    named = source if source.name == "bad.pth" else source.parent.parent
+    pictures = np.random.default_rng(0).integers(0, 255, (12, 16, 16)).astype(np.uint8)
+    arrays = {f"{split}_images": pictures + n for n, split in enumerate(("train", "val"))}
+    np.savez(tmp_path / "d.npz", **arrays, train_labels=np.arange(12) % 2, val_labels=np.arange(12) % 2)
+    words = (
+        [named]
+        if call[0] == "weights"
+        else [opened.folder, tmp_path / "d.npz", "--from", named, "--out", tmp_path / "o"]
+    )
+    monkeypatch.setattr(sys, "argv", ["medvision", *call, *map(str, words)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 7
+    assert "[weights-unsafe]" in capsys.readouterr().err
+    assert not mark.exists()
+    assert not (tmp_path / "o" / "weights.safetensors").exists()
+    torch.load(source, weights_only=False)  # shows that the trap is one
+    assert mark.exists()

@@ -12,6 +12,7 @@ from medvision.errors import Finding
 from medvision.files import write_json
 from medvision.pipeline import PipelineFolder, builtin_names, find
 from medvision.transfer import Foreign, Hub, Match, Origin, locate_weights, match, read_weights, recognise, require
+from medvision.transfer.overview import StageCounts, stages
 from medvision.workflows.fitting.source_card import compared
 
 _PUBLIC = Hub()
@@ -37,6 +38,8 @@ class Inspection:
         The pipeline that they were matched with; None where none was named.
     match
         Tensor by tensor; None where no pipeline was named.
+    stages
+        The match by the stages of the pipeline's network, from stem to head.
     findings
         What was taken for granted, and how the source's own input and labels differ from the pipeline's.
     """
@@ -48,6 +51,7 @@ class Inspection:
     network: str | None
     pipeline: str | None = None
     match: Match | None = None
+    stages: tuple[StageCounts, ...] = ()
     findings: tuple[Finding, ...] = ()
 
     def require(self, *, partial: bool = False) -> None:
@@ -65,6 +69,7 @@ class Inspection:
             "network": self.network,
             "pipeline": self.pipeline,
             "match": self.match.to_json() if self.match else None,
+            "stages": [asdict(stage) for stage in self.stages],
             "findings": [finding.unplaced().to_json() for finding in self.findings],
             "tensors": {name: list(shape) for name, shape in self.shapes.items()},
         }
@@ -181,7 +186,7 @@ def digest_of_source(source: str | None, *, hub: Hub = _PUBLIC) -> str:
     """
     if source is None:
         return "scratch"
-    origin = locate_weights(_place(source), hub=hub).origin
+    origin = locate_weights(place_of(source), hub=hub).origin
     return f"{origin.source} {origin.sha256}" if source.startswith("hf:") else origin.sha256
 
 
@@ -213,7 +218,7 @@ def inspect(source: str | Path, pipeline: PipelineFolder | None = None, *, hub: 
     PipelineError
         The weights cannot be read. That too little of the encoder fits is no error here: :meth:`Inspection.require`.
     """
-    foreign = read_weights(_place(source), hub=hub)
+    foreign = read_weights(place_of(source), hub=hub)
     found = recognise(foreign.tensors)
     matched, findings = _matched(foreign, pipeline.build_network(), pipeline) if pipeline else (None, ())
     return Inspection(
@@ -224,6 +229,7 @@ def inspect(source: str | Path, pipeline: PipelineFolder | None = None, *, hub: 
         network=found.family.network if found else None,
         pipeline=pipeline.settings.name if pipeline else None,
         match=matched,
+        stages=stages(matched, pipeline.settings.network.parts) if matched and pipeline else (),
         findings=findings,
     )
 
@@ -251,14 +257,14 @@ def start_from(
     PipelineError
         The weights cannot be read, or less than 80 % of the encoder's parameters fit; the network is as it was.
     """
-    foreign = read_weights(_place(source), hub=hub)
+    foreign = read_weights(place_of(source), hub=hub)
     matched, findings = _matched(foreign, network, pipeline)
     require(matched, partial=partial)
     matched.load(network)
     return Transferred(foreign.origin, matched, findings)
 
 
-def _place(source: str | Path) -> str | Path:
+def place_of(source: str | Path) -> str | Path:
     """Return a source as the reader takes it: the folder of a shipped pipeline in place of its name."""
     return find(source) if not Path(source).exists() and str(source) in builtin_names() else source
 
