@@ -67,6 +67,50 @@ PICTURE = torch.linspace(-1, 1, 2 * 3 * 40 * 32).sin().mul(3).sin().reshape(2, 3
 GREY = PICTURE[:, :1]
 
 
+# families: the layouts of the published networks, at their size
+
+
+@pytest.mark.parametrize(
+    ("theirs", "mine", "parameters"),
+    [
+        (
+            lambda: ResNet(widths=(64, 128, 256, 512), blocks=(2, 2, 2, 2), classes=1000),
+            ours.ResNet(blocks=(2, 2, 2, 2), channels=(64, 128, 256, 512)),
+            11_689_512,
+        ),
+        (
+            lambda: ResNet(widths=(64, 128, 256, 512), blocks=(3, 4, 6, 3), block=Bottleneck, classes=1000),
+            ours.ResNet(block="bottleneck", blocks=(3, 4, 6, 3), channels=(64, 128, 256, 512)),
+            25_557_032,
+        ),
+        (
+            lambda: DenseNet(width=64, growth=32, blocks=(6, 12, 24, 16), classes=1000),
+            ours.DenseNet(blocks=(6, 12, 24, 16), channels=64, growth=32),
+            7_978_856,
+        ),
+        (
+            lambda: TimmViT(size=224, patch=16, width=192, depth=12, classes=1000),
+            ours.ViT(image_size=(224, 224), patch_size=(16, 16), channels=192, blocks=12, heads=3),
+            5_717_416,
+        ),
+    ],
+    ids=["ResNet-18", "ResNet-50", "DenseNet-121", "ViT-Ti/16"],
+)
+def test_the_published_networks_are_taken_as_a_whole_but_for_their_head(
+    theirs: Any, mine: Any, parameters: int
+) -> None:
+    """The published number of parameters says that the layout built here is the real one, and none is left out."""
+    with torch.device("meta"):
+        source = theirs()
+    assert sum(parameter.numel() for parameter in source.parameters()) == parameters
+    state = {name: torch.zeros_like(tensor, device="cpu") for name, tensor in source.state_dict().items()}
+    network = mine.build(in_channels=3, out_channels=2, dimensions=2)
+    matched = match(foreign(state), network, mine.parts, grid=(14, 14))
+    assert matched.share_of_parameters == matched.share_of_tensors == 1
+    assert {row.part for row in matched.rows if not row.taken} == {"head"}
+    assert [name.split(".")[0] for name in matched.unused] in (["fc"] * 2, ["classifier"] * 2, ["head"] * 2)
+
+
 # families: the same answers
 
 
