@@ -14,6 +14,7 @@ from medvision.errors import PipelineError
 from medvision.fingerprint import ClassFigures, Fingerprint
 from medvision.pipeline import PipelineFolder
 from medvision.planning import Decision, Plan, Request, plan
+from medvision.training import default_loss
 
 REQUEST = Request("mine")
 
@@ -37,7 +38,7 @@ def test_crops_of_a_hippocampus_are_planned_as_the_shipped_pipeline_is() -> None
 
 def test_small_pictures_are_planned_nearly_as_the_shipped_pipeline_is() -> None:
     shipped = PipelineFolder.open("cxr-pneumonia").settings
-    found = plan(classification(cases=4708, imbalance=2.9), REQUEST).settings
+    found = plan(classification(cases=4708, imbalance=2.9), Request("mine", fixed_split=True)).settings
     assert found.steps == shipped.steps
     assert found.explain == shipped.explain
     assert found.contract.values == (0.0, 255.0)
@@ -85,7 +86,7 @@ def test_labels_that_occur_together_and_real_values_have_a_loss_of_their_own() -
     assert values.settings.labels == {0: "age"}
     assert [quantity.unit for quantity in values.settings.regression] == ["1"]
     for found in (several, values):
-        assert "train.loss" in chosen(found)
+        assert chosen(found)["train.loss"]["use"] == default_loss(found.settings.task).use
         assert "train.label_smoothing" not in chosen(found)
 
 
@@ -93,9 +94,9 @@ def test_labels_that_occur_together_and_real_values_have_a_loss_of_their_own() -
     ("data", "steps"),
     [
         (segmentation(cases=10), 2000),
-        (segmentation(cases=200), 2009),
+        (segmentation(cases=2000), 100 * 1600 * (36 * 50 * 35) / (16 * 40 * 56 * 40)),
         (segmentation(cases=3000, shape=(400, 400, 300)), 25_000),
-        (classification(cases=5232), 1226),
+        (classification(cases=6540), 1226),
         (classification(cases=100), 1000),
         (classification(cases=200_000), 25_000),
     ],
@@ -139,21 +140,37 @@ def test_cases_that_all_state_their_side_are_brought_to_one() -> None:
     assert "contract.side" not in planned(classification(), sides=True)
 
 
-def test_variation_is_stronger_where_cases_are_few_and_turns_thick_slices_little() -> None:
-    name = "train.augmentation.rotation_degrees"
-    assert planned(segmentation(cases=50))[name] == 22.5
-    assert planned(segmentation(cases=200))[name] == 15.0
-    assert planned(segmentation(cases=5000))[name] == 10.5
-    assert planned(segmentation(spacing=(0.8, 0.8, 5.0), shape=(400, 400, 20)))[name] == 5.0
-    assert planned(classification())["train.augmentation.shift"] == 0.07
+def test_variation_is_stronger_where_cases_are_few() -> None:
+    name = "train.augmentation.strength"
+    assert planned(segmentation(cases=50))[name] == 1.5
+    assert planned(segmentation(cases=200))[name] == 1.0
+    assert planned(segmentation(cases=5000))[name] == 0.7
+    few = plan(segmentation(cases=50), REQUEST).settings.train.augmentation.resolved()
+    assert few.rotation_degrees == 22.5
+    assert planned(classification())["train.augmentation.shift"] == 0.1
     assert planned(segmentation())["train.augmentation.shift"] == 0.0
+
+
+@pytest.mark.parametrize(("spacing", "axis"), [((0.8, 0.8, 5.0), 2), ((5.0, 0.8, 0.9), 0), ((0.5, 2.0, 2.0), 0)])
+def test_thick_slices_are_turned_about_their_normal_alone(spacing: tuple[float, ...], axis: int) -> None:
+    found = planned(segmentation(spacing=spacing, shape=(200, 200, 200)))
+    assert found["train.augmentation.rotation_axes"] == [axis]
+    assert found["train.augmentation.rotation_degrees"] == 15.0
+    assert "train.augmentation.rotation_axes" not in planned(segmentation())
+
+
+def test_pictures_of_long_pixels_are_not_turned() -> None:
+    found = planned(segmentation(spacing=(0.5, 4.0, 1.0), shape=(400, 100, 1), dimensions=2))
+    assert found["train.augmentation.rotation_degrees"] == 0.0
+    assert "train.augmentation.rotation_axes" not in found
 
 
 def test_masks_keep_their_two_values() -> None:
     half = channel(greatest=255, high=255, mean=127.5, sd=127.5, labelled=False)
     found = planned(classification(channels=(half,)))
-    assert {found[f"train.augmentation.{name}"] for name in ("noise", "brightness", "contrast", "gamma")} == {0.0}
-    assert planned(classification())["train.augmentation.noise"] == 0.07
+    names = ("noise", "brightness", "contrast", "gamma", "blur", "low_resolution")
+    assert {found[f"train.augmentation.{name}"] for name in names} == {0.0}
+    assert planned(classification())["train.augmentation.noise"] == 0.1
 
 
 def test_the_contract_is_what_the_cases_were_with_margins() -> None:
@@ -165,8 +182,75 @@ def test_the_contract_is_what_the_cases_were_with_margins() -> None:
     assert "contract.values" not in found
     mixed = segmentation(modalities={"MR": 100, "unknown": 100})
     assert planned(mixed)["contract.modality"] is None
-    assert "To be" not in planned(data)["contract.shows"]
-    assert "in words" in planned(data)["contract.shows"]
+
+
+def reasons(data: Fingerprint, **request: Any) -> dict[str, str]:
+    return {each.setting: each.reason for each in plan(data, Request("mine", **request)).decisions}
+
+
+@pytest.mark.parametrize(
+    ("data", "shows"),
+    [
+        (segmentation(), "MR volume of about 36 x 50 x 35 mm (left-right, front-back, foot-head)"),
+        (
+            segmentation(spacing=(0.5, 30.0, 0.25), shape=(400, 1, 30), dimensions=2, modality=None),
+            "Picture of about 200 x 7.5 mm (left-right, foot-head)",
+        ),
+        (classification(shape=(300, 280, 1)), "Picture of about 300 x 280 pixels"),
+        (classification(shape=(64, 64, 64), dimensions=3, modality="CT"), "CT volume of about 64 x 64 x 64 voxels"),
+    ],
+)
+def test_what_an_image_shows_is_what_the_data_state(data: Fingerprint, shows: str) -> None:
+    assert planned(data)["contract.shows"] == f"{shows}, like those of the training data"
+
+
+@pytest.mark.parametrize(
+    ("data", "description"),
+    [
+        (segmentation(), "front and back, outlined in MR volumes"),
+        (classification(), "One of no and yes, told from pictures"),
+        (classification(task="multilabel", modality="CR"), "no and yes: which of them CR pictures show"),
+        (regression(), "age, estimated from pictures"),
+        (
+            segmentation(labels=tuple(label(n, f"l{n}") for n in range(1, 10))),
+            "l1, l2, l3, l4, l5, l6 and 3 more, outlined in MR volumes",
+        ),
+    ],
+)
+def test_the_description_says_what_is_told_of_which_images(data: Fingerprint, description: str) -> None:
+    assert planned(data)["description"] == description
+
+
+def test_reasons_say_whose_words_names_are() -> None:
+    assert reasons(segmentation())["name"] == "As asked for."
+    assert "folder" in reasons(segmentation(), named=False)["name"]
+    assert reasons(segmentation())["labels"] == "As the data set names them."
+    assert "names none" in reasons(segmentation(), unnamed=True)["labels"]
+
+
+def test_reasons_count_one_and_several() -> None:
+    one = reasons(segmentation(cases=1))
+    assert "LPS (1 case)" in one["steps.reorient"]
+    assert one["contract.modality"] == "Every case is MR."
+    assert not [reason for reason in one.values() if "1 cases" in reason or "(s)" in reason]
+    assert reasons(classification())["contract.modality"] == "No case states one: it is not checked."
+    mixed = segmentation(modalities={"MR": 100, "unknown": 100})
+    assert "100 MR, 100 unknown" in reasons(mixed)["contract.modality"]
+
+
+@pytest.mark.parametrize("data", [segmentation(), classification(), classification(task="multilabel"), regression()])
+def test_the_last_weights_are_kept_whatever_the_task(data: Fingerprint) -> None:
+    found = plan(data, REQUEST)
+    assert found.settings.train.keep == "last"
+    assert found.settings.train.early_stopping == 0, "held-out cases would choose the last epoch"
+
+
+def test_passes_are_over_the_cases_that_are_trained_on() -> None:
+    data = segmentation(cases=400)
+    assert "over 320 cases to train on" in reasons(data)["train.epochs"]
+    assert "over 400 cases to train on" in reasons(data, fixed_split=True)["train.epochs"]
+    assert "2,000 the least" in reasons(segmentation(cases=10))["train.epochs"]
+    assert "25,000 the most" in reasons(classification(cases=200_000))["train.epochs"]
 
 
 def test_what_makes_no_pipeline_is_refused_with_its_place() -> None:
@@ -197,7 +281,7 @@ def test_every_setting_is_decided_once_with_a_reason_and_is_in_force(data: Finge
     found = plan(data, REQUEST)
     places = [each.setting for each in found.decisions]
     assert len(set(places)) == len(places)
-    assert all(each.reason.endswith(".") or each.setting == "description" for each in found.decisions)
+    assert all(each.reason.endswith(".") for each in found.decisions)
     assert all(each.shown for each in found.decisions)
     content = found.settings.to_json()
     for each in found.decisions:
@@ -211,7 +295,9 @@ def test_every_setting_is_decided_once_with_a_reason_and_is_in_force(data: Finge
             value = content
             for part in each.setting.split("."):
                 value = value[part]
-            assert value == each.value
+            assert (value["use"] if table == "train" and name == "loss" else value) == (
+                each.value["use"] if name == "loss" else each.value
+            )
 
 
 @settings(max_examples=40, deadline=None)

@@ -117,7 +117,9 @@ def test_a_plan_comes_back_with_every_decision_and_its_reason_above(data: Finger
             continue
         assert each.reason in comments
         table, _, name = each.setting.rpartition(".")
-        if table not in ("steps", "explain") and name not in ("labels", "regression"):
+        if isinstance(each.value, dict) and table == "train":
+            assert f"[{each.setting}]" in lines
+        elif table not in ("steps", "explain") and name not in ("labels", "regression"):
             assert any(line.startswith(f"{name} = ") for line in lines)
     assert all(len(line) <= 120 or line.startswith(("description", "shows")) for line in lines)
 

@@ -86,7 +86,7 @@ def test_thick_slices_of_ct_show_in_clip_scale_and_strides(tmp_path: Path) -> No
     assert found["steps.resample"] == {"spacing_mm": [1.0, 1.0, 5.0]}
     assert 80 < found["steps.clip"]["low"] < 100 < 200 < found["steps.clip"]["high"] < 220
     assert found["network.strides"][0] == [2, 2, 1]
-    assert found["train.augmentation.rotation_degrees"] == 5.0
+    assert found["train.augmentation.rotation_axes"] == [2]
     assert read_settings(tmp_path / "out" / "pipeline.toml") == result.plan.settings
 
 
@@ -305,7 +305,7 @@ def test_the_command_answers_in_json_and_writes_nothing_when_it_is_asked_to(tmp_
     assert json.loads(done.stdout)["settings"]["name"] == "short"
     told = CliRunner().invoke(app, words, catch_exceptions=False).stdout
     assert "Nothing was written" in told
-    assert "1 cases of the split test were not looked at" in told
+    assert "Split test: 1 case, not looked at" in told
     assert not out.exists()
 
 

@@ -40,7 +40,8 @@ def command(
     """Measure labelled data, and write a pipeline for them: every setting by a rule, with its reason.
 
     The new folder holds pipeline.toml, to be read and edited, and fingerprint.json, which says what the data are like.
-    `medvision train` takes it as it is. Cases of the split test are not looked at.
+    `medvision train` takes it as it is. Cases of the split test are not looked at, and those of the split val decide
+    nothing.
     """
     from medvision.workflows.plan import plan
 
@@ -69,15 +70,19 @@ def _tell_findings(findings: tuple[Finding, ...]) -> None:
 
 
 def _tell_data(result: PlanResult) -> None:
+    from medvision.report.wording import many
+
     data = result.fingerprint
     sizes = " x ".join(f"{axis.p50:.0f}" for axis in data.shape)
     spacing = " x ".join(f"{axis.p50:.3g}" for axis in data.spacing_mm or ())
-    facts = [f"{data.cases} cases", f"{data.patients} patients" if data.patients != data.cases else ""]
+    facts = [many(data.cases, "case"), many(data.patients, "patient") if data.patients != data.cases else ""]
     facts += [f"{data.modality or 'modality not stated'}", f"typically {sizes} voxels"]
     facts += [f"of {spacing} mm" if spacing else "of unknown size"]
     typer.echo(", ".join(filter(None, facts)))
+    if result.held_out:
+        typer.echo(f"Split val: {many(result.held_out, 'case')}, read and not measured")
     if result.left_out:
-        typer.echo(f"{result.left_out} cases of the split test were not looked at")
+        typer.echo(f"Split test: {many(result.left_out, 'case')}, not looked at")
 
 
 def _tell_decisions(decisions: tuple[Decision, ...]) -> None:

@@ -7,12 +7,14 @@ which travels with a pipeline as ``fingerprint.json``; :func:`check` holds a new
 from medvision.fingerprint.case import CaseFigures as CaseFigures
 from medvision.fingerprint.case import Target as Target
 from medvision.fingerprint.case import measure_case as measure_case
+from medvision.fingerprint.check import WORLD as WORLD
 from medvision.fingerprint.check import Comparison as Comparison
 from medvision.fingerprint.check import check as check
 from medvision.fingerprint.check import compare as compare
 from medvision.fingerprint.laterality import lateral_pairs as lateral_pairs
 from medvision.fingerprint.summary import doubts as doubts
 from medvision.fingerprint.summary import summarise as summarise
+from medvision.fingerprint.value import UNKNOWN as UNKNOWN
 from medvision.fingerprint.value import Channel as Channel
 from medvision.fingerprint.value import ClassFigures as ClassFigures
 from medvision.fingerprint.value import Fingerprint as Fingerprint

@@ -24,7 +24,8 @@ from medvision.fingerprint.limits import (
 from medvision.fingerprint.value import UNKNOWN, Channel, Fingerprint
 from medvision.volume import Volume
 
-_WORLD = ("left-right", "front-back", "foot-head")
+WORLD = ("left-right", "front-back", "foot-head")
+"""The world's axes in words."""
 _AXES = "ijk"
 
 
@@ -141,7 +142,7 @@ def _in_mm(figures: CaseFigures, fingerprint: Fingerprint) -> Iterator[Compariso
             if figures.flat and figures.shape[axis] == 1:
                 continue  # the thickness of a single slice says nothing about what it shows
             limits = scaled(spread, fingerprint.cases, factor=factor)
-            yield Comparison(code, f"{what} {_WORLD[axis]}", value, *limits, "mm")
+            yield Comparison(code, f"{what} {WORLD[axis]}", value, *limits, "mm")
 
 
 def _in_pixels(figures: CaseFigures, fingerprint: Fingerprint) -> Iterator[Comparison]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from medvision.explain import SALIENCY
-from medvision.fingerprint import Fingerprint
+from medvision.fingerprint import UNKNOWN, WORLD, Fingerprint
 from medvision.planning.augmentation import sides_of
 from medvision.planning.decision import Decision, Request
+from medvision.planning.grid import in_plane
 from medvision.planning.values import EIGHT_BITS, is_eight_bits
+from medvision.report.wording import many
 
 SPACING_MARGIN = 2.0
 """How much finer or coarser than all training images one may be: beyond, resampling invents or loses too much."""
@@ -17,18 +19,37 @@ EXTENT_MARGIN = 1.5
 
 def contract_of(data: Fingerprint, request: Request) -> tuple[Decision, ...]:
     """Return the contract: what is known of the training data, with margins."""
-    kind = " ".join(filter(None, (data.modality, "picture" if data.dimensions == 2 else "volume")))
-    shows = request.shows or f"{kind}, as in the training data (say here in words what it must show)"
+    shows = request.shows or f"{_capital(kind_of(data))} {_size(data)}, like those of the training data"
     flat = "Every image is one slice." if data.dimensions == 2 else "Images have several slices."
     names = [channel.name for channel in data.channels]
     return (
-        Decision("contract.shows", shows, "Only a person knows; it stands on each page and in the card."),
+        Decision("contract.shows", shows, "What the data state. Which part of the body it is, they do not."),
         Decision("contract.dimensions", data.dimensions, flat),
         _modality(data),
-        Decision("contract.channels", names, f"Every image has {len(names)} channel(s)."),
+        Decision("contract.channels", names, f"Every image has {many(len(names), 'channel')}."),
         *_side(data, request),
         *_limits(data),
     )
+
+
+def kind_of(data: Fingerprint) -> str:
+    """Return what one image is, in words, e.g. ``"MR volume"``."""
+    return " ".join(filter(None, (data.modality, "picture" if data.dimensions == 2 else "volume")))
+
+
+def _size(data: Fingerprint) -> str:
+    """Return how large a typical image is: in mm where that is known, along left-right, front-back and foot-head."""
+    axes = in_plane(data)
+    if data.extent_mm is None:
+        unit = "pixels" if data.dimensions == 2 else "voxels"
+        return f"of about {' x '.join(f'{data.shape[axis].p50:.0f}' for axis in axes)} {unit}"
+    sides = [data.extent_mm[axis].p50 for axis in axes]
+    shown = " x ".join(f"{side:.0f}" if side >= 10 else f"{side:.2g}" for side in sides)
+    return f"of about {shown} mm ({', '.join(WORLD[axis] for axis in axes)})"
+
+
+def _capital(words: str) -> str:
+    return words[0].upper() + words[1:]
 
 
 def explain_of(data: Fingerprint) -> tuple[Decision, ...]:
@@ -38,11 +59,13 @@ def explain_of(data: Fingerprint) -> tuple[Decision, ...]:
 
 
 def _modality(data: Fingerprint) -> Decision:
-    found = ", ".join(f"{count} {name}" for name, count in data.modalities.items())
-    if data.modality is None:
-        why = f"The cases do not agree on one, or do not state it ({found}): it is not checked."
+    found = ", ".join(f"{count:,} {name}" for name, count in data.modalities.items())
+    if data.modality is not None:
+        why = f"Every case is {data.modality}."
+    elif set(data.modalities) == {UNKNOWN}:
+        why = "No case states one: it is not checked."
     else:
-        why = f"All {data.cases} cases are {data.modality}."
+        why = f"Not all cases state the same ({found}): it is not checked."
     return Decision("contract.modality", data.modality, why)
 
 

@@ -22,6 +22,8 @@ class Request:
         The pipeline's name: lower-case letters, digits and hyphens.
     named
         Whether a person gave that name; else it was made of the folder's.
+    unnamed
+        Whether the data set names no label, class or value, so that they are called by their numbers.
     shows
         What an image must show, in words for a person; None says what the data tell.
     memory_gb
@@ -34,6 +36,7 @@ class Request:
 
     name: str
     named: bool = True
+    unnamed: bool = False
     shows: str | None = None
     memory_gb: float = MEMORY_GB
     sides: bool = False
@@ -104,11 +107,13 @@ _RANGES = ("values", "contract.spacing_mm", "extent_mm", "source")
 
 def _shown(value: Any, place: str) -> str:
     if value is None:
-        return "default"
+        return "not set"
     if value is True or value is False:
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:g}"
+    if isinstance(value, dict) and list(value) == ["use"]:
+        return str(value["use"])
     if isinstance(value, dict):
         return ", ".join(f"{name} {_shown(part, f'{place}.{name}')}" for name, part in value.items()) or "yes"
     if isinstance(value, list | tuple):

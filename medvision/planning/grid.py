@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from medvision.fingerprint import Fingerprint
 from medvision.planning.decision import Decision
+from medvision.report.wording import many
 
 ANISOTROPIC = 3.0
 """Spacing of one axis over that of another, above which voxels count as thick (nnU-Net's threshold)."""
@@ -107,7 +108,7 @@ def _spatial_steps(data: Fingerprint, spacing: tuple[float, ...]) -> Iterator[De
 
 
 def _reoriented(data: Fingerprint) -> Decision:
-    stored = ", ".join(f"{name} ({count} cases)" for name, count in data.orientations.items())
+    stored = ", ".join(f"{name} ({many(count, 'case')})" for name, count in data.orientations.items())
     why = f"Stored are {stored}; the network sees one order of axes."
     return Decision("steps.reorient", {"orientation": "RAS"}, why)
 

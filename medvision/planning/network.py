@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from medvision.fingerprint import Fingerprint
 from medvision.planning.decision import Decision, Request
 from medvision.planning.grid import Grid
-from medvision.planning.patch import Sampling, width_of
+from medvision.planning.patch import MOST_CHANNELS, Sampling, width_of
+from medvision.report.wording import many
 
 SMALL_SIDE = 64
 """Longest side up to which a classifier has one block a stage, in voxels: few layers see all of a small image."""
@@ -20,7 +21,7 @@ POOLED_STEM = 128
 
 WIDTHS = ((500, 16), (10_000, 32), (None, 64))
 """Feature maps of a classifier's first stage up to a number of cases, in 2D. Those of the shipped cxr-pneumonia and of
-ResNet-18; few cases are learnt by heart by a wide network."""
+ResNet-18; a wide network learns few cases by heart."""
 
 MOST_BATCH = 128
 CASES_A_PLACE = 16
@@ -44,14 +45,14 @@ class Classifier:
 def segmenter(data: Fingerprint, sampling: Sampling) -> tuple[Decision, ...]:
     """Return the U-Net that goes with the patches."""
     topology, dimensions = sampling.topology, len(sampling.patch)
-    stages = len(topology.kernels)
+    stages, most = len(topology.kernels), MOST_CHANNELS[dimensions]
     sides = " x ".join(str(side // n) for side, n in zip(sampling.patch, topology.divisor, strict=True))
     found = [
-        Decision("network.use", "dynunet", "A segmentation: the U-Net of nnU-Net."),
+        Decision("network.use", "dynunet", "A segmentation: the U-Net of nnU-Net, with residual blocks."),
         Decision(
             "network.channels",
             list(width_of(stages, dimensions)),
-            f"{stages} stages, down to {sides} voxels; each has twice the feature maps of the one before.",
+            f"{stages} stages, down to {sides} voxels; each has twice the feature maps of the last, at most {most}.",
         ),
     ]
     if not topology.isotropic:
@@ -78,12 +79,12 @@ def classifier(data: Fingerprint, grid: Grid, request: Request) -> Classifier:
             Decision(
                 "network.blocks",
                 [blocks] * 4,
-                f"Images of {side} voxels, {data.cases} cases: small or few ones need no depth.",
+                f"Images of {side}, {many(data.cases, 'case')}: small or few ones need no depth.",
             ),
             Decision(
                 "network.channels",
                 [width * 2**n for n in range(4)],
-                f"{data.cases} cases: few are learnt by heart by a wide network{flat}.",
+                f"{many(data.cases, 'case')}: a wide network learns few of them by heart{flat}.",
             ),
             *stem,
             Decision("train.batch", batch, why),
@@ -111,5 +112,8 @@ def _batch(data: Fingerprint, grid: Grid, request: Request, width: int, stride: 
     fit = int(request.memory_gb * 1e9 / (voxels * width * BYTES))
     most = max(1, min(MOST_BATCH, fit, data.cases // CASES_A_PLACE))
     batch = max(4, 2 ** (most.bit_length() - 1))
-    why = f"{fit} images fit into {request.memory_gb:g} GB; at most one case in {CASES_A_PLACE}, and {MOST_BATCH}."
+    why = (
+        f"Images that fit into {request.memory_gb:g} GB: {fit:,}; one case in {CASES_A_PLACE}: "
+        f"{data.cases // CASES_A_PLACE:,}; at most {MOST_BATCH}, and a power of 2."
+    )
     return batch, why

@@ -22,6 +22,9 @@ SHARE_OF_DATA = 0.05
 START_VOXELS = {2: 2048**2, 3: 256**3}
 """Voxels of the first patch that is tried, by dimensions (nnU-Net); it is as long along each axis in mm."""
 
+FOREGROUND = 0.5
+"""Share of the patches that are laid around a labelled voxel: nnU-Net's third, which of two patches is one."""
+
 LEAST_SIDE = 4
 """Voxels that the coarsest stage keeps along each axis that is halved (nnU-Net)."""
 
@@ -106,8 +109,8 @@ def sampling_of(data: Fingerprint, grid: Grid, request: Request) -> Sampling:
     whole = grid.fixed and patch == grid.shape
     decisions = (
         _patch_decision(grid, patch, request, whole=whole),
-        Decision("train.batch", batch, _batch_reason(batch, held, seen, request)),
-        _foreground(data),
+        Decision("train.batch", batch, _batch_reason(held, seen, request)),
+        *_foreground(data, whole=whole),
         Decision("predict.window", None if whole else list(patch), _window_reason(whole=whole)),
     )
     return Sampling(patch, batch, whole, topology, decisions)
@@ -201,16 +204,18 @@ def _patch_decision(grid: Grid, patch: tuple[int, ...], request: Request, *, who
     return Decision("train.patch", list(patch), why)
 
 
-def _batch_reason(batch: int, held: float, seen: float, request: Request) -> str:
-    fit = f"{int(request.memory_gb / held)} patches fit into {request.memory_gb:g} GB"
-    share = f"{SHARE_OF_DATA:.0%} of all voxels are {seen:.3g} patches"
+def _batch_reason(held: float, seen: float, request: Request) -> str:
+    fit = f"Patches that fit into {request.memory_gb:g} GB: {int(request.memory_gb / held):,}"
+    share = f"that are {SHARE_OF_DATA:.0%} of all voxels: {seen:.3g}"
     return f"{fit}; {share}; at least {LEAST_BATCH}, at most {MOST_BATCH}."
 
 
-def _foreground(data: Fingerprint) -> Decision:
+def _foreground(data: Fingerprint, *, whole: bool) -> tuple[Decision, ...]:
+    if whole:
+        return ()  # there is nothing to choose
     share = data.foreground_share.p50 if data.foreground_share else 0.0
-    why = f"Labels fill {share:.2g} of a typical image: half of the patches hold a labelled voxel for certain."
-    return Decision("train.foreground", 0.5, why)
+    why = f"Labels fill {100 * share:.2g}% of a typical image: half of the patches are laid around a labelled voxel."
+    return (Decision("train.foreground", FOREGROUND, why),)
 
 
 def _window_reason(*, whole: bool) -> str:

@@ -13,7 +13,7 @@ from medvision.errors import PipelineError
 from medvision.fingerprint import Fingerprint
 from medvision.pipeline import Settings
 from medvision.planning.augmentation import augmentation_of
-from medvision.planning.contract import contract_of, explain_of
+from medvision.planning.contract import contract_of, explain_of, kind_of
 from medvision.planning.decision import Decision, Plan, Request
 from medvision.planning.grid import Grid, grid_of
 from medvision.planning.loss import loss_of
@@ -21,9 +21,11 @@ from medvision.planning.network import classifier, segmenter
 from medvision.planning.patch import sampling_of
 from medvision.planning.training import training_of
 from medvision.planning.values import values_of
+from medvision.report.wording import listed
 
 _ORDER = ("name", "task", "description", "labels", "regression", "contract", "steps", "network", "predict", "explain")
 _TABLES = ("steps", "explain")
+_MOST_NAMES = 6  # in a line
 _TASKS = {
     "segmentation": "The labels are images.",
     "classification": "Each case has one class.",
@@ -73,20 +75,36 @@ def _card(data: Fingerprint, request: Request) -> list[Decision]:
     else:
         named = ((entry.number, entry.name) for entry in data.labels or data.classes)
     labels = {str(number): name for number, name in named}
-    what = ", ".join(labels.values())
+    own = "As asked for." if request.named else "Made of the folder's name; --name gives another."
     return [
-        Decision("name", request.name, "As asked for."),
+        Decision("name", request.name, own),
         Decision("task", data.task, _TASKS[data.task]),
-        Decision("description", f"A {data.task} of {what}", "A line for lists; better words are welcome."),
-        Decision("labels", labels, "As the data set names them, or by their numbers where it does not."),
+        Decision("description", _description(data, list(labels.values())), "What it tells, and of which images."),
+        Decision("labels", labels, _naming(request)),
         *_quantities(data),
     ]
+
+
+def _description(data: Fingerprint, names: list[str]) -> str:
+    told = [*names[:_MOST_NAMES], f"{len(names) - _MOST_NAMES} more"] if len(names) > _MOST_NAMES + 1 else names
+    images = f"{kind_of(data)}s"
+    if data.task == "classification":
+        return f"One of {listed(told)}, told from {images}"
+    if data.task == "multilabel":
+        return f"{listed(told)}: which of them {images} show"
+    return f"{listed(told)}, {'estimated from' if data.task == 'regression' else 'outlined in'} {images}"
+
+
+def _naming(request: Request) -> str:
+    if request.unnamed:
+        return "By number, as the data set names none. Names that are written here stand on every page."
+    return "As the data set names them."
 
 
 def _quantities(data: Fingerprint) -> list[Decision]:
     if data.task != "regression":
         return []
-    why = "The data state no unit: put it in place of 1. Mean and deviation are measured by the training."
+    why = "The data state no unit, which 1 says. Mean and deviation are measured by the training."
     return [Decision("regression", [{"unit": "1"} for _ in data.targets], why)]
 
 

@@ -7,6 +7,7 @@ import math
 from medvision.fingerprint import Fingerprint
 from medvision.planning.decision import Decision, Request
 from medvision.planning.grid import Grid
+from medvision.report.wording import many
 
 PASSES = {"voxels": 100, "images": 30}
 """How often each voxel of a segmentation, or each image of another task, is seen in a training. The first release of
@@ -30,6 +31,10 @@ HELD_OUT = 0.2
 MANY_PATIENTS = 10_000
 """A fifth of patients is held out, as in five folds; of so many patients, half of that gives narrow intervals."""
 
+_KEPT = (
+    "Rate and average have settled by then. Held-out cases choose no epoch, so that figures on them are not hopeful."
+)
+
 FEW_PATIENTS = 25
 """Patients below which a fifth held out says little, and folds are the way to measure."""
 
@@ -45,20 +50,24 @@ def training_of(data: Fingerprint, grid: Grid, request: Request, *, batch: int, 
         Of a sample.
     """
     seen = "voxels" if data.task == "segmentation" else "images"
-    wanted = PASSES[seen] * data.cases * math.prod(grid.shape) / (batch * voxels)
-    steps = min(MOST_STEPS, max(LEAST_STEPS[seen], round(wanted)))
+    cases = max(1, data.cases if request.fixed_split else data.cases - round(_share(data) * data.cases))
+    pass_steps = cases * math.prod(grid.shape) / (batch * voxels)
+    wanted, least = PASSES[seen] * pass_steps, LEAST_STEPS[seen]
+    steps = min(MOST_STEPS, max(least, round(wanted)))
     low, high = STEPS_PER_EPOCH
-    per_epoch = min(high, max(low, round(data.cases * math.prod(grid.shape) / (batch * voxels))))
+    per_epoch = min(high, max(low, round(pass_steps)))
     epochs = max(1, round(steps / per_epoch))
-    said = f"{PASSES[seen]} passes over {data.cases} cases are {wanted:,.0f} steps"
-    limits = f" (at least {LEAST_STEPS[seen]:,}, at most {MOST_STEPS:,})"
+    said = f"{PASSES[seen]} passes over {many(cases, 'case')} to train on are {wanted:,.0f} steps"
+    limits = f", and {least:,} the least" if wanted < least else f", and {MOST_STEPS:,} the most"
+    said += limits if steps != round(wanted) else ""
     average = round(min(0.999, 1 - AVERAGED / (epochs * per_epoch)), 3)
     why = f"The running average of the weights reaches back over a {AVERAGED}th of the training."
     return (
-        Decision("train.epochs", epochs, f"{said}{limits}: {epochs} epochs of {per_epoch}."),
+        Decision("train.epochs", epochs, f"{said}: {many(epochs, 'epoch')} of {per_epoch}."),
         Decision("train.steps_per_epoch", per_epoch, f"About one pass over the cases, {low} to {high} steps."),
         *_optimiser(dense=seen == "voxels"),
         Decision("train.average", average, why),
+        Decision("train.keep", "last", _KEPT),
         *_held_out(data, request),
         Decision("train.validate_every", max(1, epochs // VALIDATIONS), f"{VALIDATIONS} times in the training."),
     )
@@ -68,7 +77,7 @@ def _optimiser(*, dense: bool) -> tuple[Decision, ...]:
     if dense:
         why = "A U-Net: SGD with Nesterov momentum and a falling rate (nnU-Net)."
         return (Decision("train.optimiser", "sgd", why), Decision("train.learning_rate", 0.01, why))
-    why = "A network for whole images: AdamW, which needs no tuning of the rate."
+    why = "A network for whole images: AdamW, less sensitive to its rate than SGD; the rate falls by a cosine."
     return (
         Decision("train.optimiser", "adamw", why),
         Decision("train.learning_rate", 0.001, why),
@@ -79,10 +88,16 @@ def _optimiser(*, dense: bool) -> tuple[Decision, ...]:
 
 def _held_out(data: Fingerprint, request: Request) -> tuple[Decision, ...]:
     if request.fixed_split:
-        return (Decision("train.validation", None, "The data set fixes which cases are held out."),)
-    share = HELD_OUT / 2 if data.patients >= MANY_PATIENTS else HELD_OUT
-    count, who = max(1, round(share * data.patients)), "cases" if data.patients == data.cases else "patients"
-    why = f"{count} of {data.patients} {who} are held out."
+        return (
+            Decision("train.validation", None, "The data set fixes which cases are held out, and no share is drawn."),
+        )
+    share = _share(data)
+    who = "case" if data.patients == data.cases else "patient"
+    why = f"Held out: {max(1, round(share * data.patients)):,} of {many(data.patients, who)}."
     if data.patients < FEW_PATIENTS:
         why += " They are too few to tell good from bad: train with --folds 5 to measure on all."
     return (Decision("train.validation", share, why),)
+
+
+def _share(data: Fingerprint) -> float:
+    return HELD_OUT / 2 if data.patients >= MANY_PATIENTS else HELD_OUT

@@ -137,6 +137,7 @@ def plan(
     request = Request(
         name=name if name is not None else _name_of(out),
         named=name is not None,
+        unnamed=not any(case.label_names for case in cases),
         memory_gb=memory_gb,
         sides=sides == {"left", "right"},
         fixed_split=any(case.split == "val" for case in cases),
