@@ -42,6 +42,11 @@ LABELS: Mapping[str, Reason] = {
         "It is resampled away: the network never sees it, and its figures count it as absent.",
         "Resample to a finer spacing in [[steps]].",
     ),
+    "label-as-image": Reason(
+        "A label image stands among the images to learn from.",
+        "A network would learn what outlines look like, and not what images do.",
+        "Nothing to do; an image that is meant needs a name that does not say so, and more than 16 values.",
+    ),
     "label-at-edge": Reason(
         "A label reaches the edge of the image.",
         "Its volume and lengths may be cut off.",

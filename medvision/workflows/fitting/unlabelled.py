@@ -21,8 +21,9 @@ from medvision.steps import apply
 from medvision.study import Case, Collection
 from medvision.training import Prepared, Sample, Store, StoredSample, at_hand
 from medvision.workflows.cases.segment import AS_STORED, TURNS, stated_turn
+from medvision.workflows.fitting.label_images import holds_labels, labels_by_name
 
-_FORMAT = "images 1"  # of the stored cases
+_FORMAT = "images 2"  # of the stored cases
 _MOST_BYTES = 2 << 30  # of images that are held in memory; more stay on disk, and are read patch by patch
 
 
@@ -58,19 +59,24 @@ class PreparedImage:
 def unlabelled(data: Sequence[Path]) -> Collection:
     """Return all images of the data without what is stated of them; those of the split ``"test"`` are left out.
 
+    Files that are label images by their names are passed over, with the reason.
+
     Parameters
     ----------
     data
         Anything that :func:`medvision.io.scan` takes. No label is looked at.
     """
     found = io.scan(data, labels=False)
-    return replace(found, cases=tuple(case for case in found.cases if case.split != "test"))
+    cases = [case for case in found.cases if case.split != "test"]
+    labels = labels_by_name(cases)
+    images = tuple(case for case in cases if case.id not in labels)
+    return replace(found, cases=images, skipped=(*found.skipped, *labels.values()))
 
 
 def prepare_images(
     cases: Sequence[Case], pipeline: PipelineFolder, store: Store, *, progress: Progress = silent
 ) -> tuple[dict[str, PreparedImage], tuple[Finding, ...]]:
-    """Return the prepared images by id, in their order, and why others are not among them.
+    """Return the prepared images by id, in their order, and why others are not among them (``label-as-image``: none).
 
     What lies in `store`, made from the same files by the same steps and versions, is used again.
 
@@ -112,6 +118,9 @@ def _stored(case: Case, means: str, pipeline: PipelineFolder, store: Store) -> S
 def _made(case: Case, pipeline: PipelineFolder) -> tuple[Sample, Mapping[str, str]]:
     settings = pipeline.settings
     volume = io.read_volume(case)
+    if holds_labels(volume.voxels):
+        text = f"case {case.id} holds few values, all of them whole numbers, as a label image does"
+        raise InputError("label-as-image", text, path=case.path)
     noticed = [*volume.findings, *settings.contract.check(volume, case)]
     turned = volume.geometry.turned(TURNS[stated_turn(case, settings) or AS_STORED])
     prepared = apply(settings.steps, replace(volume, geometry=turned)).voxels
