@@ -5,6 +5,7 @@ The rules are written down in one module a matter (`grid`, `values`, `patch`, `n
 Nature Methods 2021) where it has one; where a rule is another, its module says why.
 """
 
+from medvision.planning.changed import changed_toml as changed_toml
 from medvision.planning.decision import MEMORY_GB as MEMORY_GB
 from medvision.planning.decision import Decision as Decision
 from medvision.planning.decision import Plan as Plan

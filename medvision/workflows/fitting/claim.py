@@ -93,11 +93,13 @@ def refuse_settings(pipeline: PipelineFolder, *places: Path) -> None:
 
 
 def write_settings(out: Path, pipeline: PipelineFolder) -> None:
-    """Write the settings that are in force into `out`: the file as it stands where it says the same, or a new one."""
+    """Write the settings that are in force into `out`: the file with its comments, and what has changed marked."""
     file = pipeline.folder / "pipeline.toml"
-    if read_settings(file) == pipeline.settings:
+    before = read_settings(file)
+    if before == pipeline.settings:
         write_bytes(out / "pipeline.toml", file.read_bytes())
     else:
-        from medvision.planning import pipeline_toml
+        from medvision.planning import changed_toml
 
-        write_text(out / "pipeline.toml", pipeline_toml(pipeline.settings))
+        text = changed_toml(file.read_text(encoding="utf-8-sig"), before, pipeline.settings)
+        write_text(out / "pipeline.toml", text)

@@ -1,0 +1,75 @@
+"""A ``pipeline.toml`` with some settings changed: every other line, and every comment, stays as it was."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from medvision.pipeline import Settings
+
+if TYPE_CHECKING:
+    from tomlkit.items import Item
+
+
+def changed_toml(text: str, before: Settings, after: Settings) -> str:
+    """Return the text of a ``pipeline.toml`` whose settings a training changed; reading it back gives `after`.
+
+    So the reasons that a plan or a person wrote above the settings go on to the trained pipeline. A setting that is
+    another one now says so behind its value.
+
+    Parameters
+    ----------
+    text
+        Of the file with `before`.
+    before, after
+        All settings, checked.
+    """
+    import tomlkit
+
+    document = tomlkit.parse(text)
+    _change(document, before.to_json(), after.to_json())
+    return tomlkit.dumps(document)
+
+
+def _change(table: Any, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """Bring a table of the file from what it said to what it shall say."""
+    import tomlkit
+
+    for key in before:
+        if after.get(key) is None:
+            table.pop(key, None)  # TOML has no word for None, and it is the default of whatever can be None
+    for key, value in after.items():
+        old = before.get(key)
+        if value is None or value == old:
+            continue
+        if isinstance(value, dict) and isinstance(old, dict):
+            if key not in table:
+                table[key] = tomlkit.table()
+            _change(table[key], old, value)
+        elif _are_tables(value) and _are_tables(old) and len(value) == len(old):
+            for entry, one, other in zip(table[key], old, value, strict=True):
+                _change(entry, one, other)
+        else:
+            table[key] = _marked(value, old)
+
+
+def _are_tables(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(entry, dict) for entry in value)
+
+
+def _marked(value: Any, old: Any) -> Item:
+    """Return a value with a word on what it was."""
+    import tomlkit
+
+    if isinstance(value, dict) or _are_tables(value):
+        return tomlkit.item(_without_none(value))
+    item = tomlkit.item(value)
+    item.comment("set by the training" if old is None else f"changed by the training; it was {json.dumps(old)}")
+    return item
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_none(part) for key, part in value.items() if part is not None}
+    return [_without_none(part) for part in value] if isinstance(value, list) else value
