@@ -8,11 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from phantoms import spheres, write_nifti
+from planned import label, segmentation
 from tiny_pipeline import pipeline
 
 from medvision.errors import PipelineError
 from medvision.files import sha256_of
+from medvision.fingerprint import check_absent
 from medvision.geometry import Geometry
 from medvision.networks import WeightsCard, save_weights
 from medvision.pipeline import PipelineFolder, copy
@@ -169,6 +172,46 @@ def test_what_the_contract_says_is_not_said_again(tmp_path: Path) -> None:
         }
         (finding,) = [finding for finding in record.findings if finding.code == "spacing-outside"]
         assert "0.5 to 2 mm is known" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("has", "cases", "grade", "words"),
+    [
+        (9, 9, "warning", "no one, and no training case is without (9 cases)"),
+        (8, 9, "note", "no one (absent in 1 of 9 training cases)"),
+        (0, 9, "note", "no one (absent in 9 of 9 training cases)"),
+    ],
+)
+def test_what_is_not_found_is_for_review_where_all_training_cases_have_it(
+    has: int, cases: int, grade: str, words: str
+) -> None:
+    data = segmentation(
+        cases=cases, labels=(replace(label(1, "one"), cases=has), replace(label(2, "two"), cases=cases))
+    )
+    (finding,) = check_absent(["one"], data)
+    assert (finding.code, finding.grade) == ("nothing-found", grade)
+    assert finding.message == f"the network found {words}"
+    assert check_absent([], data) == ()
+
+
+def test_what_can_and_what_cannot_be_absent_is_told_apart() -> None:
+    labels = (replace(label(1, "liver"), cases=9), replace(label(2, "tumour"), cases=4))
+    data = segmentation(cases=9, labels=labels)
+    assert [finding.grade for finding in check_absent(["tumour", "liver"], data)] == ["warning", "note"]
+    (unknown,) = check_absent(["tumour", "liver"], None)
+    assert (unknown.grade, unknown.message) == ("warning", "the network found no tumour and no liver")
+
+
+def test_a_case_in_which_nothing_is_found_is_for_review_by_what_training_cases_have(tmp_path: Path) -> None:
+    opened = trained(tmp_path / "p")
+    network = opened.load_network()
+    with torch.no_grad():
+        for values in network.parameters():
+            values.zero_()  # all labels are then as likely, and the first, background, is taken
+    path = write_nifti(tmp_path / "image.nii.gz", image(50)[0].voxels[0].astype(np.float32), GRID)
+    record = analyse(Case("a", (Source("nifti", (path,)),), modality="MR"), opened, network).record
+    (finding,) = [finding for finding in record.findings if finding.code == "nothing-found"]
+    assert finding.message == "the network found no one and no two, and no training case is without (9 cases)"
 
 
 def test_a_pipeline_without_a_fingerprint_compares_nothing(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from medvision.errors import Finding
@@ -94,6 +94,43 @@ def check(case: CaseFigures | Volume, fingerprint: Fingerprint) -> tuple[Finding
     cases = f"{fingerprint.cases} training case{'s' if fingerprint.cases > 1 else ''}"
     measured = [Finding(code, "warning", f"{'; '.join(off)}, by {cases}") for code, off in outside.items()]
     return (*_stated(figures, fingerprint), *measured, *_slabs(figures, fingerprint))
+
+
+def check_absent(names: Sequence[str], fingerprint: Fingerprint | None) -> tuple[Finding, ...]:
+    """Return a finding for structures that a network found nowhere in a case.
+
+    The case is for review where every training case has the structure: the network may have missed it. What some
+    training cases lack, as a tumour, is told and no more, or every healthy case were for review.
+
+    Parameters
+    ----------
+    names
+        The labels that were not found.
+    fingerprint
+        That of the training data; without one, nothing says that a structure can be absent.
+
+    Examples
+    --------
+    >>> [str(finding) for finding in check_absent(["liver"], None)][0][:26]
+    'the network found no liver'
+    """
+    usual = {} if fingerprint is None else {entry.name: entry.cases for entry in fingerprint.labels}
+    total = 0 if fingerprint is None else fingerprint.cases
+    always = [name for name in names if usual.get(name, total) == total]
+    findings = []
+    if always:
+        known = f", and no training case is without ({total:,} cases)" if total else ""
+        message = f"the network found no {' and no '.join(always)}{known}"
+        findings.append(Finding("nothing-found", "warning", message))
+    lacking = [
+        f"{name} (absent in {total - usual[name]:,} of {total:,} training cases)"
+        for name in names
+        if name not in always
+    ]
+    if lacking:
+        cure = "Nothing to do where the patient has none; else look at the image."
+        findings.append(Finding("nothing-found", "note", f"the network found no {' and no '.join(lacking)}", cure=cure))
+    return tuple(findings)
 
 
 def compare(figures: CaseFigures, fingerprint: Fingerprint) -> tuple[Comparison, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from medvision import io
 from medvision.errors import Finding
-from medvision.fingerprint import check, compare, measure_case
+from medvision.fingerprint import Fingerprint, check, check_absent, compare, measure_case
 from medvision.frameworks import versions
 from medvision.measure import measure
 from medvision.pipeline import PipelineFolder
@@ -76,7 +76,7 @@ def analyse(case: Case, pipeline: PipelineFolder, network: Any, *, device: str =
         return Analysis(
             replace(
                 record,
-                findings=(*noticed, *segmented.findings, *_noticed_of(measurements)),
+                findings=(*noticed, *segmented.findings, *_noticed_of(measurements, pipeline.fingerprint)),
                 measurements=measurements,
                 confidence=dict(segmented.segmentation.confidence),
                 checks={**segmented.checks, **compared},
@@ -119,12 +119,9 @@ def _not_told(findings: Sequence[Finding], told: Sequence[Finding]) -> list[Find
     return [finding for finding in findings if (finding.code, finding.grade) not in codes]
 
 
-def _noticed_of(measurements: Sequence[Measurement]) -> list[Finding]:
+def _noticed_of(measurements: Sequence[Measurement], fingerprint: Fingerprint | None) -> list[Finding]:
     """Return what the measurements themselves say against a result."""
-    findings = []
-    missing = [entry.name for entry in measurements if not entry.voxels]
-    if missing:
-        findings.append(Finding("nothing-found", "warning", f"the network found no {' and no '.join(missing)}"))
+    findings = [*check_absent([entry.name for entry in measurements if not entry.voxels], fingerprint)]
     cut = [entry.name for entry in measurements if entry.touches_edge]
     if cut:
         findings.append(Finding("label-at-edge", "warning", f"{' and '.join(cut)} at the edge of the image"))
