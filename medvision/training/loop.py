@@ -86,11 +86,14 @@ class Fitted:
         The epoch whose weights were kept.
     findings
         What went otherwise than wished: a damaged checkpoint, an early end.
+    before
+        Epochs that had been done before it went on; 0 where it began anew.
     """
 
     rows: tuple[Row, ...]
     epoch: int
     findings: tuple[Finding, ...] = ()
+    before: int = 0
 
 
 def optimise(
@@ -154,6 +157,9 @@ def optimise(
     state, found = checkpoint.load(folder, network, kept, optimiser)
     called, optimiser = place.setup(network, optimiser)
     logs.begin(state.rows)
+    before = state.epoch
+    if before:
+        progress(0, 0, f"goes on after epoch {before}")
     with (
         torch.random.fork_rng(enabled=True),
         small_convolutions_in_fp32(network),
@@ -161,38 +167,18 @@ def optimise(
         gpu_arithmetic(place.precision, deterministic=deterministic),
     ):
         called, measured = _fastest(called, batches, objective, place, settings, deterministic=deterministic)
+        learner = _Learner(network, called, kept, optimiser, batches, objective, settings, place)
         while (left := place.from_first(partial(pace.left, state))) and not _without_gain(state, settings):
             began, seconds = time.monotonic(), dict.fromkeys(("data", "network", "validation"), 0.0)
             network.train()
             tuning.begin_epoch(network, state.share)
-            total = 0.0
-            for number in range(settings.steps_per_epoch):
-                step = state.epoch * settings.steps_per_epoch + number
-                share = state.share + (1 - state.share) * number / (left * settings.steps_per_epoch)
-                set_learning_rate(optimiser, learning_rate(settings, share))
-                with _counted(seconds, "data"):
-                    batch = batches(step)
-                with _counted(seconds, "network"):
-                    torch.manual_seed(_seed_of_dropout(settings.seed, step, place.rank))
-                    total += improve(called, network, batch, objective, optimiser, place, settings.clip)
-                    follow(kept, network, decay=settings.average, step=step)
-                _require_finite(total, "loss", step, batch)
-                progress(step + 1, (state.epoch + left) * settings.steps_per_epoch, state.words)
-
+            total = learner.epoch(state, left, seconds, progress)
             row = {"epoch": state.epoch + 1.0, "learning_rate": _rate_of(optimiser)}
             row |= {"loss": place.mean(total) / settings.steps_per_epoch}
             if validate is not None and (left == 1 or (state.epoch + 1) % settings.validate_every == 0):
                 with _counted(seconds, "validation"):
-                    result = Validation(*place.from_first(partial(_validated, kept, validate)))
-                if result.score is not None:
-                    _require_finite(result.score, "score", step)
-                    row |= {"score": result.score}
-                row |= result.figures
-                if result.score is not None and (state.best is None or result.score > state.best):
-                    better = state.improved(result.score)
-                    if settings.keep == "best" and place.is_first:
-                        checkpoint.save_best(folder, kept, better, before=state)
-                    state = better
+                    figures, state = learner.validated(validate, state, folder)
+                row |= figures
             share = state.share + (1 - state.share) / left
             row |= {f"seconds_{what}": round(value, 3) for what, value in seconds.items()}
             state = state.advanced(row, share=share, seconds=time.monotonic() - began)
@@ -204,7 +190,58 @@ def optimise(
     epoch, told = _leave_best(network, kept, state, settings, folder)
     if validate is not None and state.rows and not state.best_epoch:
         told.append(Finding("score-undefined", "warning", "no validation had a score; the last weights are kept"))
-    return Fitted(state.rows, epoch, (*found, *measured, *told))
+    return Fitted(state.rows, epoch, (*found, *measured, *told), before)
+
+
+@dataclass(frozen=True, eq=False)
+class _Learner:
+    """A network in training: itself, as it is called, as it is kept, and what changes it."""
+
+    network: Any
+    called: Any
+    kept: Any
+    optimiser: Any
+    batches: Batches
+    objective: Objective
+    settings: Training
+    place: Place
+
+    def epoch(self, state: checkpoint.Progressed, left: int, seconds: dict[str, float], progress: Progress) -> float:
+        """Do the steps of one of the `left` epochs, and return the sum of their losses."""
+        import torch
+
+        settings, place, total = self.settings, self.place, 0.0
+        for number in range(settings.steps_per_epoch):
+            step = state.epoch * settings.steps_per_epoch + number
+            share = state.share + (1 - state.share) * number / (left * settings.steps_per_epoch)
+            set_learning_rate(self.optimiser, learning_rate(settings, share))
+            with _counted(seconds, "data"):
+                batch = self.batches(step)
+            with _counted(seconds, "network"):
+                torch.manual_seed(_seed_of_dropout(settings.seed, step, place.rank))
+                total += improve(self.called, self.network, batch, self.objective, self.optimiser, place, settings.clip)
+                follow(self.kept, self.network, decay=settings.average, step=step)
+            _require_finite(total, "loss", step, batch)
+            progress(step + 1, (state.epoch + left) * settings.steps_per_epoch, state.words)
+        return total
+
+    def validated(
+        self, validate: Callable[[Any], Validation], state: checkpoint.Progressed, folder: Path
+    ) -> tuple[dict[str, float], checkpoint.Progressed]:
+        """Return what the weights to be kept are measured at, and the state, with its best score where that rose.
+
+        Of equal scores the first counts: a training that is made longer does not change what a tie has chosen.
+        """
+        result = Validation(*self.place.from_first(partial(_validated, self.kept, validate)))
+        if result.score is None:
+            return dict(result.figures), state
+        _require_finite(result.score, "score", (state.epoch + 1) * self.settings.steps_per_epoch - 1)
+        if state.best is not None and result.score <= state.best:
+            return {"score": result.score, **result.figures}, state
+        better = state.improved(result.score)
+        if self.settings.keep == "best" and self.place.is_first:
+            checkpoint.save_best(folder, self.kept, better, before=state)
+        return {"score": result.score, **result.figures}, better
 
 
 def _fastest(
@@ -232,7 +269,8 @@ def _leave_best(
     """Leave the weights to be kept in the network; return their epoch, and what must be said."""
     found = []
     if _without_gain(state, settings):
-        message = f"no better score in {settings.early_stopping} epochs: ended after epoch {state.epoch}"
+        epochs = "1 epoch" if settings.early_stopping == 1 else f"{settings.early_stopping} epochs"
+        message = f"no better score in {epochs}: ended after epoch {state.epoch}"
         found.append(Finding("training-ended-early", "note", message))
     epoch = state.epoch
     set_state(network, state_of(kept))
