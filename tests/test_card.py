@@ -61,6 +61,7 @@ def test_the_card_says_what_a_person_must_know(settings: Settings) -> None:
     assert found["Training data"][0] == "- Crops"
     assert found["Results on the held-out cases"][:2] == ["- Dice 0.9", "- HD95 2.0"]
     assert found["What was noticed about the data"] == ["- one has no patient"]
+    assert "What was noticed about the training" not in found
     assert found["Limits"] == ["- Blind.", "- Deaf."]
     assert found["Licence"] == ["- CC0"]
     assert found["Weights"] == ["- SHA-256 5e1f", "- Trained with torch 2, steps 9."]
@@ -68,22 +69,44 @@ def test_the_card_says_what_a_person_must_know(settings: Settings) -> None:
 
 def test_the_card_counts_cases_and_patients_and_names_none(settings: Settings) -> None:
     text = card_text(settings, WEIGHTS, PARTS, ())
-    assert "Trained on 3 cases of 2 patients, validated on 1 cases of 1 others" in text
+    assert (
+        "- Trained on 3 cases of 2 patients, validated on 1 case of 1 other patient."
+        " 1 case named no patient: each counts as one.\n"
+    ) in text
     assert "PAT-" not in text
 
 
-def test_the_card_says_that_the_figures_are_hopeful(settings: Settings) -> None:
-    found = sections(card_text(settings, WEIGHTS, PARTS, ()))
-    assert "slightly hopeful" in found["Results on the held-out cases"][-1]
-    assert found["What was noticed about the data"] == ["- Nothing."]
+def test_where_no_patient_is_named_the_card_counts_cases_alone_and_says_where_nobody_was_held_out(
+    settings: Settings,
+) -> None:
+    nobody = Split((Case("a", IMAGE), Case("b", IMAGE)), (Case("c", IMAGE),))
+    assert (
+        "- Trained on 2 cases, validated on 1 other case. No case named a patient: each counts as one.\n"
+    ) in card_text(settings, WEIGHTS, nobody, ())
+    assert "- Trained on 1 case of 1 patient, none held out.\n" in card_text(
+        settings, WEIGHTS, Split((Case("a", IMAGE, patient="PAT-1"),), ()), ()
+    )
+
+
+def test_the_card_tells_what_was_noticed_about_the_data_apart_from_how_was_trained(settings: Settings) -> None:
+    findings = (Finding("budget", "note", "about 9 steps fit"), Finding("split-leak", "warning", "1 of 4 is a copy"))
+    found = sections(card_text(settings, WEIGHTS, PARTS, findings))
+    assert found["What was noticed about the data"] == ["- 1 of 4 is a copy"]
+    assert found["What was noticed about the training"] == ["- about 9 steps fit"]
+    alone = sections(card_text(settings, WEIGHTS, PARTS, findings[:1]))
+    assert alone["What was noticed about the data"] == ["- Nothing."]
+
+
+def test_the_card_claims_no_choice_of_an_epoch_that_its_results_do_not_state(settings: Settings) -> None:
+    assert "epoch" not in card_text(settings, WEIGHTS, PARTS, ())
 
 
 def test_the_card_leaves_out_what_is_not_stated(tmp_path: Path) -> None:
     plain = read_settings(pipeline(tmp_path, ('side = "left"', "")))
     weights = WeightsCard("0", {}, None, "as stored", None, "", "", (), {})
-    assert sections(card_text(plain, weights, PARTS, ()))["Input"] == [
-        "- anything", "- 3D, channels: image.", "- Values seen by the network: as stored.",
-    ]  # fmt: skip
+    found = sections(card_text(plain, weights, PARTS, ()))
+    assert found["Input"] == ["- anything", "- 3D, channels: image.", "- Values seen by the network: as stored."]
+    assert found["Limits"] == ["- Not stated."]
 
 
 def test_the_card_says_from_where_on_labels_are_present_and_in_which_unit_values_are() -> None:

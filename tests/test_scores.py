@@ -10,7 +10,7 @@ from medvision.evaluate import Estimate
 from medvision.networks import ResNet
 from medvision.pipeline import Settings
 from medvision.predict import Quantity
-from medvision.workflows.scoring.scores import Scored, deciding, estimates, left_out, scores_csv, sentences
+from medvision.workflows.scoring.scores import Scored, counted_by, deciding, estimates, left_out, scores_csv, sentences
 
 MASKS = [
     Scored("a", "p1", {"x": 0.5, "y": 1.0}, {"x": 2.0, "y": None}),
@@ -97,6 +97,15 @@ def test_figures_become_sentences_with_their_interval_and_the_number_of_cases() 
     assert found[0].startswith("AUC 0.910 (95 % interval 0.850 to 0.970, n = 40)")
     assert found[1].startswith("accuracy not defined (n = 0)")
     assert all("52 held-out cases" in sentence for sentence in found)
+
+
+def test_sentences_say_what_is_counted_and_one_case_is_one() -> None:
+    named, other, unnamed = (Scored("a", "patient 1"), Scored("b", "patient 2"), Scored("c", "case c"))
+    assert counted_by([named, other]) == "n counts patients"
+    assert counted_by([unnamed]) == "n counts cases (no patient is named)"
+    assert counted_by([named, unnamed]) == "n counts patients (a case that names none as one)"
+    (told,) = sentences({"AUC": Estimate(0.5, None, None, 1)}, held_out=1, counted=counted_by([unnamed]))
+    assert told == "AUC 0.500 (no interval, n = 1); 1 held-out case, n counts cases (no patient is named)"
 
 
 def test_the_table_of_masks_has_a_row_a_case_and_gaps_where_nothing_is_known() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import random
 import signal
@@ -15,7 +16,7 @@ from medvision.files import sha256_of
 from medvision.pipeline import PipelineFolder
 from medvision.workflows.train import train
 
-_FILES = ("weights.safetensors", "weights.json", "card.md", "curves.csv", "validation.csv")
+_FILES = ("weights.safetensors", "weights.json", "card.md", "training.json", "validation.csv")
 _MOST_STEPS = 3  # that a child does before it is killed
 _MOST_SECONDS = 0.1  # from a step to the kill: about what a step, a validation or a checkpoint takes
 
@@ -71,6 +72,13 @@ def killed_as_undisturbed(tmp_path: Path, changes: dict[str, str], *, kills: int
     assert trained_in_a_child(tmp_path / "settings", data, tmp_path / "killed")
     for name in _FILES:
         assert sha256_of(tmp_path / "killed" / name) == sha256_of(tmp_path / "whole" / name), name
+    assert figures(tmp_path / "killed") == figures(tmp_path / "whole")
+
+
+def figures(folder: Path) -> list[dict[str, str]]:
+    """Return the rows of the curves without their durations."""
+    with (folder / "curves.csv").open(newline="") as file:
+        return [{name: cell for name, cell in row.items() if "seconds" not in name} for row in csv.DictReader(file)]
 
 
 @pytest.mark.slow

@@ -35,6 +35,7 @@ from medvision.training import (
     write_curves,
 )
 from medvision.training.checkpoint import Progressed
+from medvision.training.curves import _shown
 
 CALM = Augmentation(rotation_degrees=5, noise=0.05)
 QUICK: dict[str, Any] = {"epochs": 3, "steps_per_epoch": 2, "batch": 2, "validate_every": 1, "augmentation": CALM}
@@ -309,6 +310,20 @@ def test_progress_is_told_of_every_step(tmp_path: Path) -> None:
     assert told[2][2].endswith("best score 0.5000")
 
 
+def test_a_training_that_goes_on_says_from_where(tmp_path: Path) -> None:
+    told: list[tuple[int, int, str]] = []
+    settings = Training(**QUICK)
+    batches, objective = VariedBatches(Sampler(spots(), settings), settings), Supervised(default_loss("segmentation"))
+    with pytest.raises(StopIteration):
+        optimise(marker(), batches, objective, scores(0.5, 0.6), settings, folder=tmp_path)
+    fitted = optimise(
+        marker(), batches, objective, scores(0.7), settings, folder=tmp_path, progress=lambda *words: told.append(words)
+    )
+    assert (fitted.before, len(fitted.rows)) == (2, 3)
+    assert told[0] == (0, 0, "goes on after epoch 2")
+    assert [done for done, _, _ in told[1:]] == [5, 6]
+
+
 def test_training_in_bf16_learns_and_leaves_weights_in_fp32(tmp_path: Path) -> None:
     network, samples = sorter(), shades()
     settings = Training(epochs=2, steps_per_epoch=20, batch=6, optimiser="adamw", learning_rate=0.05, augmentation=CALM)
@@ -522,6 +537,21 @@ def test_curves_are_a_table_with_gaps_where_nothing_was_measured(tmp_path: Path)
     assert (tmp_path / "curves.csv").read_text() == (
         "epoch,learning_rate,loss,score,Dice\n1,0.1,0.75,,\n2,0.05,0.333333,0.5,0.5\n"
     )
+
+
+def test_the_last_columns_of_the_curves_are_what_the_time_went_to(tmp_path: Path) -> None:
+    write_curves(
+        [{"epoch": 1.0, "loss": 0.5, "seconds_data": 0.25}, {"epoch": 2.0, "loss": 0.4, "score": 1.0}], tmp_path
+    )
+    assert (tmp_path / "curves.csv").read_text() == "epoch,loss,score,seconds_data\n1,0.5,,0.25\n2,0.4,1,\n"
+
+
+def test_the_legend_of_the_curves_names_figures_and_the_score_only_where_none_is_it() -> None:
+    assert _shown(ROWS) == ["Dice"]
+    assert _shown(({"epoch": 1.0, "loss": 1.0, "score": -1.0, "MAE age": 2.0, "seconds_data": 1.0},)) == [
+        "score",
+        "MAE age",
+    ]
 
 
 def test_curves_are_a_picture_and_the_same_bytes_each_time(tmp_path: Path) -> None:

@@ -79,12 +79,13 @@ def test_nothing_is_cut_where_steps_enough_fit(monkeypatch: pytest.MonkeyPatch, 
     assert clock.measured == [wished]
     assert (found.step_seconds, found.validation_seconds) == (pytest.approx(0.1), 1.0)
     train = found.settings.train
-    # 100 s less five measured steps, two validations after the last step, and 3 s to write
+    # 100 s less five measured steps, two validations after the last step, and 2 s to write
     assert 930 <= train.total_steps <= (100 - 0.5 - 2 - workflow.EXPORT_SECONDS) / 0.1
     assert replace(found.settings, train=wished.train) == wished
     (told,) = found.findings
     assert (told.code, told.grade) == ("budget", "note")
-    assert f"the settings ask for {wished.train.total_steps}" in told.message
+    assert f"with no limit, the settings take {wished.train.total_steps:,} steps" in told.message
+    assert f"about {train.total_steps:,} steps of 0.1 s fit into the time" in told.message
 
 
 def test_a_time_for_some_steps_only_is_a_warning_and_keeps_a_validation_within_the_patience(
@@ -106,7 +107,7 @@ def test_width_batch_and_patch_are_cut_in_turn_until_steps_enough_fit(
     clock = timed(monkeypatch, lambda s: 1e-8 * width(s) * s.train.batch * s.train.patch[0] ** 3)  # type: ignore[index]
     first = clock.cost(wished)
     for factor, cut in ((0.9, 1), (0.45, 2), (0.2, 3), (0.028, 4), (0.0145, 5)):
-        found = clock.fit(400 * first * factor + 4, wished)
+        found = clock.fit(400 * first * factor + 1 + workflow.EXPORT_SECONDS, wished)
         named = [message.split(":")[0].removeprefix("to fit the time, ") for message in words(found)]
         assert named == ["the network's width", "the batch", "the patch", "the network's width", "the batch"][:cut]
         assert found.settings.train.total_steps >= 350
@@ -149,6 +150,37 @@ def test_measuring_takes_no_more_than_its_share_and_a_step_however_slow_steps_ar
     clock = timed(monkeypatch, lambda settings: step * width(settings) / 32)
     clock.fit(seconds, wished)
     assert clock.now - 1000.0 <= workflow.MEASURING * seconds + step
+
+
+def test_what_is_imported_for_the_first_step_takes_nothing_from_the_measuring(
+    monkeypatch: pytest.MonkeyPatch, wished: Settings
+) -> None:
+    clock = timed(monkeypatch, lambda _: 0.1)
+    built = clock.step_of
+
+    def slowly(settings: Settings) -> Callable[[int], None]:
+        clock.now += 0 if clock.measured else 40.0
+        return built(settings)
+
+    found = fit_into(100.0, wished, slowly, lambda _: 0.0)
+    assert found.step_seconds == pytest.approx(0.1)
+    assert clock.now == pytest.approx(1040.5), "five steps"
+    assert 560 <= found.settings.train.total_steps <= (60 - 0.5 - workflow.EXPORT_SECONDS) / 0.1
+
+
+def test_a_second_step_is_done_where_the_first_may_have_paid_for_what_is_set_up_once(
+    monkeypatch: pytest.MonkeyPatch, wished: Settings
+) -> None:
+    clock = timed(monkeypatch, lambda _: 0.0)
+
+    def step_of(settings: Settings) -> Callable[[int], None]:
+        def step(number: int) -> None:
+            clock.now += 0.5 if number else 3.5
+
+        return step
+
+    assert fit_into(100.0, wished, step_of, lambda _: 0.0, may_cut=False).step_seconds == 0.5
+    assert fit_into(80.0, wished, step_of, lambda _: 0.0, may_cut=False).step_seconds == 3.5
 
 
 def test_one_step_is_enough_where_it_takes_long(monkeypatch: pytest.MonkeyPatch, wished: Settings) -> None:
@@ -303,17 +335,20 @@ def begun(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[
 def test_a_training_that_goes_on_uses_the_settings_chosen_before_and_counts_the_time_spent(
     data: Path, begun: tuple[PipelineFolder, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from medvision.workflows import train as workflow
+    from medvision.workflows.fitting import pacing as workflow
 
     pipeline, out = begun
     assert read_settings(out / "pipeline.toml").train.batch == 1
     deadlines: list[float] = []
 
     class Paced:
-        def __init__(self, deadline: float, validation_seconds: float, first_seconds: float) -> None:
+        def __init__(
+            self, deadline: float, validation_seconds: float, first_seconds: float, writing_seconds: float
+        ) -> None:
             deadlines.append(deadline)
-            assert validation_seconds == pytest.approx(2 * 0.02)
+            assert validation_seconds == pytest.approx(0.02)
             assert first_seconds == pytest.approx(0.01)
+            assert writing_seconds == workflow.EXPORT_SECONDS
 
         def left(self, state: Any) -> int:
             return max(0, 2 - state.epoch)
@@ -326,7 +361,7 @@ def test_a_training_that_goes_on_uses_the_settings_chosen_before_and_counts_the_
     monkeypatch.setattr(workflow, "seconds_spent", lambda folder: 7.0 if folder.name == "checkpoints" else 0.0)
     budget = Budget(5.0)
     result = train(pipeline, [data], out, budget=budget)
-    assert deadlines == [pytest.approx(budget.deadline - 7.0 - workflow.EXPORT_SECONDS)]
+    assert deadlines == [pytest.approx(budget.deadline - 7.0)]
     left = PipelineFolder.open(out)
     assert (left.settings.train.batch, left.settings.train.steps_per_epoch) == (1, 1)
     assert len((out / "curves.csv").read_text().splitlines()) == 3
@@ -341,7 +376,7 @@ def test_a_training_that_goes_on_uses_the_settings_chosen_before_and_counts_the_
 def test_settings_that_are_not_those_that_were_fitted_are_not_gone_on_with(
     data: Path, begun: tuple[PipelineFolder, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("medvision.workflows.train.EXPORT_SECONDS", 1e9)  # so that no further epoch fits
+    monkeypatch.setattr("medvision.workflows.fitting.pacing.EXPORT_SECONDS", 1e9)  # so that no further epoch fits
     pipeline, out = begun
     file = out / "pipeline.toml"
     text = file.read_text()
@@ -371,7 +406,7 @@ def test_a_training_with_a_start_keeps_its_network_in_a_time(
         return Timed(replace(wished, train=replace(wished.train, epochs=1, steps_per_epoch=1, batch=1)), 0.01, 0.02, ())
 
     monkeypatch.setattr("medvision.workflows.fitting.fit_time.fit_into", fitted)
-    monkeypatch.setattr("medvision.workflows.train.EXPORT_SECONDS", 1e9)  # so that one epoch is trained
+    monkeypatch.setattr("medvision.workflows.fitting.pacing.EXPORT_SECONDS", 1e9)  # so that one epoch is trained
     settings = opened(tmp_path / "settings")
     save_weights(tmp_path / "a.safetensors", settings.build_network())
     start = Start(str(tmp_path / "a.safetensors"))

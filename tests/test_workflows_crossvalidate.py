@@ -6,6 +6,7 @@ import csv
 import json
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -92,6 +93,10 @@ def test_what_is_left_is_a_pipeline_of_all_cases_whose_card_tells_where_its_figu
     card = opened.require_weights()
     assert card.members == 1
     assert card.results[:-2] == made.found.results
+    assert made.found.results[-1].startswith("The cases that a fold holds out had a say")
+    text = (made.out / "card.md").read_text(encoding="utf-8")
+    assert "Trained on 8 cases of 4 patients, none held out." in text
+    assert "on these same cases" not in text, "no epoch was chosen here"
     assert "2-fold cross-validation: networks trained like this one" in card.results[-2]
     split = json.loads((made.out / "training.json").read_text())["split"]
     assert (len(split["train"]), split["val"]) == (8, [])
@@ -122,7 +127,8 @@ def test_a_cross_validation_that_is_done_is_not_done_again(made: Made, monkeypat
     monkeypatch.setattr(workflow, "prepare", never)
     monkeypatch.setattr(workflow, "_write_ensemble", never)
     found = mv.Pipeline.open(made.settings).crossvalidate(made.data, made.out, folds=2)
-    assert found.to_json() == made.found.to_json()
+    assert found.to_json() == made.found.to_json() | {"done_before": 3}
+    assert made.found.done_before == 0
 
 
 def test_where_the_last_weights_are_kept_the_training_on_all_is_as_long_as_each_fold(tmp_path: Path) -> None:
@@ -156,7 +162,9 @@ def test_the_ensemble_says_the_mean_of_what_the_folds_say(made: Made) -> None:
     ensemble = PipelineFolder.open(made.out / "ensemble")
     card = ensemble.require_weights()
     assert card.members == 2
-    assert "the ensemble has seen every case" in card.results[-1]
+    assert "the ensemble has seen every case" in card.results[-2]
+    assert card.results[-1].startswith("It is the 2 networks of the folds, each trained on what")
+    assert card.trained_with["steps"] == "18", "of each, and the same for both"
     image = torch.linspace(0, 1, 16**3).reshape(1, 1, 16, 16, 16)
     folds = [PipelineFolder.open(made.out / "folds" / name).load_network() for name in ("1", "2")]
     with torch.inference_mode():
@@ -290,21 +298,28 @@ def test_the_command_line_cross_validates_and_tells_it_as_json_and_in_words(
 def test_a_time_for_all_folds_is_shared_and_all_are_cut_alike(
     made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from medvision.workflows import train
     from medvision.workflows.fitting.budget import Budget, Timed
 
     seen: list[tuple[float, bool, tuple[int, ...]]] = []
+    prepare, monotonic = workflow.prepare, time.monotonic
+
+    def slowly(*arguments: Any, **further: Any) -> Any:
+        assert not seen, "cases are prepared before the time is shared out"
+        monkeypatch.setattr("time.monotonic", lambda: monotonic() + 600.0)  # ten minutes later
+        return prepare(*arguments, **further)
 
     def cutting(seconds: float, wished: Any, *_: Any, may_cut: bool = True, **__: Any) -> Timed:
         seen.append((seconds, may_cut, wished.network.channels))
         network = replace(wished.network, channels=(8, 8, 9)) if may_cut else wished.network
         short = replace(wished.train, epochs=1, steps_per_epoch=1)
-        return Timed(replace(wished, network=network, train=short), 0.05, 0.05, ())
+        told = (Finding("budget-cut", "note", "narrower"),) if may_cut else ()
+        return Timed(replace(wished, network=network, train=short), 0.05, 0.05, told)
 
     monkeypatch.setattr("medvision.workflows.fitting.fit_time.fit_into", cutting)
-    monkeypatch.setattr(train, "EXPORT_SECONDS", 1e9)  # so that every training has one epoch
+    monkeypatch.setattr(workflow, "prepare", slowly)
+    monkeypatch.setattr("medvision.workflows.fitting.pacing.EXPORT_SECONDS", 1e9)  # so that each has one epoch
     pipeline = PipelineFolder.open(made.settings)
-    crossvalidate(pipeline, [made.data], tmp_path, count=2, budget=Budget(30.0))
+    found = crossvalidate(pipeline, [made.data], tmp_path, count=2, budget=Budget(40.0))
     assert [(may_cut, channels) for _, may_cut, channels in seen] == [
         (True, (8, 8, 8)),
         (False, (8, 8, 9)),
@@ -312,13 +327,13 @@ def test_a_time_for_all_folds_is_shared_and_all_are_cut_alike(
     ]
     assert [seconds / 60 for seconds, _, _ in seen] == pytest.approx([10, 15, 30], rel=0.1)
     opened = PipelineFolder.open(tmp_path / "ensemble")
+    assert [finding.message for finding in found.findings] == ["fold 1: narrower"]
+    assert "\n## What was noticed about the training\n\n- fold 1: narrower\n" in (opened.folder / "card.md").read_text()
     assert opened.settings.network.channels == (8, 8, 9)
     assert len(members_of(opened.load_network())) == 2
 
 
 def test_a_share_of_the_time_counts_what_stopped_trainings_have_taken() -> None:
-    import time
-
     from medvision.workflows.fitting.budget import Budget, Shares
 
     shares = Shares(Budget(10.0), [120.0, 60.0, 0.0])

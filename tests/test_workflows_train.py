@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -169,8 +170,18 @@ def test_patients_stay_on_one_side_of_the_split(sphere_pipeline: Path) -> None:
 def test_the_same_training_gives_the_same_bytes(stripes: tuple[Path, Path], tmp_path: Path) -> None:
     data, folder = stripes
     mv.Pipeline.open(folder).train(data, tmp_path / "again")
-    for name in ("weights.safetensors", "weights.json", "card.md", "curves.csv", "curves.png", "validation.csv"):
+    for name in ("weights.safetensors", "weights.json", "card.md", "curves.png", "validation.csv", "training.json"):
         assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes(), name
+    one, other = (without_durations(place / "curves.csv") for place in (tmp_path / "again", folder))
+    assert one == other
+
+
+def without_durations(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a table of curves without what they took, which differs from run to run."""
+    with path.open(newline="") as file:
+        rows = [dict(row) for row in csv.DictReader(file)]
+    assert all(float(row.pop(f"seconds_{what}")) >= 0 for row in rows for what in ("data", "network", "validation"))
+    return rows
 
 
 def test_a_folder_of_another_training_is_not_gone_on_from(stripes: tuple[Path, Path], tmp_path: Path) -> None:
@@ -413,6 +424,82 @@ def test_a_misspelt_start_leaves_the_folder_to_the_corrected_one(
     assert pipeline.train(data, tmp_path / "out", start=Start(weights, "head")).folder == tmp_path / "out"
 
 
+def test_a_training_that_was_stopped_says_after_which_epoch_it_went_on(
+    quick: tuple[Path, mv.Pipeline], tmp_path: Path
+) -> None:
+    data, _ = quick
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two" / "pipeline.toml").write_text(QUICK.replace("epochs = 1", "epochs = 2"), encoding="utf-8")
+    pipeline = mv.Pipeline.open(tmp_path / "two")
+    with pytest.MonkeyPatch.context() as patched:
+        stop_after_an_epoch(patched)
+        with pytest.raises(KeyboardInterrupt):
+            pipeline.train(data, tmp_path / "out")
+    told: list[str] = []
+    result = pipeline.train(data, tmp_path / "out", progress=lambda done, total, last: told.append(last))
+    assert (result.epochs_before, result.done_before) == (1, False)
+    assert "goes on after epoch 1" in told
+    whole = pipeline.train(data, tmp_path / "whole")
+    assert (whole.epochs_before, whole.done_before) == (0, False)
+    for name in ("training.json", "card.md", "weights.safetensors"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("minutes", [None, 5.0])
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"log": "tensorbord"}, "--log names 'tensorbord'"),
+        ({"tune": "haed"}, "no such way of tuning"),
+        ({"tune": "last:99"}, "the last 99 cannot be trained"),
+        ({"tune": "lora:r=999"}, "rank"),
+        ({"source": "nowhere.safetensors"}, "nowhere.safetensors|no such"),
+        ({"source": "little.safetensors"}, "of the encoder"),
+    ],
+)
+def test_options_that_cannot_be_met_are_told_before_any_case_is_prepared(
+    stripes: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: dict[str, str],
+    words: str,
+    minutes: float | None,
+) -> None:
+    from safetensors.numpy import save_file
+
+    from medvision.workflows import train as workflow
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("nothing is prepared")
+
+    monkeypatch.setattr(workflow, "prepare", never)
+    monkeypatch.chdir(tmp_path)
+    save_file({"unknown.weight": np.zeros((3, 3), np.float32)}, "little.safetensors")
+    start = None if "log" in options else Start(options.get("source", str(stripes[1])), options.get("tune", "full"))
+    with pytest.raises((UsageError, PipelineError), match=words):
+        mv.train(
+            stripes[1], stripes[0], tmp_path / "out", start=start, minutes=minutes,
+            machine=Machine(log=options.get("log", "")),
+        )  # fmt: skip
+    assert not (tmp_path / "out" / "checkpoints").exists()
+
+
+def test_how_many_epochs_fit_into_a_time_is_not_judged_before_it_is_known(
+    stripes: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from medvision.workflows import train as workflow
+
+    def reached(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(workflow, "prepare", reached)
+    start = Start(str(stripes[1]), "staged:1")
+    with pytest.raises(UsageError, match="epochs, and the training has 2"):
+        mv.train(stripes[1], stripes[0], tmp_path / "out", start=start)
+    with pytest.raises(KeyboardInterrupt):
+        mv.train(stripes[1], stripes[0], tmp_path / "out", start=start, minutes=1.0)
+
+
 def test_another_start_is_another_training(quick: tuple[Path, mv.Pipeline], tmp_path: Path) -> None:
     data, pipeline = quick
     pipeline.train(data, tmp_path / "out")
@@ -488,7 +575,8 @@ def test_a_training_that_is_done_leaves_no_checkpoints_and_what_it_found_is_told
     monkeypatch.setattr(workflow, "prepare", never)
     monkeypatch.setattr(workflow, "optimise", never)
     before = (tmp_path / "out" / "weights.safetensors").read_bytes()
-    assert pipeline.train(data, tmp_path / "out").to_json() == json.loads(json.dumps(first.to_json()))
+    again = pipeline.train(data, tmp_path / "out")
+    assert again.to_json() == json.loads(json.dumps(first.to_json() | {"done_before": True}))
     assert (tmp_path / "out" / "weights.safetensors").read_bytes() == before
     with pytest.raises(AssertionError, match="nothing is prepared"):
         pipeline.train(data, tmp_path / "out", seed=9)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from conftest import SPHERES_TOML
@@ -16,7 +17,7 @@ from medvision.workflows.fitting.training_page import PAGE, TrainingPage, page_o
 
 
 def _page(folder: Path, times: list[float], **changes: float) -> TrainingPage:
-    values = TrainingValues("spheres", "Two spheres.", "running", 4, (), (), (), "medvision train spheres")
+    values = TrainingValues("spheres", "Two spheres.", "running", 4, (), (), ())
     return TrainingPage(folder, values, clock=lambda: times.pop(0), **changes)
 
 
@@ -77,6 +78,9 @@ def test_the_page_of_a_pipeline_tells_its_settings_its_cases_and_its_budget(tmp_
         "1 min of the budget of 15 min",
     ):
         assert words in found
+    unnamed = replace(parts, train=(), val=(cases[2],))
+    page_of(tmp_path, settings, unnamed, Alone(), minutes=None, seconds_before=0.0).begin([])
+    assert "0 for training, 1 held out; no patient is named" in _text(tmp_path)
     without = page_of(tmp_path, settings, parts, Alone(), minutes=None, seconds_before=0.0)
     without.begin([])
     assert "0 s used" in _text(tmp_path)

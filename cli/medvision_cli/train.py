@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medvision_cli import shell
+from medvision_cli import clock, shell
 
 if TYPE_CHECKING:
     from medvision.errors import Finding, UsageError
+    from medvision.workflows.crossvalidate import CrossValidation
+    from medvision.workflows.train import TrainingResult
 
 DataArgument = Annotated[
     list[Path],
@@ -69,6 +70,7 @@ DeterministicOption = Annotated[
 
 
 def command(
+    context: typer.Context,
     pipeline: shell.PipelineArgument,
     data: DataArgument,
     out: shell.OutOption,
@@ -105,7 +107,7 @@ def command(
 
     Patients stay on one side of the split. A training that was stopped goes on when the same command is given again.
     """
-    started = time.monotonic()  # the time given counts from here, importing torch included
+    began = clock.command_began(context)
     _require_one_way(folds=folds, source=source, prove=prove, seeds=seeds, processes=devices * nodes)
     if source is None and (tune != "full" or partial):
         raise _usage("--tune and --partial need --from")
@@ -120,7 +122,7 @@ def command(
         device=device, deterministic=deterministic, cache=cache, log=log, devices=devices, nodes=nodes, workers=workers
     )  # fmt: skip
     start = None if source is None else Start(source, tune, partial)
-    budget = None if max_minutes is None else Budget(max_minutes, started)
+    budget = None if max_minutes is None else Budget(max_minutes, began)
     with shell.progress("training") as progress:
         if prove:
             from medvision.workflows.prove import prove_transfer
@@ -144,10 +146,10 @@ def command(
     elif prove:
         typer.echo(proof.table())
     elif folds is not None:
-        _tell(found.findings, found.results)
+        _tell(found.findings, found.results, _before_folds(found))
         typer.echo(f"Pipeline: {found.folder}  (folds/, ensemble/, crossvalidation.csv, card.md)")
     else:
-        _tell(result.findings, result.results)
+        _tell(result.findings, result.results, _before(result))
         typer.echo(f"Pipeline: {result.folder}  (card.md, training.html, validation.csv)")
 
 
@@ -168,8 +170,23 @@ def _usage(message: str) -> UsageError:
     return UsageError("usage", message)
 
 
-def _tell(findings: tuple[Finding, ...], results: tuple[str, ...]) -> None:
+def _before(result: TrainingResult) -> str:
+    """Return what of a training an earlier command had done; empty for nothing."""
+    if result.done_before:
+        return "Nothing was left to do: this training had been done before."
+    return f"It went on after epoch {result.epochs_before}, where it had been stopped." if result.epochs_before else ""
+
+
+def _before_folds(found: CrossValidation) -> str:
+    """Return how many of the trainings an earlier command had done; empty for none."""
+    trainings = len(found.each) + 1
+    if found.done_before == trainings:
+        return "Nothing was left to do: this cross-validation had been done before."
+    return f"{found.done_before} of {trainings} trainings had been done before." if found.done_before else ""
+
+
+def _tell(findings: tuple[Finding, ...], results: tuple[str, ...], before: str) -> None:
     for finding in findings:
         typer.echo(f"{finding.grade}: {finding.message} [{finding.code}]")
-    for sentence in results:
+    for sentence in filter(None, (before, *results)):
         typer.echo(sentence)

@@ -28,8 +28,6 @@ class CrossvalidationValues:
         Every case of the folds that are done, as it was held out.
     figures
         Over all held-out cases, by name; the first is the one that matters most. Names of `cases` come back here.
-    command
-        The command line; empty where it is not known.
     settings, data
         Names and values.
     outcome
@@ -52,7 +50,6 @@ class CrossvalidationValues:
     folds: tuple[FoldFacts, ...]
     cases: tuple[CaseFigures, ...]
     figures: Mapping[str, Figure]
-    command: str = ""
     settings: tuple[tuple[str, str], ...] = ()
     data: tuple[tuple[str, str], ...] = ()
     outcome: tuple[tuple[str, str], ...] = ()

@@ -9,9 +9,8 @@ from typing import Literal
 
 from medvision.errors import Finding, InputError
 from medvision.report.charts import CHART, Chart, chart_of
-from medvision.report.facts import FoldFacts
 from medvision.report.pages import render
-from medvision.report.wording import duration, figure, percent, significant
+from medvision.report.wording import duration, figure, many, percent, significant
 
 Row = Mapping[str, float]
 TrainingState = Literal["running", "done", "stopped", "failed"]
@@ -43,16 +42,14 @@ class TrainingValues:
         figures by name, and what the time went to as ``seconds_data``, ``seconds_network``, ``seconds_validation``.
     settings, data
         Names and values: the settings that matter, and what is trained on.
-    command
-        The command line; empty where it is not known.
     results
         Sentences with intervals; empty before the end.
     findings
         What was noticed about data and training.
     decisions
-        What was chosen or cut to fit the data and the budget, a sentence each.
-    folds
-        Of the cross-validation that this training is a part of.
+        What was chosen or cut to fit the data and the budget, a sentence each; findings that say the same are left out.
+    steps_per_epoch
+        Steps of the optimiser in an epoch; None where they are not to be told.
     seconds_used, seconds_budget
         Of the whole, by the clock; None for no budget.
 
@@ -69,11 +66,10 @@ class TrainingValues:
     rows: tuple[Row, ...]
     settings: tuple[tuple[str, str], ...]
     data: tuple[tuple[str, str], ...]
-    command: str = ""
     results: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     decisions: tuple[str, ...] = ()
-    folds: tuple[FoldFacts, ...] = ()
+    steps_per_epoch: int | None = None
     seconds_used: float | None = None
     seconds_budget: float | None = None
 
@@ -98,6 +94,7 @@ class TrainingValues:
 def training_page(values: TrainingValues) -> str:
     """Return the page of a training: one HTML file without scripts or outside resources."""
     best = values.best
+    told = [finding for finding in values.findings if finding.message not in values.decisions]
     return render(
         "training.html",
         {
@@ -106,8 +103,9 @@ def training_page(values: TrainingValues) -> str:
             "charts": _charts(values),
             "chart_size": CHART,
             "best_epoch": best[0] if best else None,
+            "equals": sum(row.get("score") == best[1] for row in values.rows) if best else 0,
             "parts_of_time": _parts(values.rows),
-            "findings": sorted(values.findings, key=lambda one: ("error", "warning", "note").index(one.grade)),
+            "findings": sorted(told, key=lambda one: ("error", "warning", "note").index(one.grade)),
         },
     )
 
@@ -129,9 +127,13 @@ _NO_FIGURES = ("epoch", "learning_rate", "loss", "score")
 
 def _tiles(values: TrainingValues) -> list[tuple[str, str, float | None]]:
     """Return what stands at the top: a few words, what they are, and for a bar how full it is, 0 to 1."""
-    planned = (f"{values.epoch:,} of {values.epochs:,}", "epochs", min(1.0, values.epoch / max(values.epochs, 1)))
+    steps = "" if values.steps_per_epoch is None else f", {many(values.epoch * values.steps_per_epoch, 'step')}"
+    number, what = many(values.epoch, "epoch").split()
+    share = min(1.0, values.epoch / max(values.epochs, 1))
     tiles: list[tuple[str, str, float | None]] = [
-        (f"{values.epoch:,}", "epochs", None) if values.state == "done" else planned
+        (number, f"{what}{steps}", None)
+        if values.state == "done"
+        else (f"{values.epoch:,} of {values.epochs:,}", f"{'epoch' if values.epochs == 1 else 'epochs'}{steps}", share)
     ]
     if values.best is not None:
         epoch, score = values.best
@@ -140,8 +142,8 @@ def _tiles(values: TrainingValues) -> list[tuple[str, str, float | None]]:
         tiles.append((significant(values.rows[-1]["loss"]), "training loss of the last epoch", None))
     if values.seconds_used is not None:
         used, budget = duration(values.seconds_used), values.seconds_budget
-        share = min(1.0, values.seconds_used / budget) if budget else None
-        tiles.append((used, f"of the budget of {duration(budget)}" if budget else "used", share))
+        spent = min(1.0, values.seconds_used / budget) if budget else None
+        tiles.append((used, f"of the budget of {duration(budget)}" if budget else "used", spent))
     return tiles
 
 
@@ -150,7 +152,8 @@ def _charts(values: TrainingValues) -> list[Chart]:
     names = figures_of(values.rows)
     shares = [name for name in names if all(0 <= row[name] <= 1 for row in values.rows if name in row)]
     groups = [("Training loss", ["loss"])]
-    groups += [("Validation", shares[start : start + _MOST_LINES]) for start in range(0, len(shares), _MOST_LINES)]
+    parts = [shares[start : start + _MOST_LINES] for start in range(0, len(shares), _MOST_LINES)]
+    groups += [("Validation" if len(part) > 1 else f"Validation: {part[0]}", part) for part in parts]
     groups += [(f"Validation: {name}", [name]) for name in names if name not in shares]
     groups.append(("Learning rate", ["learning_rate"]))
     best = values.best

@@ -16,7 +16,7 @@ Row = Mapping[str, float]
 def write_curves(rows: Sequence[Row], folder: Path) -> None:
     """Write ``curves.csv`` and ``curves.png`` into `folder`; figures that an epoch lacks stay empty."""
     write_table(rows, folder)
-    _write_picture(rows, [name for name in _names(rows) if of_validation(name)], folder)
+    _write_picture(rows, _shown(rows), folder)
 
 
 def of_validation(name: str) -> bool:
@@ -29,17 +29,21 @@ def of_validation(name: str) -> bool:
 
 
 def write_table(rows: Sequence[Row], folder: Path) -> None:
-    """Write ``curves.csv`` alone."""
+    """Write ``curves.csv`` alone: figures, and in the last columns what the time went to, in seconds."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, _names(rows), extrasaction="ignore", lineterminator="\n")
+    names = sorted(dict.fromkeys(name for row in rows for name in row), key=lambda name: name.startswith("seconds_"))
+    writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()
     writer.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in rows)
     write_text(folder / "curves.csv", text.getvalue())
 
 
-def _names(rows: Sequence[Row]) -> list[str]:
-    """Return the names of all figures but durations: a table is the same whenever a training is made again."""
-    return list(dict.fromkeys(name for row in rows for name in row if not name.startswith("seconds_")))
+def _shown(rows: Sequence[Row]) -> list[str]:
+    """Return the names of what was validated; the score is left out where one of the figures is the score."""
+    names = [name for name in dict.fromkeys(name for row in rows for name in row) if of_validation(name)]
+    figures = [name for name in names if name != "score"]
+    repeats = any(all(row.get(name) == row.get("score") for row in rows) for name in figures)
+    return figures if repeats else names
 
 
 def _write_picture(rows: Sequence[Row], figures: Sequence[str], folder: Path) -> None:
@@ -54,6 +58,6 @@ def _write_picture(rows: Sequence[Row], figures: Sequence[str], folder: Path) ->
         right.plot(*zip(*points, strict=True), marker="o", markersize=3, label=name)
     right.set(xlabel="epoch", title="Validation")
     if figures:
-        right.legend()
+        right.legend(title="on held-out cases")
     with replacing(folder / "curves.png") as temporary:
         figure.savefig(temporary, format="png", dpi=120, metadata={"Software": None})

@@ -57,8 +57,9 @@ class Training:
     average
         Decay of the running average of the weights that is validated and kept; 0 keeps the weights themselves.
     keep
-        Which weights are kept: the ``"best"`` by the score on the cases held out, or the ``"last"``. Those cases have
-        no say in the last ones, so that figures on them are not hopeful.
+        Which weights are kept: the ``"best"`` by the score on the cases held out (of equal scores the first), or the
+        ``"last"``. The best ones are safe where a training goes on for too long, and figures on the same cases are
+        slightly hopeful. In the last ones those cases have no say, unless `early_stopping` ends the training by them.
     early_stopping
         Epochs without a better score after which the training ends, at a validation; 0 never ends it early. At least
         `validate_every`.

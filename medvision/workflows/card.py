@@ -8,28 +8,25 @@ from medvision.errors import Finding
 from medvision.networks import WeightsCard
 from medvision.pipeline import Settings
 from medvision.predict import Quantity
+from medvision.report.wording import many
+from medvision.study import Case
 from medvision.training import Split
+from medvision.workflows.fitting.noticed import is_of_training
 
 
 def card_text(settings: Settings, weights: WeightsCard, parts: Split, findings: Sequence[Finding]) -> str:
     """Return the text of ``card.md`` (Mitchell et al., Model Cards for Model Reporting, FAT* 2019)."""
-    train, val = (len({case.patient_key for case in side}) for side in (parts.train, parts.val))
+    of_data = [finding.message for finding in findings if not is_of_training(finding)]
+    of_training = [finding.message for finding in findings if is_of_training(finding)]
     sections = {
         "Intended use": [settings.card.intended_use, "Research use only. Not for diagnosis."],
         "Input": [settings.contract.shows, *_input(settings, weights)],
         "Output": _output(settings),
-        "Training data": [
-            settings.card.training_data,
-            f"Trained on {len(parts.train)} cases of {train} patients, validated on {len(parts.val)} cases of {val}"
-            " others (where no patient is named, each case counts as one).",
-        ],
-        "Results on the held-out cases": [
-            *weights.results,
-            *_where_measured(settings),
-            "The best epoch was chosen on these same cases, so that the figures are slightly hopeful.",
-        ],
-        "What was noticed about the data": [finding.message for finding in findings] or ["Nothing."],
-        "Limits": [*settings.card.limits],
+        "Training data": [settings.card.training_data, _cases(parts)],
+        "Results on the held-out cases": [*weights.results, *_where_measured(settings)],
+        "What was noticed about the data": of_data or ["Nothing."],
+        **({"What was noticed about the training": of_training} if of_training else {}),
+        "Limits": [*settings.card.limits] or ["Not stated."],
         "Licence": [settings.card.licence],
         "Weights": [
             f"SHA-256 {weights.sha256}",
@@ -41,6 +38,24 @@ def card_text(settings: Settings, weights: WeightsCard, parts: Split, findings: 
         f"## {title}\n\n" + "\n".join(f"- {line}" for line in lines) + "\n" for title, lines in sections.items()
     )
     return f"{front}\n# {settings.name} {settings.version}\n\n{settings.description}\n\n{body}"
+
+
+def _cases(parts: Split) -> str:
+    """Return how many cases were trained on and held out, and of how many patients where the data name them."""
+    cases = (*parts.train, *parts.val)
+    unnamed = sum(case.patient is None for case in cases)
+
+    def told(side: Sequence[Case], other: str = "") -> str:
+        if unnamed == len(cases):
+            return many(len(side), f"{other}case")
+        patients = len({case.patient_key for case in side})
+        return f"{many(len(side), 'case')} of {many(patients, f'{other}patient')}"
+
+    held_out = f"validated on {told(parts.val, 'other ')}" if parts.val else "none held out"
+    if not unnamed:
+        return f"Trained on {told(parts.train)}, {held_out}."
+    without = "No case named a patient" if unnamed == len(cases) else f"{many(unnamed, 'case')} named no patient"
+    return f"Trained on {told(parts.train)}, {held_out}. {without}: each counts as one."
 
 
 def _where_measured(settings: Settings) -> list[str]:

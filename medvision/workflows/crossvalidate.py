@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,21 +17,26 @@ from medvision.networks import save_weights
 from medvision.pipeline import PipelineFolder, Settings
 from medvision.progress import Progress, silent
 from medvision.report import crossvalidation_page
+from medvision.report.wording import listed
 from medvision.training import Split, folds
 from medvision.workflows.card import card_text
 from medvision.workflows.fingerprint import write_fingerprint
 from medvision.workflows.fitting.budget import Budget, Shares
+from medvision.workflows.fitting.choice import choice_of_folds
 from medvision.workflows.fitting.claim import refuse_begun, refuse_settings, write_settings
 from medvision.workflows.fitting.crossvalidation_page import page_values
-from medvision.workflows.fitting.finished import Finished, seconds_of
+from medvision.workflows.fitting.finished import CHECKPOINTS, Finished, is_over, seconds_of
 from medvision.workflows.fitting.fold_figures import fold_estimates, fold_notes
+from medvision.workflows.fitting.noticed import gathered
 from medvision.workflows.fitting.prepare import PreparedCase, prepare
+from medvision.workflows.fitting.start import refuse_options
 from medvision.workflows.fitting.targets import with_scaling
-from medvision.workflows.scoring.scores import counts, scores_csv, sentences
+from medvision.workflows.scoring.scores import counted_by, counts, scores_csv, sentences
 from medvision.workflows.train import (
     Machine,
     Start,
     Trained,
+    alone,
     labelled_cases,
     seeded,
     store_of,
@@ -52,13 +57,16 @@ class CrossValidation:
     each
         The same for each fold.
     findings
-        What was noticed about the data and the trainings.
+        What was noticed about the data and the trainings; what holds for some of these alone names them.
+    done_before
+        How many of the trainings, that on all cases included, had come to their end before.
     """
 
     folder: Path
     results: tuple[str, ...]
     each: tuple[tuple[str, ...], ...]
     findings: tuple[Finding, ...]
+    done_before: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as JSON values."""
@@ -68,6 +76,7 @@ class CrossValidation:
             "results": list(self.results),
             "folds": [list(results) for results in self.each],
             "findings": [finding.unplaced().to_json() for finding in self.findings],
+            "done_before": self.done_before,
         }
 
 
@@ -118,36 +127,27 @@ def crossvalidate(
             cases = [*parts[0].train, *parts[0].val]
             return prepare(cases, pipeline, store, workers=machine.workers, progress=progress)
 
-        shares = Shares(budget, [seconds_of(place) for place in places])
-        trained: list[Trained] = []
-        for number, part in enumerate(parts, 1):
-            one = train_on(
-                part,
-                prepared,
-                pipeline,
-                places[number - 1],
-                start=start,
-                budget=shares.of(number - 1),
-                machine=machine,
-                progress=_named(f"fold {number} of {count}", progress),
-            )
-            trained.append(one)
-            if number == 1:
-                pipeline = _cut_like(pipeline, one.pipeline.settings)
+        place = alone(machine, pipeline)
+        if budget is not None and not all(is_over(each / CHECKPOINTS) for each in places):
+            first = places[0] / CHECKPOINTS
+            refuse_options(start, machine.log, pipeline, place, first, timed=True)
+            prepared()  # now, or the first fold alone would pay for it
+        shares = Shares(budget, [seconds_of(each) for each in places])
+        fit = functools.partial(train_on, start=start, machine=machine, place=place)
+        trained, pipeline = _train_folds(fit, parts, prepared, pipeline, places, shares, progress)
         results = _results(trained, pipeline.settings.train.seed)
+        told = {f"fold {number}": one.result.findings for number, one in enumerate(trained, 1)}
         if Finished.read(out, ()) is None:  # else all has been written
             figures = [entry.figures for entry in prepared().values()]
             _write_tables(out, trained, results)
-            _write_ensemble(out / "ensemble", trained, parts[0], figures, results)
+            _write_ensemble(out / "ensemble", trained, parts[0], figures, results, gathered(told))
         whole = _for_all(pipeline, trained)
-        final = train_on(
+        final = fit(
             Split((*parts[0].train, *parts[0].val), (), parts[0].findings),
             prepared,
             whole,
             out,
-            start=start,
             budget=shares.of(count),
-            machine=machine,
             results=(
                 *results,
                 f"These are figures of {count}-fold cross-validation: networks trained like this one.",
@@ -155,12 +155,32 @@ def crossvalidate(
             ),
             progress=_named("all cases", progress),
         )
-    found = dict.fromkeys(finding for one in (*trained, final) for finding in one.result.findings)
-    values = page_values(
-        pipeline.settings, trained, results, tuple(found), minutes=None if budget is None else budget.minutes
-    )
+    found = gathered({**told, "all cases": final.result.findings})
+    minutes = None if budget is None else budget.minutes
+    values = page_values(pipeline.settings, trained, results, found, minutes=minutes)
     write_text(out / "crossvalidation.html", crossvalidation_page(values))
-    return CrossValidation(out, results, tuple(one.result.results for one in trained), tuple(found))
+    before = sum(one.result.done_before for one in (*trained, final))
+    return CrossValidation(out, results, tuple(one.result.results for one in trained), found, before)
+
+
+def _train_folds(
+    fit: Callable[..., Trained],
+    parts: Sequence[Split],
+    prepared: Callable[[], Mapping[str, PreparedCase]],
+    pipeline: PipelineFolder,
+    places: Sequence[Path],
+    shares: Shares,
+    progress: Progress,
+) -> tuple[list[Trained], PipelineFolder]:
+    """Train on each fold, and return the pipeline too, with what was cut in the first."""
+    trained: list[Trained] = []
+    for number, part in enumerate(parts):
+        named = _named(f"fold {number + 1} of {len(parts)}", progress)
+        one = fit(part, prepared, pipeline, places[number], budget=shares.of(number), progress=named)
+        trained.append(one)
+        if number == 0:
+            pipeline = _cut_like(pipeline, one.pipeline.settings)
+    return trained, pipeline
 
 
 def _cut_like(pipeline: PipelineFolder, first: Settings) -> PipelineFolder:
@@ -176,8 +196,14 @@ def _named(words: str, progress: Progress) -> Progress:
 def _results(trained: Sequence[Trained], seed: int) -> tuple[str, ...]:
     parts = [one.scored for one in trained]
     scored = [entry for part in parts for entry in part]
-    over = counts(scored)
-    return sentences(fold_estimates(parts, seed=seed), held_out=len(scored), over=over, notes=fold_notes(parts))
+    choice = choice_of_folds(hopeful=any(one.hopeful for one in trained))
+    return sentences(
+        fold_estimates(parts, seed=seed),
+        held_out=len(scored),
+        over=counts(scored),
+        notes=(*fold_notes(parts), choice),
+        counted=counted_by(scored),
+    )
 
 
 def _write_tables(out: Path, trained: Sequence[Trained], results: tuple[str, ...]) -> None:
@@ -189,23 +215,42 @@ def _write_tables(out: Path, trained: Sequence[Trained], results: tuple[str, ...
 
 
 def _write_ensemble(
-    out: Path, trained: Sequence[Trained], part: Split, figures: Sequence[CaseFigures], results: tuple[str, ...]
+    out: Path,
+    trained: Sequence[Trained],
+    part: Split,
+    figures: Sequence[CaseFigures],
+    results: tuple[str, ...],
+    findings: tuple[Finding, ...],
 ) -> None:
-    """Write the networks of all folds as one pipeline."""
+    """Write the networks of all folds as one pipeline, with what was noticed in their trainings."""
     first = trained[0].pipeline
     networks = [one.pipeline.load_network() for one in trained]
     sha256 = save_weights(out / "weights.safetensors", *networks)
     told = (
         *results,
         "These are figures of single networks; the ensemble has seen every case.",
+        f"It is the {len(networks)} networks of the folds, each trained on what its fold does not hold out.",
     )
-    fingerprint, _ = write_fingerprint(figures, first.settings, out)
-    card = first.require_weights()
-    card = replace(card, sha256=sha256, results=told, members=len(networks), fingerprint_sha256=fingerprint)
+    fingerprint, doubtful = write_fingerprint(figures, first.settings, out)
+    card = replace(
+        first.require_weights(),
+        sha256=sha256,
+        results=told,
+        trained_with=_trained_with(trained),
+        members=len(networks),
+        fingerprint_sha256=fingerprint,
+    )
     write_settings(out, first)
     card.save(out / "weights.json")
     parts = Split((*part.train, *part.val), (), part.findings)
-    write_text(out / "card.md", card_text(first.settings, card, parts, part.findings))
+    write_text(out / "card.md", card_text(first.settings, card, parts, tuple(dict.fromkeys((*findings, *doubtful)))))
+
+
+def _trained_with(trained: Sequence[Trained]) -> dict[str, str]:
+    """Return what is said of the trainings of all members: what is the same in all once, else of each in turn."""
+    facts = [one.pipeline.require_weights().trained_with for one in trained]
+    each = {name: [fact[name] for fact in facts] for name in facts[0]}
+    return {name: listed(said if len(set(said)) > 1 else said[:1]) for name, said in each.items()}
 
 
 def _for_all(pipeline: PipelineFolder, trained: Sequence[Trained]) -> PipelineFolder:

@@ -3,94 +3,42 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from medvision import io
 from medvision.errors import Finding, InputError, PipelineError, UsageError
-from medvision.files import write_json
 from medvision.frameworks import versions
 from medvision.pipeline import PipelineFolder, read_settings
 from medvision.progress import Progress, silent
 from medvision.study import Case
-from medvision.training import (
-    Alone,
-    EveryEpoch,
-    Logs,
-    Pace,
-    Place,
-    Split,
-    Store,
-    UntilDeadline,
-    checkpoint,
-    copies,
-    find_copies,
-    open_logs,
-    optimise,
-    seconds_spent,
-    split,
-)
-from medvision.workflows.fitting.budget import EXPORT_SECONDS, VALIDATIONS_AFTER, Budget
+from medvision.training import Fitted, Logs, Pace, Place, Split, Store, open_logs, optimise, seconds_spent, split
+from medvision.workflows.fitting.budget import Budget
+from medvision.workflows.fitting.choice import choice_of
 from medvision.workflows.fitting.claim import claim, refuse_settings, write_settings
 from medvision.workflows.fitting.export import Export
 from medvision.workflows.fitting.finished import CHECKPOINTS as CHECKPOINTS
 from medvision.workflows.fitting.finished import Finished, identity_of, seconds_of
-from medvision.workflows.fitting.fit_time import fitting
 from medvision.workflows.fitting.held_out import score
 from medvision.workflows.fitting.job import Job
-from medvision.workflows.fitting.labelled import label_findings, require_sides_apart
+from medvision.workflows.fitting.labelled import require_sides_apart
 from medvision.workflows.fitting.machine import Machine as Machine
-from medvision.workflows.fitting.noticed import cases_of, counted
+from medvision.workflows.fitting.noticed import Noticed, notice
+from medvision.workflows.fitting.outcome import Trained as Trained
+from medvision.workflows.fitting.outcome import TrainingResult as TrainingResult
+from medvision.workflows.fitting.outcome import done, ids_of, is_done
+from medvision.workflows.fitting.pacing import paced
 from medvision.workflows.fitting.placing import held, open_place
 from medvision.workflows.fitting.prepare import PreparedCase, prepare
 from medvision.workflows.fitting.start import Start as Start
-from medvision.workflows.fitting.start import identity_of_start, started
+from medvision.workflows.fitting.start import identity_of_start, refuse_options, started
 from medvision.workflows.fitting.targets import with_scaling
-from medvision.workflows.fitting.training_page import page_of
-from medvision.workflows.scoring.scores import Scored
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """What a training found and left.
-
-    Parameters
-    ----------
-    folder
-        The new pipeline folder.
-    results
-        What was measured on the held-out cases, with intervals; a sentence each.
-    findings
-        What was noticed about the data and the training.
-    train, val
-        Ids of the cases on each side of the split.
-    named
-        Ids by the code of a finding: the cases that it is about; for ``split-leak`` each copy and what it is one of.
-        They come from names of files, and so stand in no card.
-    """
-
-    folder: Path
-    results: tuple[str, ...]
-    findings: tuple[Finding, ...]
-    train: tuple[str, ...]
-    val: tuple[str, ...]
-    named: Mapping[str, Sequence[Any]] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the result as JSON values."""
-        return {
-            "schema": "medvision.training/1",
-            "folder": str(self.folder),
-            "results": list(self.results),
-            "findings": [finding.unplaced().to_json() for finding in self.findings],
-            "split": {"train": list(self.train), "val": list(self.val)},
-            "named": {code: list(ids) for code, ids in self.named.items()},
-        }
+from medvision.workflows.fitting.training_page import TrainingPage, page_of
+from medvision.workflows.weights import Started
 
 
 def train(
@@ -158,32 +106,6 @@ def train(
     return trained.result
 
 
-@dataclass(frozen=True, eq=False)
-class Trained:
-    """A training that is done.
-
-    Parameters
-    ----------
-    result
-        Its result.
-    scored
-        What it says of each held-out case.
-    pipeline
-        Its folder.
-    epoch, epochs
-        The epoch whose weights were kept, and how many were done.
-    seconds
-        The time that it took, interruptions left out.
-    """
-
-    result: TrainingResult
-    scored: Sequence[Scored]
-    pipeline: PipelineFolder
-    epoch: int
-    epochs: int
-    seconds: float
-
-
 def train_on(
     parts: Split,
     prepare_cases: Callable[[], Mapping[str, PreparedCase]],
@@ -217,59 +139,75 @@ def train_on(
     UsageError
         Several processes are wanted, and no place of theirs is given: they share one training, and not several.
     """
-    place = place or _alone(machine, pipeline)
+    place = place or alone(machine, pipeline)
     minutes = None if budget is None else budget.asked or budget.minutes
     further = [minutes, place.from_first(lambda: identity_of_start(start, out / CHECKPOINTS))]
     identity = place.from_first(lambda: identity_of(pipeline, parts, *further))
-    if place.from_first(lambda: _is_done(out, parts, identity)):
-        return _done(out, parts)
+    if place.from_first(lambda: is_done(out, parts, identity)):
+        return done(out, parts)
+    refuse_options(start, machine.log, pipeline, place, out / CHECKPOINTS, timed=budget is not None)
     prepared = prepare_cases()
     training, held_out = ([prepared[case.id] for case in side] for side in (parts.train, parts.val))
-    digests = {name: entry.digest for name, entry in prepared.items()}
-    noticed = [(entry.case.id, finding) for entry in (*training, *held_out) for finding in entry.findings]
     require_sides_apart(training, pipeline.settings)
-    findings = [*parts.findings, *find_copies(parts, digests), *counted(noticed)]
-    findings += label_findings(training, held_out, pipeline.settings)
-    leaks = copies(parts, digests)
-    named: dict[str, Sequence[Any]] = {**({"split-leak": leaks} if leaks else {}), **cases_of(noticed)}
+    noticed = notice(parts, training, held_out, pipeline.settings)
     if place.is_first:
-        claim(out, pipeline, parts, digests, *further)
-    if place.from_first(lambda: _is_done(out, parts)):  # the same voxels in other files
-        return _done(out, parts)
-
-    job = Job(pipeline, training, held_out, place)
-    pace: Pace | None = None
-    if budget is not None:
-        with place.in_turn():  # by the first, alone with the whole batch; the others read what it found
-            alone = replace(job, place=Alone(place.device, place.precision))
-            kept = out / CHECKPOINTS / "timed.json"
-            timed = fitting(alone, out, budget, kept=kept, keep_network=start is not None)
-        job, findings = job.changed(timed.settings), [*findings, *timed.findings]
-        each = timed.step_seconds * timed.settings.train.steps_per_epoch
-        spent = seconds_spent(out / CHECKPOINTS)
-        after = VALIDATIONS_AFTER * timed.validation_seconds
-        pace = UntilDeadline(budget.without(spent).deadline - EXPORT_SECONDS, after, each)
-        if (out / _RESULT).is_file() and checkpoint.begun(
-            out / CHECKPOINTS
-        ):  # it came to its end, and is not trained further in what time was left over
-            pace = EveryEpoch(0)
+        claim(out, pipeline, parts, {name: entry.digest for name, entry in prepared.items()}, *further)
+    if place.from_first(lambda: is_done(out, parts)):  # the same voxels in other files
+        return done(out, parts)
+    whole = Job(pipeline, training, held_out, place)
+    job, pace, cut = paced(whole, out, budget, keep_network=start is not None)
     if place.is_first:
         write_settings(out, job.pipeline)
+    fit = _fit(job, parts, out, (*noticed.findings, *cut), start, budget, pace, machine, progress)
+    if not place.is_first:
+        place.barrier()
+        place.from_first(lambda: None)  # until the first has written everything
+        result = TrainingResult(out, (), fit.findings, *ids_of(parts))
+        return Trained(result, (), job.pipeline, fit.fitted.epoch, 0, 0.0)
+    return _left(fit, noticed, results, identity)
 
-    settings = job.pipeline.settings
+
+@dataclass(frozen=True, eq=False)
+class _Fit:
+    """A network that has been trained: on what and where, what the loop did, and what is to be said of it."""
+
+    job: Job
+    parts: Split
+    out: Path
+    network: Any
+    fitted: Fitted
+    findings: tuple[Finding, ...]
+    page: TrainingPage
+    start: Start | None
+    started: Started | None
+    trained: tuple[str, ...]
+
+
+def _fit(
+    job: Job,
+    parts: Split,
+    out: Path,
+    findings: tuple[Finding, ...],
+    start: Start | None,
+    budget: Budget | None,
+    pace: Pace | None,
+    machine: Machine,
+    progress: Progress,
+) -> _Fit:
+    """Train the job's network, from where it starts or was stopped."""
+    settings, place, folder = job.pipeline.settings, job.place, out / CHECKPOINTS
     network = job.pipeline.build_network(training=True)
-    begun, tuning, trained = started(network, start, job.pipeline, place, out / CHECKPOINTS)
+    begun, tuning, trained = started(network, start, job.pipeline, place, folder)
     findings += begun.findings if begun else ()
     if trained:
         progress(0, 0, trained[0])
-    spent = seconds_spent(out / CHECKPOINTS) + (time.monotonic() - budget.started if budget else 0.0)
     page = page_of(
         out,
         settings,
         parts,
         place,
         minutes=None if budget is None else budget.minutes,
-        seconds_before=spent,
+        seconds_before=seconds_spent(folder) + (time.monotonic() - budget.started if budget else 0.0),
         decisions=(*(finding.message for finding in findings if finding.code.startswith("budget")), *trained),
     )
     facts = {"pipeline": job.pipeline.name, "steps": str(settings.train.total_steps)}
@@ -279,9 +217,9 @@ def train_on(
             network,
             batches,
             job.objective(),
-            job.validate if held_out else None,
+            job.validate if job.held_out else None,
             settings.train,
-            folder=out / CHECKPOINTS,
+            folder=folder,
             place=place,
             deterministic=place.device == "cpu" if machine.deterministic is None else machine.deterministic,
             tuning=tuning,
@@ -289,57 +227,45 @@ def train_on(
             logs=logs,
             progress=progress,
         )
-    train_ids, val_ids = (tuple(case.id for case in side) for side in (parts.train, parts.val))
-    if not place.is_first:
-        place.barrier()
-        place.from_first(lambda: None)  # until the first has written everything
-        return Trained(
-            TrainingResult(out, (), tuple(findings), train_ids, val_ids), (), job.pipeline, fitted.epoch, 0, 0.0
-        )
-    if tuning is not None:
+    if tuning is not None and place.is_first:
         tuning.finish(network)
-    findings += [*fitted.findings, *logs.findings]
-    scored = score(network, held_out, settings)
+    findings += (*fitted.findings, *logs.findings) if place.is_first else ()
+    return _Fit(job, parts, out, network, fitted, findings, page, start, begun, trained)
+
+
+def _left(fit: _Fit, noticed: Noticed, results: tuple[str, ...], identity: str) -> Trained:
+    """Measure the network, and leave the pipeline folder; the first process does."""
+    job, parts, out, fitted = fit.job, fit.parts, fit.out, fit.fitted
+    settings, place, epochs = job.pipeline.settings, job.place, len(fitted.rows)
+    scored = score(fit.network, job.held_out, settings)
     trained_with = {
         **versions(),
         "device": place.device,
         "precision": place.precision,
-        "steps": str(len(fitted.rows) * settings.train.steps_per_epoch),
+        "steps": str(epochs * settings.train.steps_per_epoch),
         "seed": str(settings.train.seed),
-        **(begun.facts if begun else {}),
-        **({"tune": start.tune, "trained": "; ".join(trained)} if start else {}),
+        **(fit.started.facts if fit.started else {}),
+        **({"tune": fit.start.tune, "trained": "; ".join(fit.trained)} if fit.start else {}),
     }
-    export = Export(job.pipeline, network, parts, [entry.figures for entry in training], scored, results, trained_with)
-    card = export.write(out, findings, begun)
-    result = TrainingResult(out, card.results, tuple(findings), train_ids, val_ids, named)
-    write_json(out / _RESULT, result.to_json() | {"folder": "."})
-    page.complete(card.results, findings)
-    seconds, epochs = seconds_of(out), len(fitted.rows)
-    place.barrier()  # nobody reads the checkpoints any more
-    Finished(identity, fitted.epoch, epochs, seconds, tuple(scored)).write(out)
-    place.from_first(lambda: None)
-    return Trained(result, scored, PipelineFolder.open(out), fitted.epoch, epochs, seconds)
-
-
-def _is_done(out: Path, parts: Split, identity: str | None = None) -> bool:
-    found = Finished.read(out, parts.val) if (out / _RESULT).is_file() else None
-    return found is not None and identity in (None, found.identity)
-
-
-def _done(out: Path, parts: Split) -> Trained:
-    """Return the training that lies in `out`, done."""
-    found, told = Finished.read(out, parts.val), json.loads((out / _RESULT).read_text(encoding="utf-8"))
-    if found is None:
-        raise PipelineError("weights-missing", "the training that lay here is gone", path=out)
-    findings = tuple(
-        Finding(each["code"], each["grade"], each["message"], cure=each["cure"]) for each in told["findings"]
+    choice = choice_of(fitted, keeps_best=settings.train.keep == "best")
+    figures = [entry.figures for entry in job.training]
+    export = Export(job.pipeline, fit.network, parts, figures, scored, choice.sentence, results, trained_with)
+    findings = list(fit.findings)
+    card = export.write(out, findings, fit.started)
+    result = TrainingResult(
+        out, card.results, tuple(findings), *ids_of(parts), noticed.named, epochs_before=fitted.before
     )
-    train_ids, val_ids = (tuple(case.id for case in side) for side in (parts.train, parts.val))
-    result = TrainingResult(out, tuple(told["results"]), findings, train_ids, val_ids, told["named"])
-    return Trained(result, found.scored, PipelineFolder.open(out), found.epoch, found.epochs, found.seconds)
+    result.write()
+    fit.page.complete(card.results, findings)
+    seconds = seconds_of(out)
+    place.barrier()  # nobody reads the checkpoints any more
+    Finished(identity, fitted.epoch, epochs, seconds, tuple(scored), choice.hopeful).write(out)
+    place.from_first(lambda: None)
+    return Trained(result, scored, PipelineFolder.open(out), fitted.epoch, epochs, seconds, choice.hopeful)
 
 
-def _alone(machine: Machine, pipeline: PipelineFolder) -> Place:
+def alone(machine: Machine, pipeline: PipelineFolder) -> Place:
+    """Return this process as the place of a training; UsageError where several processes are wanted."""
     if machine.devices * machine.nodes > 1:
         cure = "Give --devices to a training that is neither a fold nor one of several runs."
         raise UsageError("usage", "several processes share one training, and not several", cure=cure)
@@ -395,5 +321,4 @@ def store_of(out: Path, machine: Machine, *, kept: bool = False) -> Iterator[Sto
         shutil.rmtree(out / _PREPARED, ignore_errors=True)
 
 
-_RESULT = "training.json"
 _PREPARED = "prepared"

@@ -15,7 +15,15 @@ from medvision.pipeline import PipelineFolder, input_spacing_mm
 from medvision.training import Split
 from medvision.workflows.card import card_text
 from medvision.workflows.fingerprint import write_fingerprint
-from medvision.workflows.scoring.scores import Scored, counts, estimates, left_out, scores_csv, sentences
+from medvision.workflows.scoring.scores import (
+    Scored,
+    counted_by,
+    counts,
+    estimates,
+    left_out,
+    scores_csv,
+    sentences,
+)
 from medvision.workflows.weights import Started
 
 _VALUE_STEPS = {"clip", "window", "rescale", "zscore", "percentile"}
@@ -37,6 +45,8 @@ class Export:
         Of the cases that were trained on.
     scored
         What it says of each held-out case.
+    choice
+        The sentence that says which weights were kept, for figures of cases held out.
     results
         Sentences for the card where nobody was held out.
     trained_with
@@ -48,6 +58,7 @@ class Export:
     parts: Split
     figures: Sequence[CaseFigures]
     scored: Sequence[Scored]
+    choice: str
     results: tuple[str, ...]
     trained_with: Mapping[str, str]
 
@@ -64,7 +75,8 @@ class Export:
                 estimates(self.scored, seed=settings.train.seed),
                 held_out=len(self.scored),
                 over=counts(self.scored),
-                notes=left_out(self.scored),
+                notes=(*left_out(self.scored), self.choice),
+                counted=counted_by(self.scored),
             )
         if started is not None:
             results = (*results, started.sentence)

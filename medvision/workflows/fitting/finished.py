@@ -34,6 +34,8 @@ class Finished:
         The time that it took, interruptions left out.
     scored
         What it says of each held-out case.
+    hopeful
+        Whether those cases had a say in the weights; where an earlier version did not write it down, they may have had.
     """
 
     identity: str
@@ -41,10 +43,12 @@ class Finished:
     epochs: int
     seconds: float
     scored: tuple[Scored, ...]
+    hopeful: bool = True
 
     def write(self, out: Path) -> None:
         """Keep it in `out`, and remove the checkpoints: the folder is made to be given away."""
-        content = {"identity": self.identity, "epoch": self.epoch, "epochs": self.epochs, "seconds": self.seconds}
+        names = ("identity", "epoch", "epochs", "seconds", "hopeful")
+        content = {name: getattr(self, name) for name in names}
         write_json(out / CHECKPOINTS / _DONE, {**content, "cases": [entry.to_json() for entry in self.scored]})
         checkpoint.remove(out / CHECKPOINTS)
 

@@ -2,9 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from medvision.errors import Finding
+from medvision.pipeline import Settings
+from medvision.report.wording import listed, many
+from medvision.training import Split, copies, find_copies
+from medvision.workflows.fitting.labelled import label_findings
+from medvision.workflows.fitting.prepare import PreparedCase
+
+_OF_TRAINING = {
+    *("budget", "budget-cut", "training-ended-early", "score-undefined", "checkpoint-damaged", "logger-failed"),
+    *("network-compiled", "start-differs", "weights-axes", "weights-partial"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Noticed:
+    """What was noticed about the data of a training.
+
+    Parameters
+    ----------
+    findings
+        For cards: no case is named.
+    named
+        The ids of the cases that they are about, by code; for ``split-leak`` each copy and what it is one of.
+    """
+
+    findings: tuple[Finding, ...]
+    named: Mapping[str, Sequence[Any]]
+
+
+def notice(
+    parts: Split, training: Sequence[PreparedCase], held_out: Sequence[PreparedCase], settings: Settings
+) -> Noticed:
+    """Return what can be noticed about the cases of both sides, now that they have been read."""
+    entries = [*training, *held_out]
+    digests = {entry.case.id: entry.digest for entry in entries}
+    each = [(entry.case.id, finding) for entry in entries for finding in entry.findings]
+    findings = (*parts.findings, *find_copies(parts, digests), *counted(each))
+    leaks = copies(parts, digests)
+    named = {**({"split-leak": leaks} if leaks else {}), **cases_of(each)}
+    return Noticed((*findings, *label_findings(training, held_out, settings)), named)
 
 
 def counted(findings: Sequence[tuple[str, Finding]]) -> list[Finding]:
@@ -13,7 +54,7 @@ def counted(findings: Sequence[tuple[str, Finding]]) -> list[Finding]:
     for case, finding in findings:
         found.setdefault(finding.code, []).append((case, finding))
     return [
-        Finding(code, first.grade, f"{len(entries)} cases: {first.message}", cure=first.cure)
+        Finding(code, first.grade, f"{many(len(entries), 'case')}: {first.message}", cure=first.cure)
         for code, entries in found.items()
         for _, first in entries[:1]
     ]
@@ -26,3 +67,31 @@ def cases_of(findings: Sequence[tuple[str, Finding]]) -> dict[str, list[str]]:
         if case not in found.setdefault(finding.code, []):
             found[finding.code].append(case)
     return found
+
+
+def is_of_training(finding: Finding) -> bool:
+    """Say whether a finding is about how was trained, and not about the data.
+
+    >>> is_of_training(Finding("budget", "note", "few steps")), is_of_training(Finding("duplicate", "note", "two"))
+    (True, False)
+    """
+    return finding.code in _OF_TRAINING
+
+
+def gathered(trainings: Mapping[str, Sequence[Finding]]) -> tuple[Finding, ...]:
+    """Return what was noticed in several trainings, each finding once, with the names of those that it is about.
+
+    What holds for all of them stands as it is.
+
+    >>> one, both = Finding("budget", "note", "3 steps"), Finding("duplicate", "note", "two")
+    >>> [finding.message for finding in gathered({"fold 1": [both, one], "fold 2": [both]})]
+    ['two', 'fold 1: 3 steps']
+    """
+    found: dict[Finding, list[str]] = {}
+    for name, findings in trainings.items():
+        for finding in dict.fromkeys(findings):
+            found.setdefault(finding, []).append(name)
+    return tuple(
+        finding if len(names) == len(trainings) else replace(finding, message=f"{listed(names)}: {finding.message}")
+        for finding, names in found.items()
+    )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from medvision.pipeline import PipelineFolder
-from medvision.training import Place, checkpoint
+from medvision.training import Place, checkpoint, open_logs
 from medvision.transfer.tuning import summary, tuning_of
 from medvision.tuning import Tuning
 from medvision.workflows.fitting.finished import is_over
@@ -50,6 +51,45 @@ def identity_of_start(start: Start | None, checkpoints: Path) -> list[Any] | Non
     goes_on = checkpoint.begun(checkpoints) or is_over(checkpoints)  # else the source is loaded as it is now
     kept = checkpoints / _KEPT if goes_on else None
     return [identity_of_source(start.source, kept=kept), start.tune, start.partial]
+
+
+def refuse_options(
+    start: Start | None, log: str, pipeline: PipelineFolder, place: Place, checkpoints: Path, *, timed: bool
+) -> None:
+    """Refuse what a training would refuse after all cases are prepared: a logger, a start, a way of tuning.
+
+    Parameters
+    ----------
+    start
+        What it starts from; one that has begun is not asked again.
+    log
+        The words of ``--log``.
+    pipeline, place
+        Whose network is trained, and where.
+    checkpoints
+        The folder of where the training stands.
+    timed
+        Whether it has a time: how many epochs fit into it is not known yet.
+
+    Raises
+    ------
+    UsageError
+        There is no such logger or way of tuning, or it does not fit the network or the number of epochs.
+    PipelineError
+        The weights cannot be read, or fit too little.
+    ExtraMissingError
+        A logger's package is not installed.
+    """
+    open_logs(log, checkpoints.parent, title="", settings={})
+    if start is None or checkpoint.begun(checkpoints):
+        return
+    settings = pipeline.settings
+    epochs = sys.maxsize if timed else settings.train.epochs
+    tuning = tuning_of(start.tune, settings.network.parts.stages, epochs=epochs)
+    with place.in_turn():  # the others find what the first has fetched
+        network = pipeline.build_network(training=True)  # to try: the training builds its own when its time is known
+        start_from(network, start.source, pipeline, partial=start.partial)
+    tuning.prepare(network, seed=settings.train.seed)
 
 
 def started(

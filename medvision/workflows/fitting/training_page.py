@@ -12,7 +12,7 @@ from medvision.errors import Finding
 from medvision.files import write_text
 from medvision.pipeline import Settings
 from medvision.report import TrainingValues, training_page
-from medvision.report.wording import flattened
+from medvision.report.wording import flattened, many
 from medvision.training import Place, Split
 from medvision.training.loggers import Row
 
@@ -52,9 +52,11 @@ def page_of(
     decisions
         What was chosen or cut for it, a sentence each.
     """
-    patients = len({case.patient_key for case in (*parts.train, *parts.val)})
+    cases = (*parts.train, *parts.val)
+    patients = many(len({case.patient_key for case in cases}), "patient")
+    named = patients if any(case.patient is not None for case in cases) else "no patient is named"
     data = (
-        ("Cases", f"{len(parts.train)} for training, {len(parts.val)} held out; {patients} patients"),
+        ("Cases", f"{len(parts.train)} for training, {len(parts.val)} held out; {named}"),
         ("Modality", settings.contract.modality or "any"),
         ("Labels", ", ".join(f"{number} {name}" for number, name in settings.labels.items()) or "values"),
     )
@@ -70,6 +72,7 @@ def page_of(
         settings=tuple(flattened({"network": asdict(settings.network), **shown, **where})),
         data=data,
         decisions=tuple(decisions),
+        steps_per_epoch=settings.train.steps_per_epoch,
         seconds_budget=None if minutes is None else 60 * minutes,
     )
     return TrainingPage(out, values, seconds_before=seconds_before)

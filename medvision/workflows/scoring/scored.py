@@ -42,6 +42,11 @@ class Scored:
     truths: Mapping[str, float | None] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def names_patient(self) -> bool:
+        """Whether the case states whose it is; else it counts as a patient of its own."""
+        return self.patient != f"case {self.case}"
+
     def to_json(self) -> dict[str, Any]:
         """Return all but the patient as JSON values."""
         return {key: value for key, value in asdict(self).items() if key != "patient"}
