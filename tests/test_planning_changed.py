@@ -14,7 +14,7 @@ from planned import regression, segmentation
 from pydantic import TypeAdapter
 
 from medvision.explain import SALIENCY
-from medvision.networks import SegResNet
+from medvision.networks import DynUNet, SegResNet
 from medvision.pipeline import Settings
 from medvision.planning import Request, changed_toml, pipeline_toml, plan
 from medvision.predict import Quantity
@@ -42,7 +42,7 @@ def test_a_changed_setting_keeps_its_reason_and_says_what_it_was() -> None:
 
 
 def test_every_reason_of_a_plan_is_still_there_after_many_changes() -> None:
-    network = replace(PLAN.settings.network, channels=(8, 16, 32, 64))
+    network = DynUNet(channels=(8, 16, 32, 64))
     after = replace(trained(epochs=3, seed=5, patch=(16, 24, 16), keep="best"), network=network)
     text = changed_toml(TEXT, PLAN.settings, after)
     assert read(text) == after

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from medvision.pipeline import Settings
 
@@ -54,7 +54,7 @@ def _change(table: Any, before: Mapping[str, Any], after: Mapping[str, Any]) -> 
             table[key] = _marked(value, old)
 
 
-def _are_tables(value: Any) -> bool:
+def _are_tables(value: Any) -> TypeGuard[list[dict[str, Any]]]:
     return isinstance(value, list) and bool(value) and all(isinstance(entry, dict) for entry in value)
 
 
@@ -62,9 +62,9 @@ def _marked(value: Any, old: Any) -> Item:
     """Return a value with a word on what it was."""
     import tomlkit
 
+    item: Item = tomlkit.item(_without_none(value))
     if isinstance(value, dict) or _are_tables(value):
-        return tomlkit.item(_without_none(value))
-    item = tomlkit.item(value)
+        return item
     item.comment("set by the training" if old is None else f"changed by the training; it was {json.dumps(old)}")
     return item
 
