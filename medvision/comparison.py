@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvision.errors import InputError, UsageError
+from medvision.intervals import least_patients
 
 Verdict = Literal["helped", "hurt", "made no difference", "cannot be told"]
 Columns = tuple[NDArray[Any], ...]
@@ -71,7 +72,7 @@ class Difference:
         if self.value is None:
             return f"{self.verdict}: not defined"
         if self.low is None or self.high is None:
-            return f"{self.verdict}: {self.value:.3f} (no interval)"
+            return f"{self.verdict}: {self.value:.3f} ({_without(self.patients, self.level)})"
         if self.verdict == "helped":
             return f"helped by {self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
         if self.verdict == "hurt":
@@ -93,6 +94,8 @@ class Level:
         The figure of each run.
     patients
         How many patients it was measured on.
+    level
+        What part of such intervals holds the true figure, 0 to 1.
 
     Examples
     --------
@@ -105,17 +108,18 @@ class Level:
     high: float | None
     runs: tuple[float, ...]
     patients: int
+    level: float = 0.95
 
     def to_json(self) -> dict[str, Any]:
         """Return the figure as JSON values."""
-        figures = {"value": self.value, "low": self.low, "high": self.high}
+        figures = {"value": self.value, "low": self.low, "high": self.high, "level": self.level}
         return {**figures, "runs": list(self.runs), "patients": self.patients}
 
     def __str__(self) -> str:
         if self.value is None:
             return "not defined"
         if self.low is None or self.high is None:
-            return f"{self.value:.3f} (no interval)"
+            return f"{self.value:.3f} ({_without(self.patients, self.level)})"
         return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
@@ -136,7 +140,8 @@ def paired_difference(
     mean of so few runs may lie from that of many, by Student's t of their spread. Resampling the runs themselves would
     not do: of three, no resample reaches beyond the best and the worst, and an interval between these holds the truth
     in 3 of 4 cases, not in 19 of 20. The spread of runs holds some of that of patients, too, so that the interval is
-    a little too wide rather than too narrow. One run says nothing about others: its interval is for that run alone.
+    a little too wide rather than too narrow. Fewer patients than :func:`medvision.intervals.least_patients` says have no
+    interval. One run says nothing about others: its interval is for that run alone.
 
     Parameters
     ----------
@@ -160,9 +165,10 @@ def paired_difference(
 
     Examples
     --------
-    >>> scratch, transfer = np.array([0.70, 0.80, 0.75, 0.85]), np.array([0.74, 0.83, 0.77, 0.90])
-    >>> print(paired_difference([(scratch,)], [(transfer,)], ["a", "b", "c", "d"], np.mean, seed=0))
-    helped by 0.035 (0.025 to 0.045)
+    >>> scratch = np.array([0.70, 0.80, 0.75, 0.85, 0.72, 0.78])
+    >>> transfer = np.array([0.74, 0.83, 0.77, 0.90, 0.75, 0.82])
+    >>> print(paired_difference([(scratch,)], [(transfer,)], "abcdef", np.mean, seed=0))
+    helped by 0.035 (0.028 to 0.043)
     """
     if len(first) != len(second):
         raise UsageError("usage", f"runs are compared in pairs, got {len(first)} and {len(second)}")
@@ -190,7 +196,8 @@ def mean_over_runs(
     intervals side by side.
     """
     _check(runs, patients, resamples, level)
-    return Level(*_with_interval(lambda draw: _figures(runs, statistic, draw), patients, seed, resamples, level))
+    found = _with_interval(lambda draw: _figures(runs, statistic, draw), patients, seed, resamples, level)
+    return Level(*found, level)
 
 
 def _with_interval(
@@ -208,7 +215,7 @@ def _with_interval(
     value, runs = float(np.mean(found)), tuple(found)
     generator = np.random.default_rng(seed)
     drawn = _resampled(figures, rows, resamples, generator)
-    if len(rows) < 2 or len(drawn) < _DEFINED * resamples:
+    if len(rows) < least_patients(level) or len(drawn) < _DEFINED * resamples:
         return value, None, None, runs, len(rows)
     if len(runs) > 1:
         error = np.std(runs, ddof=1) / np.sqrt(len(runs))
@@ -218,6 +225,12 @@ def _with_interval(
         return value, None, None, runs, len(rows)
     low, high = (float(edge) for edge in np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2]))
     return value, low, high, runs, len(rows)
+
+
+def _without(patients: int, level: float) -> str:
+    """Return in words that there is no interval, and why where there are too few patients."""
+    least = least_patients(level)
+    return f"no interval: {patients} of {least} patients needed" if patients < least else "no interval"
 
 
 def _check(runs: Sequence[Columns], patients: Sequence[Hashable], resamples: int, level: float) -> None:

@@ -1,8 +1,8 @@
 """How well answers agree with the truth, and how sure that figure is.
 
 Overlap and distance of masks, discrimination of classes, and the bootstrap that gives each of these its interval.
-What cannot be known is None: the Dice of two empty masks, the sensitivity without a diseased case, the interval of one
-patient.
+What cannot be known is None: the Dice of two empty masks, the sensitivity without a diseased case, the interval of a
+few patients.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from medvision.errors import GeometryError, InputError, UsageError
+from medvision.intervals import least_patients
 from medvision.volume import Labels
 
 Statistic = Callable[..., "float | None"]
@@ -40,8 +41,10 @@ class Estimate:
     --------
     >>> print(Estimate(0.871, 0.865, 0.877, 40))
     0.871 (95 % interval 0.865 to 0.877, n = 40)
+    >>> print(Estimate(1.0, None, None, 40))
+    1.000 (no interval, n = 40)
     >>> print(Estimate(1.0, None, None, 3))
-    1.000 (no interval, n = 3)
+    1.000 (no interval, n = 3 of 6 needed)
     >>> print(Estimate(None, None, None, 0))
     not defined (n = 0)
     """
@@ -60,7 +63,9 @@ class Estimate:
         if self.value is None:
             return f"not defined (n = {self.n})"
         if self.low is None or self.high is None:
-            return f"{self.value:.3f} (no interval, n = {self.n})"
+            least = least_patients(self.level)
+            few = f" of {least} needed" if self.n < least else ""
+            return f"{self.value:.3f} (no interval, n = {self.n}{few})"
         level = f"{100 * self.level:g} % interval {self.low:.3f} to {self.high:.3f}"
         return f"{self.value:.3f} ({level}, n = {self.n})"
 
@@ -227,7 +232,7 @@ def bootstrap_interval(
     """Return a statistic of cases with the percentile interval over resampled patients.
 
     Cases of a patient resemble each other, so patients are drawn, each with all cases. The interval is None for fewer
-    than two patients, where over a tenth of the resamples are not defined, and where all give the same: of 20 hits in
+    patients than :func:`medvision.intervals.least_patients` says (6 for a level of 0.95), where over a tenth of the resamples are not defined, and where all give the same: of 20 hits in
     20 the bootstrap would claim certainty. (Davison & Hinkley: Bootstrap methods and their application, 1997.)
 
     Parameters
@@ -252,8 +257,9 @@ def bootstrap_interval(
 
     Examples
     --------
-    >>> print(bootstrap_interval(np.array([0.8, 0.9, 0.8, 0.9, 0.6]), ["a", "a", "b", "c", "d"], np.mean, seed=0))
-    0.800 (95 % interval 0.675 to 0.875, n = 4)
+    >>> values = np.array([0.8, 0.9, 0.8, 0.9, 0.6, 0.7, 0.9])
+    >>> print(bootstrap_interval(values, ["a", "a", "b", "c", "d", "e", "f"], np.mean, seed=0))
+    0.800 (95 % interval 0.700 to 0.871, n = 6)
     """
     if not 0 < level < 1 or resamples < 1:
         raise UsageError("usage", f"a level between 0 and 1 and resamples above 0 are needed: {level}, {resamples}")
@@ -261,7 +267,7 @@ def bootstrap_interval(
     rows = _rows_of_groups(columns, groups)
     value = _defined(statistic(*columns)) if rows else None
     low, high = None, None
-    if value is not None and len(rows) > 1:
+    if value is not None and len(rows) >= least_patients(level):
         known = _resampled(columns, rows, statistic, resamples, np.random.default_rng(seed))
         if len(known) >= _DEFINED * resamples and min(known) < max(known):
             low, high = (float(edge) for edge in np.quantile(known, [(1 - level) / 2, (1 + level) / 2]))

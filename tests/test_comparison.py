@@ -64,11 +64,22 @@ def test_pairing_finds_an_effect_far_smaller_than_the_spread_of_patients(effect:
 
 
 def test_cases_of_a_patient_count_as_one() -> None:
-    first, second = [(np.zeros(40),)], [(np.repeat([0.3, -0.1, 0.2, 0.1], 10),)]
+    first, second = [(np.zeros(40),)], [(np.repeat([0.3, -0.2, 0.2, 0.1, -0.1, 0.2, 0.2, -0.1], 5),)]
     by_case = paired_difference(first, second, range(40), np.mean, seed=0)
-    by_patient = paired_difference(first, second, np.repeat(range(4), 10).tolist(), np.mean, seed=0)
+    by_patient = paired_difference(first, second, np.repeat(range(8), 5).tolist(), np.mean, seed=0)
     assert (by_case.verdict, by_case.patients) == ("helped", 40)
-    assert (by_patient.verdict, by_patient.patients) == ("made no difference", 4)
+    assert (by_patient.verdict, by_patient.patients) == ("made no difference", 8)
+
+
+def test_five_patients_have_no_interval_and_six_have_one() -> None:
+    """However many cases they have, and however clear the difference is."""
+    first, gain = np.zeros(30), np.linspace(0.1, 0.2, 30)
+    five = paired_difference([(first,)], [(gain,)], np.repeat(range(5), 6).tolist(), np.mean, seed=0)
+    six = paired_difference([(first,)], [(gain,)], np.repeat(range(6), 5).tolist(), np.mean, seed=0)
+    assert (five.verdict, six.verdict) == ("cannot be told", "helped")
+    assert str(five) == "cannot be told: 0.150 (no interval: 5 of 6 patients needed)"
+    level = mean_over_runs([(gain,)], np.repeat(range(5), 6).tolist(), np.mean, seed=0)
+    assert (str(level), level.to_json()["level"]) == ("0.150 (no interval: 5 of 6 patients needed)", 0.95)
 
 
 def test_runs_that_disagree_widen_the_interval() -> None:
@@ -138,11 +149,14 @@ def test_the_mean_of_runs_has_an_interval_that_holds_the_truth() -> None:
 
 
 def test_the_mean_of_runs_is_told_with_what_is_known() -> None:
-    known = mean_over_runs([(np.arange(4.0),), (np.arange(4.0) + 2,)], range(4), np.mean, seed=0)
-    assert (known.value, known.runs) == (2.5, (1.5, 3.5))
-    assert str(known).startswith("2.500 (")
-    assert known.to_json()["patients"] == 4
-    assert str(mean_over_runs([(np.arange(4.0),)], ["a"] * 4, np.mean, seed=0)) == "1.500 (no interval)"
+    known = mean_over_runs([(np.arange(8.0),), (np.arange(8.0) + 2,)], range(8), np.mean, seed=0)
+    assert (known.value, known.runs) == (4.5, (3.5, 5.5))
+    assert str(known).startswith("4.500 (")
+    assert known.to_json()["patients"] == 8
+    assert (
+        str(mean_over_runs([(np.arange(4.0),)], ["a"] * 4, np.mean, seed=0))
+        == "1.500 (no interval: 1 of 6 patients needed)"
+    )
     undefined = mean_over_runs([(np.arange(4), np.zeros(4))], range(4), auc, seed=0)
     assert (undefined.value, str(undefined)) == (None, "not defined")
 

@@ -240,12 +240,20 @@ def test_a_bootstrap_that_makes_no_sense_is_refused(settings: dict[str, float]) 
         bootstrap_interval(np.arange(3.0), None, np.mean, seed=0, **settings)  # type: ignore[arg-type]
 
 
-def test_the_interval_of_two_patients_can_be_counted() -> None:
-    # Means of resamples: 0, 0.5 or 1 with 1/4, 1/2 and 1/4; the outer ones reach beyond 2.5 % on both sides.
-    found = bootstrap_interval(np.array([0.0, 1.0]), None, np.mean, seed=3)
-    assert found == Estimate(0.5, 0.0, 1.0, 2)
+def test_the_interval_of_two_patients_can_be_counted_where_its_level_is_low_enough() -> None:
+    # Means of resamples: 0, 0.5 or 1 with 1/4, 1/2 and 1/4.
     middle = bootstrap_interval(np.array([0.0, 1.0]), None, np.mean, seed=3, level=0.4)
     assert (middle.low, middle.high, middle.level) == (0.5, 0.5, 0.4)
+
+
+def test_five_patients_have_no_interval_and_six_have_one() -> None:
+    five = bootstrap_interval(np.arange(5.0), None, np.mean, seed=3)
+    assert five == Estimate(2.0, None, None, 5)
+    assert str(five) == "2.000 (no interval, n = 5 of 6 needed)"
+    twice = bootstrap_interval(np.arange(10.0), [*"abcde"] * 2, np.mean, seed=3)
+    assert (twice.low, twice.n) == (None, 5), "patients count, and not cases"
+    six = bootstrap_interval(np.arange(6.0), None, np.mean, seed=3)
+    assert (six.low, six.high) == (pytest.approx(1.17, abs=0.1), pytest.approx(3.83, abs=0.1))
 
 
 def test_the_interval_of_a_mean_holds_it_as_often_as_it_says() -> None:

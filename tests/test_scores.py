@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -52,10 +54,10 @@ def test_without_a_seed_there_is_no_interval_but_the_number_of_patients() -> Non
 
 
 def test_with_a_seed_the_interval_is_over_patients_and_the_same_each_time() -> None:
-    scored = [Scored(f"c{n}", f"p{n % 5}", {"x": (n % 5) / 10}) for n in range(50)]
+    scored = [Scored(f"c{n}", f"p{n % 6}", {"x": (n % 6) / 10}) for n in range(50)]
     found = estimates(scored, seed=3)["Dice x"]
     assert found == estimates(scored, seed=3)["Dice x"]
-    assert found.n == 5
+    assert found.n == 6
     assert found.low is not None
     assert found.high is not None
     alone = estimates([Scored(s.case, s.case, s.dice) for s in scored], seed=3)["Dice x"]
@@ -105,7 +107,7 @@ def test_sentences_say_what_is_counted_and_one_case_is_one() -> None:
     assert counted_by([unnamed]) == "n counts cases (no patient is named)"
     assert counted_by([named, unnamed]) == "n counts patients (a case that names none as one)"
     (told,) = sentences({"AUC": Estimate(0.5, None, None, 1)}, held_out=1, counted=counted_by([unnamed]))
-    assert told == "AUC 0.500 (no interval, n = 1); 1 held-out case, n counts cases (no patient is named)"
+    assert told == "AUC 0.500 (no interval, n = 1 of 6 needed); 1 held-out case, n counts cases (no patient is named)"
 
 
 def test_the_table_of_masks_has_a_row_a_case_and_gaps_where_nothing_is_known() -> None:
@@ -156,7 +158,8 @@ def test_figures_of_several_labels_are_over_the_cases_of_which_each_is_known() -
         "F1 y": pytest.approx(2 / 3),
     }
     assert (found["AUC x"].n, found["accuracy y"].n) == (3, 2)
-    assert estimates(SEVERAL, seed=0)["accuracy x"].low is not None
+    others = [replace(entry, case=f"{entry.case}2", patient=f"{entry.patient}2") for entry in SEVERAL]
+    assert estimates([*SEVERAL, *others], seed=0)["accuracy x"].low is not None
 
 
 def test_labels_of_one_kind_and_values_never_known_are_told() -> None:
