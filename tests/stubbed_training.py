@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from medvision.pipeline import PipelineFolder
 from medvision.progress import Progress
+from medvision.training import Split
 from medvision.workflows.fitting.budget import Budget
 from medvision.workflows.fitting.runs import Outcome, Run
 from medvision.workflows.scoring.scored import Scored
@@ -60,6 +63,22 @@ class Played:
     stop_at: int | None = None
     done: list[Run] = field(default_factory=list)
     budgets: list[Budget | None] = field(default_factory=list)
+    parts: Split = field(default_factory=lambda: Split((), ()))
+    hashes: dict[str, str] = field(default_factory=dict)
+    prepared_before: int | None = None
+    warmed: int = 0
+
+    def at(self, _: PipelineFolder, parts: Split, *__: Any) -> Played:
+        """Return this in place of a workbench with these cases."""
+        self.parts = parts
+        return self
+
+    def digests(self) -> dict[str, str]:
+        self.prepared_before = len(self.done)
+        return self.hashes or {case.id: case.id for case in (*self.parts.train, *self.parts.val)}
+
+    def warm_up(self) -> None:
+        self.warmed += 1
 
     def __call__(self, run: Run, *, budget: Budget | None, progress: Progress) -> Outcome:
         if len(self.done) == self.stop_at:

@@ -16,6 +16,7 @@ from medvision.errors import InputError, MedvisionError, UsageError
 from medvision.geometry import Geometry
 from medvision.networks import WeightsCard, save_weights
 from medvision.pipeline import PipelineFolder
+from medvision.study import Case, Source
 from medvision.workflows import evaluate as module
 from medvision.workflows.evaluate import evaluate
 from medvision.workflows.run import run
@@ -141,6 +142,25 @@ def test_a_case_that_the_run_refused_keeps_the_reason_of_the_run(tmp_path: Path)
     assert "has no result: " in found.problems[0].message
 
 
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        ({0: "No", 1: "YES"}, ()),
+        (
+            {0: "no", 1: "tumour", 2: "cyst"},
+            ("Labels were compared by number; the data set calls 1 'tumour' ('yes' here)",),
+        ),
+        (None, ()),
+    ],
+)
+def test_labels_that_have_other_names_in_the_data_set_are_told(
+    done: tuple[PipelineFolder, Path, Path], names: dict[int, str] | None, told: tuple[str, ...]
+) -> None:
+    source = Source("nifti", (Path("a.nii.gz"),))
+    cases = [Case("a", (source,), label=1), Case("b", (source,), label=1, label_names=names)]
+    assert module._other_names(cases, done[0]) == told
+
+
 def test_names_are_shown_up_to_three_and_none_as_such() -> None:
     assert module._few([]) == "none"
     assert module._few(["a", "b", "c", "d"]) == "a, b, c, ... (4)"
@@ -158,7 +178,7 @@ def test_the_command_names_figures_of_fewer_cases_and_those_of_none(
     monkeypatch.setattr(module, "_compared", lambda case, *_: scored[case.id])
     call = ["evaluate", str(done[0].folder), str(done[2]), str(done[1]), "--split", "test"]
     lines = CliRunner().invoke(app, call).output.splitlines()
-    assert "Dice x: 0.833 (95 % interval 0.500 to 1.000, n = 3)" in lines
+    assert "Dice x: 0.833 (no interval, n = 3 of 6 needed)" in lines
     told = next(line for line in lines if line.startswith("HD95 x (mm): 3.000"))
     assert told.endswith("; over 2 of 3 cases, not defined in the others")
     assert any(line.startswith("No HD95 y (mm): in all of 3 cases") for line in lines)

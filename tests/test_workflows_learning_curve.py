@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 from medvision.errors import UsageError
 from medvision.pipeline import PipelineFolder
 from medvision.study import Case, Source
+from medvision.workflows.fitting.paired import Comparable
 from medvision.workflows.fitting.runs import Way, shown_source, ways_of
 from medvision.workflows.fitting.subsets import sizes_of, subset
 from medvision.workflows.learning_curve import Asked, LearningCurve, learning_curve, plan_of_curve
@@ -43,7 +45,7 @@ def pictures(tmp_path: Path) -> tuple[PipelineFolder, list[Path]]:
 
 def played_curve(played: Played, *given: Any) -> LearningCurve:
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("medvision.workflows.learning_curve.Workbench", lambda *_: played)
+        patched.setattr("medvision.workflows.learning_curve.Workbench", played.at)
         return learning_curve(*given)
 
 
@@ -161,6 +163,32 @@ def test_with_a_time_all_ways_have_the_same_network_and_batches(
     assert [(budget.minutes, budget.may_cut) for budget in played.budgets if budget] == [(2.0, False)] * 2
 
 
+def test_what_all_points_share_is_done_before_the_first_and_is_told_apart(
+    pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [100.0]
+
+    class Slow(Played):
+        def digests(self) -> dict[str, str]:
+            clock[0] += 40.0
+            return super().digests()
+
+        def warm_up(self) -> None:
+            super().warm_up()
+            clock[0] += 2.0
+
+    monkeypatch.setattr("medvision.workflows.fitting.runs.time.monotonic", lambda: clock[0])
+    played = Slow(by_size().gain)
+    curve = played_curve(played, *pictures, tmp_path / "out", Asked((8,), 1, WAYS, 2.0))
+    assert (played.prepared_before, played.warmed) == (0, 1)
+    assert (curve.shared_seconds, curve.to_json()["shared_seconds"]) == (42.0, 42.0)
+    assert "preparing the cases took 42.0 s more, once" in curve.table()
+    again = played_curve(played, *pictures, tmp_path / "out", Asked((8,), 1, WAYS, 2.0))
+    assert (played.warmed, again.shared_seconds, again.notes) == (1, 42.0, curve.notes), "all is done"
+    more = played_curve(played, *pictures, tmp_path / "out", Asked((8, 20), 1, WAYS, 2.0))
+    assert more.shared_seconds == 84.0
+
+
 def test_settings_that_a_training_would_write_over_are_refused_at_once(
     pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path
 ) -> None:
@@ -184,7 +212,33 @@ def test_the_curve_is_left_as_table_json_and_picture(
     assert told == json.loads(json.dumps(curve.to_json()))
     assert [way["source"] for way in told["ways"]] == [None, shown_source("a.pt")]
     assert (tmp_path / "out" / "curve.png").read_bytes().startswith(b"\x89PNG")
-    assert len(curve.table().splitlines()) == 5
+    lines = curve.table().splitlines()
+    assert len(lines) == 5 + 2
+    assert lines[5].startswith("Seconds are those of a training; preparing the cases took ")
+    assert lines[6] == curve.notes[0] == told["notes"][0]
+    assert lines[6].startswith("a: it is not known on which images these weights were trained")
+
+
+@pytest.mark.parametrize(("least", "most", "told"), [(0.0, 1.0, (0.0, 1.0)), (None, 0.5, (-1.55, 0.5))])
+def test_no_interval_reaches_beyond_what_there_can_be(
+    least: float | None, most: float, told: tuple[float, float]
+) -> None:
+    """Two runs that differ much: Student's t of one degree of freedom reaches 12.7 standard errors far."""
+    columns = tuple((np.full(8, value) + np.linspace(-0.01, 0.01, 8),) for value in (0.2, 0.5))
+    found = Comparable("AUC", columns, tuple("abcdefgh"), np.mean, least=least, most=most).level([0, 1], seed=0)
+    assert (found.value, found.low, found.high) == (pytest.approx(0.35), pytest.approx(told[0], abs=0.2), told[1])
+
+
+def test_the_picture_has_no_figure_that_there_cannot_be(
+    pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from medvision.workflows import learning_curve as workflow
+
+    shown: list[tuple[float, float]] = []
+    real = workflow._shown
+    monkeypatch.setattr(workflow, "_shown", lambda *ends: (shown.append(real(*ends)), shown[-1])[1])
+    played_curve(Played(lambda run: run.seed - 5.0), *pictures, tmp_path / "out", Asked((8,), 2, WAYS))
+    assert shown == [(0.0, 1.0)]
 
 
 def test_a_curve_that_was_stopped_goes_on_and_a_larger_one_takes_what_is_there(

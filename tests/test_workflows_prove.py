@@ -62,7 +62,7 @@ def proved(
 ) -> TransferProof:
     start = Start(source, tune)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("medvision.workflows.prove.Workbench", lambda *_: played)
+        patched.setattr("medvision.workflows.prove.Workbench", played.at)
         return prove_transfer(*given, out, start=start, **options)  # type: ignore[arg-type]
 
 
@@ -85,7 +85,8 @@ def test_the_answer_is_helped_hurt_or_no_difference(
     rows = list(csv.DictReader((tmp_path / "out" / "transfer.csv").read_text().splitlines()))
     assert [row["steps"] for row in rows] == ["40"] * 6
     assert found.table().splitlines()[-1] == found.words
-    assert len(found.table().splitlines()) == 6
+    assert len(found.table().splitlines()) == 7
+    assert found.table().splitlines()[-2] == told["notes"][0] == found.notes[0]
 
 
 def test_all_trainings_share_the_split_and_the_two_of_a_seed_its_number(
@@ -142,6 +143,7 @@ def test_a_time_is_shared_by_all_trainings_and_nothing_is_cut_between_them(
 ) -> None:
     played = of_transfer(0.2)
     proved(pictures, tmp_path / "out", played, seeds=2, budget=Budget(8.0))
+    assert (played.prepared_before, played.warmed) == (0, 1), "what all share is none's own cost"
     shares = [budget for budget in played.budgets if budget is not None]
     assert [budget.minutes for budget in shares] == pytest.approx([8 / 4, 8 / 3, 8 / 2, 8], rel=0.05), "of what is left"
     assert {(budget.may_cut, budget.asked) for budget in shares} == {(False, 8.0)}

@@ -6,6 +6,7 @@
 
 from medvision.pipeline.folder import FINGERPRINT as FINGERPRINT
 from medvision.pipeline.folder import PRETRAINING as PRETRAINING
+from medvision.pipeline.folder import SEEN as SEEN
 from medvision.pipeline.folder import PipelineFolder as PipelineFolder
 from medvision.pipeline.folder import builtin_folder as builtin_folder
 from medvision.pipeline.folder import builtin_names as builtin_names

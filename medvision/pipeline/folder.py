@@ -21,6 +21,9 @@ from medvision.pipeline.settings import Settings
 FINGERPRINT = "fingerprint.json"
 """The name of the file."""
 
+SEEN = "seen.json"
+"""The name of the file with the hashes of the images that the weights have seen."""
+
 PRETRAINING = "medvision.pretraining/"
 """What the schema begins with that the card of a pretraining states."""
 
@@ -184,7 +187,7 @@ def find(name: str | Path) -> Path:
 
 
 def copy(name: str | Path, folder: Path, *, weights: bool = False) -> list[Path]:
-    """Copy a pipeline's settings, and on request its weights with cards and fingerprint; return what was written.
+    """Copy a pipeline's settings, and on request its weights with all that is known of them; return what was written.
 
     Raises
     ------
@@ -199,8 +202,8 @@ def copy(name: str | Path, folder: Path, *, weights: bool = False) -> list[Path]
     if weights and len(wanted) < len(names):
         missing = next(part for part in names if part not in wanted)
         raise PipelineError("weights-missing", "there are no weights to copy", path=source / missing)
-    if weights and (source / FINGERPRINT).is_file():
-        wanted.append(FINGERPRINT)
+    if weights:
+        wanted += [part for part in (FINGERPRINT, SEEN) if (source / part).is_file()]
     for part in wanted:
         if (folder / part).exists():
             message = "there is such a file already"

@@ -14,7 +14,7 @@ from medvision.errors import Finding
 from medvision.files import write_json, write_text
 from medvision.fingerprint import CaseFigures
 from medvision.networks import save_weights
-from medvision.pipeline import PipelineFolder, Settings
+from medvision.pipeline import SEEN, PipelineFolder, Settings
 from medvision.progress import Progress, silent
 from medvision.report import crossvalidation_page
 from medvision.report.wording import listed
@@ -29,6 +29,7 @@ from medvision.workflows.fitting.finished import CHECKPOINTS, Finished, is_over,
 from medvision.workflows.fitting.fold_figures import fold_estimates, fold_notes
 from medvision.workflows.fitting.noticed import gathered
 from medvision.workflows.fitting.prepare import PreparedCase, prepare
+from medvision.workflows.fitting.seen import Seen
 from medvision.workflows.fitting.start import refuse_options
 from medvision.workflows.fitting.targets import with_scaling
 from medvision.workflows.scoring.scores import counted_by, counts, scores_csv, sentences
@@ -242,6 +243,8 @@ def _write_ensemble(
     )
     write_settings(out, first)
     card.save(out / "weights.json")
+    seen = [Seen.read(one.pipeline.folder / SEEN) for one in trained]
+    functools.reduce(Seen.and_also, seen, Seen()).write(out / SEEN, weights_sha256=sha256)
     parts = Split((*part.train, *part.val), (), part.findings)
     write_text(out / "card.md", card_text(first.settings, card, parts, tuple(dict.fromkeys((*findings, *doubtful)))))
 

@@ -14,10 +14,11 @@ from medvision.errors import Finding, InputError, MedvisionError, UsageError
 from medvision.evaluate import Estimate, dice, hausdorff95
 from medvision.files import write_json, write_text
 from medvision.frameworks import versions
-from medvision.pipeline import PipelineFolder
+from medvision.pipeline import SEEN, PipelineFolder
 from medvision.progress import Progress, silent
 from medvision.results import Record
 from medvision.study import AS_IT_STANDS, Case, Collection, Reading, Source
+from medvision.workflows.fitting.seen import Seen, evaluation_note
 from medvision.workflows.report import require_results, verified_record
 from medvision.workflows.scoring.scores import Scored, estimates, left_out, scored_answer, scores_csv, undefined
 
@@ -42,7 +43,11 @@ class Evaluation:
     manifest
         What was compared: pipeline, weights, split, seed and versions.
     notes
-        Which labels or values have no figure, or not all, and why; a sentence each.
+        Which labels or values have no figure, or not all, and why, and whether the weights have seen the images; a
+        sentence each.
+    seen
+        How many of the images the weights have seen, by how (``trained``, ``chosen``, ``unlabelled``); None where that
+        is not known.
     """
 
     estimates: dict[str, Estimate]
@@ -51,6 +56,7 @@ class Evaluation:
     problems: tuple[Finding, ...]
     manifest: dict[str, Any]
     notes: tuple[str, ...] = ()
+    seen: dict[str, int] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the evaluation as JSON values."""
@@ -60,6 +66,7 @@ class Evaluation:
             "estimates": {name: estimate.to_json() for name, estimate in self.estimates.items()},
             "undefined": self.undefined,
             "notes": list(self.notes),
+            "seen": self.seen,
             "manifest": self.manifest,
             "problems": [problem.unplaced().to_json() for problem in self.problems],
         }
@@ -100,6 +107,9 @@ def evaluate(
     require_results(out)
     scored: list[Scored] = []
     left: list[Finding] = []
+    digests: list[str] = []
+    sha256 = pipeline.require_weights().sha256
+    seen = Seen.read(pipeline.folder / SEEN, weights_sha256=sha256)
     with Ledger(out) as ledger, ledger.run(f"medvision evaluate {out}", versions()):
         found = io.scan(data, _reading_of(ledger))
         wanted = _labelled(found, data, split)
@@ -107,14 +117,16 @@ def evaluate(
         for number, case in enumerate(wanted):
             progress(number, len(wanted), case.id)
             try:
-                scored.append(_compared(case, ledger, pipeline))
+                compared = _compared(case, ledger, pipeline)
+                digests += [io.read_volume(case).digest()] if seen is not None else []
+                scored.append(compared)
             except MedvisionError as error:
                 left.append(error.finding)
     if not scored:
         raise _none_compared(left, out)
     manifest = {
         "pipeline": pipeline.name,
-        "weights_sha256": pipeline.require_weights().sha256,
+        "weights_sha256": sha256,
         "split": split,
         "seed": seed,
         "versions": dict(versions()),
@@ -125,7 +137,8 @@ def evaluate(
         undefined(scored),
         (*found.rejected, *left),
         manifest,
-        left_out(scored),
+        (*left_out(scored), *_other_names(wanted, pipeline), evaluation_note(seen, digests)),
+        None if seen is None or not seen.complete else seen.among(digests),
     )
     write_text(out / "evaluation.csv", scores_csv(scored))
     write_json(out / "evaluation.json", result.to_json())
@@ -185,6 +198,15 @@ def _none_compared(left: Sequence[Finding], out: Path) -> InputError:
     others = f"; others: {', '.join(sorted(set(counts) - {code}))}" if len(counts) > 1 else ""
     text = f"none of {len(left)} labelled cases could be compared; {count} times as here: {first.message}{others}"
     return InputError(code, text, path=first.path or out, cure=first.cure)
+
+
+def _other_names(cases: Sequence[Case], pipeline: PipelineFolder) -> tuple[str, ...]:
+    """Return a sentence where the data set calls labels otherwise: whether the same is meant, a person must say."""
+    theirs = next((case.label_names for case in cases if case.label_names), {})
+    ours = pipeline.settings.labels
+    pairs = [(number, name) for number, name in theirs.items() if name.casefold() != ours.get(number, name).casefold()]
+    told = ", ".join(f"{number} {name!r} ({ours[number]!r} here)" for number, name in pairs)
+    return (f"Labels were compared by number; the data set calls {told}",) if told else ()
 
 
 def _reading_of(ledger: Ledger) -> Reading:

@@ -24,11 +24,13 @@ from medvision.workflows.fitting.paired import Comparable, comparable
 from medvision.workflows.fitting.runs import (
     Outcome,
     Run,
+    Shared,
     Way,
     Workbench,
     is_done,
     named,
     once,
+    shared,
     shown_source,
     sides_of,
     with_seed,
@@ -89,7 +91,7 @@ class Point:
     difference
         By how much it is better than the first way on the same cases; None for the first way.
     seconds, steps
-        What a training cost, the mean over repeats.
+        What a training cost, the mean over repeats; what all share, as preparing cases, is not in it.
     """
 
     way: str
@@ -123,6 +125,12 @@ class LearningCurve:
         The ways of training.
     held_out, left_out
         How many cases were held out, and how many of them are left out, because the figure is not defined for them.
+    bounds
+        The smallest and the greatest figure that there can be; None where there is no smallest.
+    shared_seconds
+        What preparing all cases cost, once for all points.
+    notes
+        What must be said of the comparison, a sentence each.
     """
 
     folder: Path
@@ -131,6 +139,9 @@ class LearningCurve:
     ways: tuple[Way, ...]
     held_out: int
     left_out: int
+    bounds: tuple[float | None, float]
+    shared_seconds: float = 0.0
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the curve as JSON values."""
@@ -140,6 +151,8 @@ class LearningCurve:
             "ways": [{"name": way.name, "source": shown_source(way.source), "tune": way.tune} for way in self.ways],
             "held_out": self.held_out,
             "left_out": self.left_out,
+            "shared_seconds": self.shared_seconds,
+            "notes": list(self.notes),
             "points": [point.to_json() for point in self.points],
             "versions": dict(versions()),
         }
@@ -152,7 +165,10 @@ class LearningCurve:
             told = str(point.difference) if point.difference else ""
             cost = f"{point.seconds:>8.1f}  {point.steps:>7.0f}"
             lines.append(f"{point.way:<{width}}  {point.cases:>6.0f}  {point.level!s:<24}  {cost}  {told}".rstrip())
-        return "\n".join(lines)
+        lines.append(
+            f"Seconds are those of a training; preparing the cases took {self.shared_seconds:.1f} s more, once."
+        )
+        return "\n".join([*lines, *self.notes])
 
 
 @dataclass(frozen=True)
@@ -207,7 +223,7 @@ def learning_curve(
     UsageError
         A size is greater than the training side.
     InputError
-        A case cannot be read, or lacks a label.
+        A case cannot be read, or lacks a label; or weights to start from were trained on cases that are held out.
     PipelineError
         `out` holds trainings of other settings, other data or another start.
     """
@@ -219,12 +235,13 @@ def learning_curve(
         runs = _runs(pipeline, parts, out, asked)
         refuse_settings(pipeline, *(run.folder for run in runs.values()))
         work = Workbench(pipeline, parts, store, machine, progress)
+        common = shared(list(runs.values()), work, out)
         outcomes = {}
         for number, (place, run) in enumerate(runs.items()):
             budget = None if asked.minutes is None else Budget(asked.minutes, may_cut=False)  # all ways alike
             words = f"{run.way.name}, {len(run.parts.train)} cases ({number + 1} of {len(runs)})"
             outcomes[place] = once(run, work, budget=budget, progress=named(words, progress))
-        found = _curve(out, asked, runs, outcomes, len(parts.val))
+        found = _curve(out, asked, runs, outcomes, len(parts.val), common)
         write_json(out / "curve.json", found.to_json())
         write_text(out / "curve.csv", _csv(found))
         _write_picture(found, out / "curve.png")
@@ -264,7 +281,12 @@ def _runs(pipeline: PipelineFolder, parts: Split, out: Path, asked: Asked) -> di
 
 
 def _curve(
-    out: Path, asked: Asked, runs: Mapping[_Place, Run], outcomes: Mapping[_Place, Outcome], held_out: int
+    out: Path,
+    asked: Asked,
+    runs: Mapping[_Place, Run],
+    outcomes: Mapping[_Place, Outcome],
+    held_out: int,
+    common: Shared,
 ) -> LearningCurve:
     compared = comparable(
         [outcome.scored for outcome in outcomes.values()], next(iter(runs.values())).pipeline.settings
@@ -275,7 +297,9 @@ def _curve(
         for way in range(len(asked.ways))
         for size in range(len(asked.sizes))
     )
-    return LearningCurve(out, compared.name, points, asked.ways, held_out, compared.left_out)
+    bounds = (compared.least, compared.most)
+    known = (held_out, compared.left_out, bounds, round(common.seconds, 1), common.notes)
+    return LearningCurve(out, compared.name, points, asked.ways, *known)
 
 
 def _point(
@@ -352,9 +376,19 @@ def _write_picture(curve: LearningCurve, path: Path) -> None:
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
     axes.set(xlabel="cases to train on", ylabel=curve.figure, title=f"{curve.held_out} held-out cases")
+    axes.set_ylim(*_shown(axes.get_ylim(), curve.bounds))
     axes.legend()
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120, metadata={"Software": None})
+
+
+def _shown(limits: tuple[float, float], bounds: tuple[float | None, float]) -> tuple[float, float]:
+    """Return the ends of an axis that shows no figure that there cannot be.
+
+    >>> _shown((-0.1, 1.1), (0.0, 1.0)), _shown((-3.2, 0.1), (None, 0.0)), _shown((0.6, 0.9), (0.0, 1.0))
+    ((0.0, 1.0), (-3.2, 0.0), (0.6, 0.9))
+    """
+    return (limits[0] if bounds[0] is None else max(limits[0], bounds[0])), min(limits[1], bounds[1])
 
 
 def _columns(rows: Sequence[tuple[float, ...]], count: int) -> list[list[float]]:

@@ -28,6 +28,7 @@ from medvision.workflows.fitting.runs import (
     Workbench,
     named,
     once,
+    shared,
     shown_source,
     sides_of,
     with_seed,
@@ -55,6 +56,8 @@ class TransferProof:
         How many held-out cases were compared, and how many could not be, because the figure is not defined for them.
     source, tune
         Where the transfer starts, and what is trained.
+    notes
+        What must be said of the comparison, a sentence each.
     """
 
     folder: Path
@@ -67,6 +70,7 @@ class TransferProof:
     left_out: int
     source: str
     tune: str
+    notes: tuple[str, ...] = ()
 
     @property
     def words(self) -> str:
@@ -88,6 +92,7 @@ class TransferProof:
             "tune": self.tune,
             "cases": self.cases,
             "left_out": self.left_out,
+            "notes": list(self.notes),
             "runs": list(self.rows),
             "versions": dict(versions()),
         }
@@ -101,7 +106,7 @@ class TransferProof:
             gain = None if None in (one["figure"], other["figure"]) else other["figure"] - one["figure"]
             lines.append(f"{one['seed']:>6}  {figures[0]}  {figures[1]}  {_cell(gain, 10)}")
         lines.append(f"{self.figure}: from scratch {self.scratch}, transfer {self.transfer}")
-        return "\n".join([*lines, self.words])
+        return "\n".join([*lines, *self.notes, self.words])
 
 
 def prove_transfer(
@@ -142,7 +147,7 @@ def prove_transfer(
     UsageError
         No seed is asked for.
     InputError
-        A case cannot be read, or lacks a label.
+        A case cannot be read, or lacks a label; or `start` was trained on cases that are held out.
     PipelineError
         `out` holds trainings of other settings, other data or another start.
     """
@@ -158,12 +163,13 @@ def prove_transfer(
         runs = _runs(pipeline, parts, out, ways, seeds, None if budget is None else budget.minutes)
         refuse_settings(pipeline, *(run.folder for run in runs))
         whole = None if budget is None else replace(budget, may_cut=False)
+        common = shared(runs, work, out)  # now, or the first training alone would pay for it
         shares = Shares(whole, [seconds_of(run.folder) for run in runs])
         outcomes = []
         for number, run in enumerate(runs):
             words = f"{run.way.name}, seed {run.seed} ({number + 1} of {len(runs)})"
             outcomes.append(once(run, work, budget=shares.of(number), progress=named(words, progress)))
-        found = _proof(out, runs, outcomes, replace(start, source=transfer.source or start.source))
+        found = _proof(out, runs, outcomes, replace(start, source=transfer.source or start.source), common.notes)
         write_json(out / "transfer.json", found.to_json())
         write_text(out / "transfer.csv", _csv(found.rows))
         _write_picture(found, out / "transfer.png")
@@ -181,7 +187,9 @@ def _runs(
     ]
 
 
-def _proof(out: Path, runs: Sequence[Run], outcomes: Sequence[Outcome], start: Start) -> TransferProof:
+def _proof(
+    out: Path, runs: Sequence[Run], outcomes: Sequence[Outcome], start: Start, notes: tuple[str, ...]
+) -> TransferProof:
     compared = comparable([outcome.scored for outcome in outcomes], runs[0].pipeline.settings)
     scratch, transfer = range(0, len(runs), 2), range(1, len(runs), 2)
     seed = runs[0].seed
@@ -197,6 +205,7 @@ def _proof(out: Path, runs: Sequence[Run], outcomes: Sequence[Outcome], start: S
         left_out=compared.left_out,
         source=start.source,
         tune=start.tune,
+        notes=notes,
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from medvision import io
 from medvision.errors import Finding, InputError, PipelineError, UsageError
 from medvision.frameworks import versions
-from medvision.pipeline import PipelineFolder, read_settings
+from medvision.pipeline import SEEN, PipelineFolder, read_settings
 from medvision.progress import Progress, silent
 from medvision.study import Case
 from medvision.training import Fitted, Logs, Pace, Place, Split, Store, open_logs, optimise, seconds_spent, split
@@ -34,6 +34,7 @@ from medvision.workflows.fitting.outcome import done, ids_of, is_done
 from medvision.workflows.fitting.pacing import paced
 from medvision.workflows.fitting.placing import held, open_place
 from medvision.workflows.fitting.prepare import PreparedCase, prepare
+from medvision.workflows.fitting.seen import Seen, seen_by_start, start_findings
 from medvision.workflows.fitting.start import Start as Start
 from medvision.workflows.fitting.start import identity_of_start, refuse_options, started
 from medvision.workflows.fitting.targets import with_scaling
@@ -181,6 +182,7 @@ class _Fit:
     start: Start | None
     started: Started | None
     trained: tuple[str, ...]
+    seen: Seen | None
 
 
 def _fit(
@@ -199,6 +201,8 @@ def _fit(
     network = job.pipeline.build_network(training=True)
     begun, tuning, trained = started(network, start, job.pipeline, place, folder)
     findings += begun.findings if begun else ()
+    seen = seen_by_start(start.source if start else None, folder) if place.is_first else None
+    findings += start_findings(seen, [entry.digest for entry in job.held_out])
     if trained:
         progress(0, 0, trained[0])
     page = page_of(
@@ -230,7 +234,7 @@ def _fit(
     if tuning is not None and place.is_first:
         tuning.finish(network)
     findings += (*fitted.findings, *logs.findings) if place.is_first else ()
-    return _Fit(job, parts, out, network, fitted, findings, page, start, begun, trained)
+    return _Fit(job, parts, out, network, fitted, findings, page, start, begun, trained, seen)
 
 
 def _left(fit: _Fit, noticed: Noticed, results: tuple[str, ...], identity: str) -> Trained:
@@ -252,6 +256,7 @@ def _left(fit: _Fit, noticed: Noticed, results: tuple[str, ...], identity: str) 
     export = Export(job.pipeline, fit.network, parts, figures, scored, choice.sentence, results, trained_with)
     findings = list(fit.findings)
     card = export.write(out, findings, fit.started)
+    job.seen().and_also(fit.seen).write(out / SEEN, weights_sha256=card.sha256)
     result = TrainingResult(
         out, card.results, tuple(findings), *ids_of(parts), noticed.named, epochs_before=fitted.before
     )

@@ -23,6 +23,7 @@ from medvision.training import (
 )
 from medvision.workflows.fitting.held_out import score, validation
 from medvision.workflows.fitting.prepare import PreparedCase
+from medvision.workflows.fitting.seen import Seen
 
 _QUICK_SECONDS = 5.0  # a case that takes less is validated twice: the first one also pays for what is set up once
 
@@ -73,6 +74,11 @@ class Job:
         """Return how good a network is on the cases held out."""
         settings = self.pipeline.settings
         return validation(score(network, self.held_out, settings), settings)
+
+    def seen(self) -> Seen:
+        """Return which images the weights have seen in the end: to learn from, or to be chosen by."""
+        chosen = self.held_out if self.pipeline.settings.train.keep == "best" else ()
+        return Seen.of(trained=(each.digest for each in self.training), chosen=(each.digest for each in chosen))
 
     def step(self) -> Callable[[int], None]:
         """Return one step of the training as a function of its number, on a network that is thrown away."""

@@ -36,8 +36,8 @@ class Comparable:
         Of the columns of one run.
     left_out
         How many cases are left out, because the figure is not defined for them in some run.
-    most
-        The greatest figure that there can be: an interval of few runs ends there.
+    least, most
+        The smallest and the greatest figure that there can be: an interval of few runs ends there. None: no end.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Comparable:
     patients: tuple[str, ...]
     statistic: Callable[..., float | None]
     left_out: int = 0
+    least: float | None = 0.0
     most: float = 1.0
 
     def of_run(self, number: int) -> float | None:
@@ -56,7 +57,10 @@ class Comparable:
         """Return the mean of the runs of these numbers, with its interval."""
         runs = [self.runs[n] for n in numbers]
         level = mean_over_runs(runs, self.patients, self.statistic, seed=seed, resamples=_RESAMPLES)
-        return level if level.high is None else replace(level, high=min(level.high, self.most))
+        if level.low is None or level.high is None:
+            return level
+        low = level.low if self.least is None else max(level.low, self.least)
+        return replace(level, low=low, high=min(level.high, self.most))
 
     def difference(self, first: Sequence[int], second: Sequence[int], *, seed: int) -> Difference:
         """Return by how much the `second` runs are better than the `first`, pair by pair."""
@@ -78,7 +82,7 @@ def comparable(runs: Sequence[Scores], settings: Settings) -> Comparable:
     if settings.task == "regression":
         scales = [each.sd or 1.0 for each in settings.regression]
         columns = tuple(_errors(scored, scales) for scored in runs)
-        return Comparable("error in SD, negative", columns, patients, _less_error, most=0.0)
+        return Comparable("error in SD, negative", columns, patients, _less_error, least=None, most=0.0)
     if runs[0][0].marks:
         return Comparable("AUC", tuple(_marks(scored) for scored in runs), patients, _mean_auc)
     if runs[0][0].probabilities is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -16,15 +17,19 @@ from medvision.progress import Progress, silent
 from medvision.study import Case
 from medvision.training import Split, Store, split
 from medvision.workflows.fitting.budget import Budget
+from medvision.workflows.fitting.finished import seconds_of
+from medvision.workflows.fitting.job import Job
 from medvision.workflows.fitting.prepare import PreparedCase, prepare
+from medvision.workflows.fitting.seen import notes_of_starts
 from medvision.workflows.fitting.targets import with_scaling
 from medvision.workflows.scoring.scored import Scored
-from medvision.workflows.train import Machine, Start, labelled_cases, seeded, train_on
+from medvision.workflows.train import Machine, Start, alone, labelled_cases, seeded, train_on
 from medvision.workflows.train import with_seed as with_seed
 from medvision.workflows.weights import digest_of_source as digest_of_source
 from medvision.workflows.weights import pinned
 
 _RUN = "run.json"
+_SHARED = "shared.json"
 _SHORT = 12  # hex digits of a source's hash that are shown
 
 
@@ -126,7 +131,7 @@ class Outcome:
     scored
         What it says of each held-out case, beside the truth, in the order of the split.
     seconds
-        The time that the training took, interruptions left out.
+        The time that the training took: from prepared cases to the folder that it left, interruptions left out.
     steps
         Steps of the optimiser.
     """
@@ -134,6 +139,23 @@ class Outcome:
     scored: tuple[Scored, ...]
     seconds: float
     steps: int
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What several runs have in common.
+
+    Parameters
+    ----------
+    seconds
+        The time that went, once for all, into preparing cases and into what is set up once.
+    notes
+        What must be said of comparing the ways of training, a sentence each; see
+        :func:`medvision.workflows.fitting.seen.notes_of_starts`.
+    """
+
+    seconds: float = 0.0
+    notes: tuple[str, ...] = ()
 
 
 class Trainer(Protocol):
@@ -174,12 +196,28 @@ class Workbench:
         cases, workers = [*self.parts.train, *self.parts.val], self.machine.workers
         return prepare(cases, self.pipeline, self.store, workers=workers, progress=self.progress)
 
+    def digests(self) -> Mapping[str, str]:
+        """Return the hash of each case's voxels, by id."""
+        return {name: entry.digest for name, entry in self.prepared.items()}
+
+    def warm_up(self) -> None:
+        """Do a step and validate a case, so that no run pays for what is imported and set up once."""
+        import torch
+
+        sides = ([self.prepared[case.id] for case in side] for side in (self.parts.train, self.parts.val[:1]))
+        job = Job(self.pipeline, *sides, alone(self.machine, self.pipeline))
+        with torch.random.fork_rng(enabled=True):
+            job.step()(0)
+            job.validation_seconds()
+
     def __call__(self, run: Run, *, budget: Budget | None, progress: Progress) -> Outcome:
         """Train a run."""
+        cases = [*run.parts.train, *run.parts.val]
 
         def prepared() -> Mapping[str, PreparedCase]:
-            return {case.id: self.prepared[case.id] for case in (*run.parts.train, *run.parts.val)}
+            return {case.id: self.prepared[case.id] for case in cases}
 
+        before, began = seconds_of(run.folder), time.monotonic()
         trained = train_on(
             run.parts,
             prepared,
@@ -191,7 +229,7 @@ class Workbench:
             progress=progress,
         )
         steps = int(trained.pipeline.require_weights().trained_with["steps"])
-        return Outcome(tuple(trained.scored), trained.seconds, steps)
+        return Outcome(tuple(trained.scored), before + time.monotonic() - began, steps)
 
 
 def sides_of(pipeline: PipelineFolder, data: Sequence[Path], *, seed: int | None) -> tuple[PipelineFolder, Split]:
@@ -204,6 +242,36 @@ def sides_of(pipeline: PipelineFolder, data: Sequence[Path], *, seed: int | None
     cases, train = labelled_cases(data), settings.train
     parts = split(cases, validation=train.validation, seed=train.seed, task=settings.task)
     return replace(pipeline, settings=with_scaling(settings, parts.train)), parts
+
+
+def shared(runs: Sequence[Run], work: Workbench, out: Path) -> Shared:
+    """Prepare what all runs share, so that none pays for it alone, and compare what their starts have seen.
+
+    Where all runs are done, nothing is prepared, and what was found before is returned.
+
+    Parameters
+    ----------
+    runs
+        All runs, with the same cases held out.
+    out
+        Keeps what was found.
+
+    Raises
+    ------
+    InputError
+        A run starts from weights that were trained on held-out cases.
+    """
+    path = out / _SHARED
+    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"seconds": 0.0, "notes": []}
+    if all(is_done(run) for run in runs):
+        return Shared(before["seconds"], tuple(before["notes"]))
+    began = time.monotonic()
+    sources = {run.way.name: run.way.source for run in runs}
+    notes = notes_of_starts(sources, work.parts, work.digests())
+    work.warm_up()
+    found = Shared(before["seconds"] + time.monotonic() - began, notes)
+    write_json(path, {"seconds": found.seconds, "notes": list(notes)})
+    return found
 
 
 def once(run: Run, trainer: Trainer, *, budget: Budget | None = None, progress: Progress = silent) -> Outcome:
