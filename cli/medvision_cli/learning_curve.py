@@ -38,7 +38,12 @@ def command(
     ] = "full",
     minutes: Annotated[
         float | None,
-        typer.Option("--max-minutes-each", metavar="M", help="The time of each training.", show_default=False),
+        typer.Option(
+            "--max-minutes-each",
+            metavar="M",
+            help="The time of each training, without preparing the cases.",
+            show_default=False,
+        ),
     ] = None,
     seed: Annotated[
         int | None,
