@@ -48,7 +48,23 @@ def test_every_reason_of_a_plan_is_still_there_after_many_changes() -> None:
     assert read(text) == after
     comments = " ".join(line.removeprefix("# ") for line in text.splitlines() if line.startswith("#"))
     assert all(each.reason in comments for each in PLAN.decisions if each.value is not None)
-    assert "seed = 5 # changed by the training; it was 0" in text
+    assert "seed = 5 # set by the training; by default 0" in text
+
+
+def test_a_setting_that_was_not_there_comes_between_those_of_its_table_and_the_words_above_the_next() -> None:
+    lines = changed_toml(TEXT, PLAN.settings, trained(seed=5)).splitlines()
+    place = lines.index("seed = 5 # set by the training; by default 0")
+    assert lines[place - 1].startswith("validate_every")
+    assert lines[place + 1 : place + 4] == ["", lines[place + 2], "[train.loss]"]
+    assert lines[place + 2].startswith("# Dice counts a small label")
+
+
+def test_a_setting_that_an_earlier_training_set_keeps_what_a_person_wrote_above_it() -> None:
+    first = changed_toml(TEXT, PLAN.settings, trained(seed=5)).replace("seed = 5", "# Ours.\nseed = 5")
+    assert "# Ours.\nseed = 5 # set" in changed_toml(first, trained(seed=5), trained(seed=5, epochs=2))
+    assert "# Ours.\nseed = 6 # changed by the training; it was 5" in changed_toml(
+        first, trained(seed=5), trained(seed=6)
+    )
 
 
 def test_what_a_person_wrote_in_their_own_way_stays() -> None:

@@ -11,6 +11,8 @@ from medvision.pipeline import Settings
 if TYPE_CHECKING:
     from tomlkit.items import Item
 
+_ADDED = "set by the training"
+
 
 def changed_toml(text: str, before: Settings, after: Settings) -> str:
     """Return the text of a ``pipeline.toml`` whose settings a training changed; reading it back gives `after`.
@@ -29,7 +31,26 @@ def changed_toml(text: str, before: Settings, after: Settings) -> str:
 
     document = tomlkit.parse(text)
     _change(document, before.to_json(), after.to_json())
-    return tomlkit.dumps(document)
+    return _raised(tomlkit.dumps(document), text)
+
+
+def _raised(text: str, before: str) -> str:
+    """Move each new setting up to those of its table.
+
+    It was added at the table's end, where the words above the next table stand, which would be taken for its own; an
+    empty line came with it.
+    """
+    known, lines, is_raised = set(before.splitlines()), list[str](), False
+    for line in text.splitlines(keepends=True):
+        if is_raised and not line.strip():
+            continue
+        place = len(lines)
+        if _ADDED in line and line.rstrip() not in known:
+            while place and (not lines[place - 1].strip() or lines[place - 1].startswith("#")):
+                place -= 1
+        is_raised = place < len(lines)
+        lines.insert(place, line)
+    return "".join(lines)
 
 
 def _change(table: Any, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
@@ -51,21 +72,22 @@ def _change(table: Any, before: Mapping[str, Any], after: Mapping[str, Any]) -> 
             for entry, one, other in zip(table[key], old, value, strict=True):
                 _change(entry, one, other)
         else:
-            table[key] = _marked(value, old)
+            table[key] = _marked(value, old, added=key not in table)
 
 
 def _are_tables(value: Any) -> TypeGuard[list[dict[str, Any]]]:
     return isinstance(value, list) and bool(value) and all(isinstance(entry, dict) for entry in value)
 
 
-def _marked(value: Any, old: Any) -> Item:
-    """Return a value with a word on what it was."""
+def _marked(value: Any, old: Any, *, added: bool) -> Item:
+    """Return a value with a word on what it was, or would be by default."""
     import tomlkit
 
     item: Item = tomlkit.item(_without_none(value))
     if isinstance(value, dict) or _are_tables(value):
         return item
-    item.comment("set by the training" if old is None else f"changed by the training; it was {json.dumps(old)}")
+    word, was = (_ADDED, "by default") if added else ("changed by the training", "it was")
+    item.comment(word if old is None else f"{word}; {was} {json.dumps(old)}")
     return item
 
 

@@ -23,9 +23,11 @@ WIDTHS = ((500, 16), (10_000, 32), (None, 64))
 """Feature maps of a classifier's first stage up to a number of cases, in 2D. Those of the shipped cxr-pneumonia and of
 ResNet-18; a wide network learns few cases by heart."""
 
+LEAST_BATCH = 4
 MOST_BATCH = 128
 CASES_A_PLACE = 16
-"""A step of a classifier sees at most this many cases, and at most one case in so many: a pass has as many steps."""
+"""A step of a classifier sees so many cases at least and at most, and at most one case in so many: a pass has as many
+steps."""
 
 BYTES = 60
 """What a training step of a small resnet keeps: bytes for each voxel behind the stem and feature map there."""
@@ -111,9 +113,9 @@ def _batch(data: Fingerprint, grid: Grid, request: Request, width: int, stride: 
         voxels *= max(1, side // stride)
     fit = int(request.memory_gb * 1e9 / (voxels * width * BYTES))
     most = max(1, min(MOST_BATCH, fit, data.cases // CASES_A_PLACE))
-    batch = max(4, 2 ** (most.bit_length() - 1))
+    batch = max(LEAST_BATCH, 2 ** (most.bit_length() - 1))
     why = (
         f"Images that fit into {request.memory_gb:g} GB: {fit:,}; one case in {CASES_A_PLACE}: "
-        f"{data.cases // CASES_A_PLACE:,}; at most {MOST_BATCH}, and a power of 2."
+        f"{data.cases // CASES_A_PLACE:,}; {LEAST_BATCH} to {MOST_BATCH}, and a power of 2."
     )
     return batch, why
