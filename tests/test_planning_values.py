@@ -8,7 +8,7 @@ from planned import channel, chosen, classification, segmentation
 
 from medvision.fingerprint import Fingerprint
 from medvision.geometry import Geometry
-from medvision.planning.values import is_two_valued, values_of
+from medvision.planning.values import is_eight_bits, is_two_valued, values_of
 from medvision.steps import STEPS, apply
 from medvision.volume import Volume
 
@@ -63,6 +63,16 @@ def test_pictures_of_8_bits_keep_their_range_whatever_they_show() -> None:
     assert chosen(values_of(classification())) == {"steps.rescale": {"source": [0.0, 255.0], "low": -1.0, "high": 1.0}}
     ct = classification(modality="CT", shape=(64, 64, 64), dimensions=3)
     assert "steps.clip" in chosen(values_of(ct))
+
+
+def test_a_volume_in_mm_of_8_bits_is_measured_in_each_image_as_a_scaled_mr() -> None:
+    eight = channel(greatest=255, high=250, sd=50)
+    volume = segmentation(modality=None, absolute=True, channels=(eight,))
+    assert chosen(values_of(volume)) == {"steps.zscore": {}}
+    assert not is_eight_bits(volume)
+    stated = segmentation(modality=None, absolute=True, channels=(eight,), units={"HU": 200})
+    assert "steps.rescale" in chosen(values_of(stated))
+    assert is_eight_bits(classification(shape=(64, 64, 64), dimensions=3))
 
 
 def test_two_values_show_in_mean_and_deviation() -> None:

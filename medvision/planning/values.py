@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from medvision.fingerprint import Channel, Fingerprint, Pooled
+from medvision.fingerprint import UNKNOWN, Channel, Fingerprint, Pooled
 from medvision.planning.decision import Decision
 
 EMPTY = 0.25
@@ -25,7 +25,7 @@ def values_of(data: Fingerprint) -> tuple[Decision, ...]:
         mapped = {"source": list(EIGHT_BITS), "low": -1.0, "high": 1.0}
         why = "Pictures of 8 bits: one mapping for all keeps what is bright and what is dark; centred on 0."
         return (Decision("steps.rescale", mapped, why),)
-    if data.absolute and len(data.channels) == 1 and _spread(data.channels[0]).sd > 0:
+    if _is_stated(data) and len(data.channels) == 1 and _spread(data.channels[0]).sd > 0:
         return tuple(_by_data_set(data))
     return (_by_image(data),)
 
@@ -34,8 +34,15 @@ def is_eight_bits(data: Fingerprint) -> bool:
     """Whether the values are those of pictures of 8 bits, whose range is known before any image is read."""
     low, high = EIGHT_BITS
     inside = all(low <= channel.whole.least and channel.whole.greatest <= high for channel in data.channels)
-    # A picture uses much of the range; CT or SUV that happen to lie within it do not say so.
-    return inside and data.absolute and data.modality not in ("CT", "PT")
+    # A picture uses much of the range; CT or SUV that happen to lie within it do not say so. A volume in mm that does
+    # is mostly MR, scaled to 8 bits case by case.
+    picture = data.dimensions == 2 or not data.physical
+    return inside and data.absolute and picture and data.modality not in ("CT", "PT")
+
+
+def _is_stated(data: Fingerprint) -> bool:
+    """Whether modality or unit say that values mean the same in all cases, and not their range alone."""
+    return data.absolute and (data.modality == "CT" or UNKNOWN not in data.units)
 
 
 def is_two_valued(channel: Channel) -> bool:
@@ -73,7 +80,7 @@ def _by_data_set(data: Fingerprint) -> Iterator[Decision]:
 def _by_image(data: Fingerprint) -> Decision:
     kind = f"{data.modality} has" if data.modality else "These images have"
     why = f"{kind} no absolute values: each image has its own mean and standard deviation"
-    if data.absolute and len(data.channels) > 1:
+    if _is_stated(data) and len(data.channels) > 1:
         why = "Channels of different meaning have one mapping each: by their own mean and standard deviation"
     empty = min(channel.whole_per_case.share_zero.p50 for channel in data.channels)
     if empty > EMPTY and min(channel.whole.least for channel in data.channels) >= 0:
