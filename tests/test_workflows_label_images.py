@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from medvision.study import Case, Source
 from medvision.workflows.fitting.label_images import holds_labels, labels_by_name
@@ -77,5 +79,5 @@ def test_the_reason_names_the_image_and_the_file() -> None:
     ],
     ids=["three", "two of a picture", "16", "17", "a half", "one", "many in a corner", "a small structure"],
 )
-def test_few_whole_values_are_those_of_a_label(values: np.ndarray, expected: bool) -> None:
+def test_few_whole_values_are_those_of_a_label(values: NDArray[Any], expected: bool) -> None:
     assert holds_labels(values) is expected

@@ -144,7 +144,7 @@ def test_a_pretraining_leaves_weights_with_their_card_curves_and_a_page(
     names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
     assert names == {
         "weights.safetensors", "weights.json", "pretraining.json", "curves.csv", "curves.png", "training.html",
-        "checkpoints",
+        "checkpoints", "seen.json",
     }  # fmt: skip
     card = json.loads((folder / "weights.json").read_text())
     assert card["schema"] == "medvision.pretraining/1"
@@ -294,6 +294,36 @@ def test_an_image_that_cannot_be_read_is_told_and_the_rest_goes_on(tmp_path: Pat
     kept = json.loads((tmp_path / "out" / "pretraining.json").read_text())["refused"]
     assert {entry["path"] for entry in kept} == {None}
     assert len(list(cache.rglob("*.safetensors"))) == 4
+
+
+def test_label_images_in_the_folder_are_passed_over_by_name_and_by_value(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipeline = opened(tmp_path / "settings", VOLUMES)
+    write_volumes(tmp_path / "data" / "imagesTr")
+    (tmp_path / "data" / "imagesTr" / "cases.csv").unlink()
+    grid = Geometry.from_spacing((1, 1, 2), (12, 10, 9))
+    marks = np.zeros((12, 10, 9), np.uint8)
+    marks[4:8, 3:7] = 2
+    for place in ("labelsTr/image0.nii.gz", "labelsTr/image1.nii.gz", "other/telling_nothing.nii.gz"):
+        write_nifti(tmp_path / "data" / place, marks, grid)
+    result = pretrain(pipeline, [tmp_path / "data"], tmp_path / "out", machine=Machine("cpu"))
+    assert sorted((*result.train, *result.val)) == [f"imagesTr_image{number}" for number in range(6)]
+    assert (result.refused, result.exit_code) == ((), 0)
+    assert [finding.code for finding in result.skipped] == ["label-as-image"] * 3
+    assert "is a label of image0.nii.gz" in result.skipped[0].message
+    assert "few values" in result.skipped[2].message
+    kept = json.loads((tmp_path / "out" / "pretraining.json").read_text())["skipped"]
+    assert [entry["path"] for entry in kept] == [None] * 3
+    call = ["medvision", "pretrain", str(pipeline.folder), str(tmp_path / "data" / "labelsTr"), "--out", "none"]
+    monkeypatch.setattr(sys, "argv", call)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        app.main()
+    assert ended.value.code == 3
+    told = capsys.readouterr()
+    assert "passed over: 2 label images, the first is " in told.err
+    assert "nothing was written" in told.out
 
 
 def test_where_no_image_can_be_used_nothing_is_written(tmp_path: Path) -> None:

@@ -68,6 +68,12 @@ def _tell(result: PretrainingResult) -> None:
     for finding in result.refused:
         where = f"{printable(finding.path)}: " if finding.path else ""
         shell.say(f"refused: {where}{finding.message} [{finding.code}]")
+    labels = [finding for finding in result.skipped if finding.code == "label-as-image"]
+    if labels:
+        first = f"{printable(labels[0].path or '')}: {labels[0].message}"
+        shell.say(f"passed over: {len(labels)} label images, the first is {first} [label-as-image]")
+    if others := len(result.skipped) - len(labels):
+        shell.say(f"passed over: {others} files that are no images (--json lists them)")
     for finding in result.findings:
         typer.echo(f"{finding.grade}: {finding.message} [{finding.code}]")
     for sentence in result.results:

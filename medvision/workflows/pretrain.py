@@ -16,7 +16,7 @@ from medvision.files import sha256_of_text, write_json
 from medvision.fingerprint import Spread
 from medvision.frameworks import choose_device, training_precision, versions
 from medvision.networks import save_weights
-from medvision.pipeline import PRETRAINING, PipelineFolder, Settings
+from medvision.pipeline import PRETRAINING, SEEN, PipelineFolder, Settings
 from medvision.progress import Progress, silent
 from medvision.report import TrainingValues
 from medvision.report.wording import flattened
@@ -37,6 +37,7 @@ from medvision.workflows.fitting.claim import claim
 from medvision.workflows.fitting.machine import Machine
 from medvision.workflows.fitting.noticed import counted
 from medvision.workflows.fitting.pretext import METHODS, Method, PretextJob, method_for
+from medvision.workflows.fitting.seen import Seen
 from medvision.workflows.fitting.training_page import TrainingPage
 from medvision.workflows.fitting.unlabelled import PreparedImage, prepare_images, unlabelled
 from medvision.workflows.train import seeded, store_of
@@ -44,6 +45,7 @@ from medvision.workflows.train import seeded, store_of
 _CHECKPOINTS = "checkpoints"
 _RESULT = "pretraining.json"
 _NOTHING_THERE = ("empty-folder", "no-image")
+_LABEL = "label-as-image"
 
 
 @dataclass(frozen=True)
@@ -64,15 +66,18 @@ class PretrainingResult:
         Ids of the images on each side.
     refused
         What was meant as an image, and could not be used.
+    skipped
+        What is no image: passed over, label images among it.
     """
 
     folder: Path | None
     method: Method
-    results: tuple[str, ...]
-    findings: tuple[Finding, ...]
-    train: tuple[str, ...]
-    val: tuple[str, ...]
-    refused: tuple[Finding, ...]
+    results: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    train: tuple[str, ...] = ()
+    val: tuple[str, ...] = ()
+    refused: tuple[Finding, ...] = ()
+    skipped: tuple[Finding, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -90,6 +95,7 @@ class PretrainingResult:
             "results": list(self.results),
             "findings": [finding.unplaced().to_json() for finding in self.findings],
             "refused": [finding.to_json() for finding in self.refused],
+            "skipped": [finding.to_json() for finding in self.skipped],
             "split": {"train": list(self.train), "val": list(self.val)},
         }
 
@@ -147,56 +153,58 @@ def pretrain(
     _require_no_pipeline(out)
     found = unlabelled(data)
     if not found.cases:
-        return PretrainingResult(None, chosen, (), (), (), (), found.rejected)
+        return PretrainingResult(None, chosen, refused=found.rejected, skipped=found.skipped)
     settings = pipeline.settings.train
     parts = split(found.cases, validation=settings.validation, seed=settings.seed)
     with holding(out), store_of(out, machine) as store:
         prepared, unread = prepare_images([*parts.train, *parts.val], pipeline, store, progress=progress)
-        refused = (*found.rejected, *unread)
+        labels = tuple(finding for finding in unread if finding.code == _LABEL)
+        refused = (*found.rejected, *(finding for finding in unread if finding.code != _LABEL))
+        skipped = (*found.skipped, *labels)
         if not prepared:
-            return PretrainingResult(None, chosen, (), (), (), (), refused)
-        result = _pretrained(_of(prepared, parts), prepared, pipeline, out, chosen, licence, budget, machine, progress)
-        result = replace(result, refused=refused)
-        write_json(out / _RESULT, result.to_json() | {"folder": ".", "refused": _unplaced(refused)})
+            return PretrainingResult(None, chosen, refused=refused, skipped=skipped)
+        asked = _Asked(pipeline, out, chosen, licence, budget, machine, progress)
+        result = replace(_pretrained(asked, _of(prepared, parts), prepared), refused=refused, skipped=skipped)
+        placed = {"folder": ".", "refused": _unplaced(refused), "skipped": _unplaced(skipped)}
+        write_json(out / _RESULT, result.to_json() | placed)
     return result
 
 
-def _pretrained(
-    parts: Split,
-    prepared: Mapping[str, PreparedImage],
-    pipeline: PipelineFolder,
-    out: Path,
-    method: Method,
-    licence: str | None,
-    budget: Budget | None,
-    machine: Machine,
-    progress: Progress,
-) -> PretrainingResult:
-    device = choose_device(machine.device)
-    place = Alone(device, training_precision(pipeline.settings.train.precision, device))
-    training, held_out = ([prepared[case.id] for case in side] for side in (parts.train, parts.val))
-    job = PretextJob(pipeline, method, training, held_out, place)
-    digests = {name: image.digest for name, image in prepared.items()}
-    noticed = counted([(image.case.id, entry) for image in (*training, *held_out) for entry in image.findings])
-    findings = [*parts.findings, *find_copies(parts, digests), *noticed]
-    minutes = None if budget is None else budget.asked or budget.minutes
-    claim(out, pipeline, parts, digests, "pretraining", method, job.method_settings, minutes)
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """What a pretraining was asked for; see :func:`pretrain` for the parameters."""
 
+    pipeline: PipelineFolder
+    out: Path
+    method: Method
+    licence: str | None
+    budget: Budget | None
+    machine: Machine
+    progress: Progress
+
+    @property
+    def minutes(self) -> float | None:
+        """The time that was named, before what passed until now was taken off."""
+        return None if self.budget is None else self.budget.asked or self.budget.minutes
+
+    def deterministic(self, device: str) -> bool:
+        """Whether the same command is to give the same bits."""
+        return device == "cpu" if self.machine.deterministic is None else self.machine.deterministic
+
+
+def _pretrained(asked: _Asked, parts: Split, prepared: Mapping[str, PreparedImage]) -> PretrainingResult:
+    job, out = _job(asked, parts, prepared), asked.out
+    digests = {name: image.digest for name, image in prepared.items()}
+    images = (*job.training, *job.held_out)
+    noticed = counted([(image.case.id, entry) for image in images for entry in image.findings])
+    claim(out, job.pipeline, parts, digests, "pretraining", job.method, job.method_settings, asked.minutes)
     spent = seconds_spent(out / _CHECKPOINTS)
-    pace: Pace | None = None
-    if budget is not None:
-        timed = _timed(job, out, budget)
-        job, findings = job.changed(_with_times(job.pipeline.settings, timed)), [*findings, *timed.findings]
-        each = timed.step_seconds * timed.settings.train.steps_per_epoch
-        until = budget.without(spent).deadline
-        pace = UntilDeadline(until, timed.validation_seconds, each, EXPORT_SECONDS)
-        if (out / _RESULT).is_file():  # it came to its end, and is not trained further in what time was left over
-            pace = EveryEpoch(0)
+    job, pace, timed = _paced(asked, job, spent)
 
     network = job.network()
-    page = _page_of(out, job, parts, minutes=minutes, seconds_before=spent)
-    facts = {"pipeline": pipeline.name, "method": method, "steps": str(job.train.total_steps)}
-    with open_logs(machine.log, out, title=out.name, settings=facts, also={"page": page}) as logs:
+    page = _page_of(out, job, parts, minutes=asked.minutes, seconds_before=spent)
+    facts = {"pipeline": job.pipeline.name, "method": job.method, "steps": str(job.train.total_steps)}
+    with open_logs(asked.machine.log, out, title=out.name, settings=facts, also={"page": page}) as logs:
         fitted = optimise(
             network,
             job.batches(),
@@ -204,33 +212,47 @@ def _pretrained(
             job.validate,
             job.train,
             folder=out / _CHECKPOINTS,
-            place=place,
-            deterministic=device == "cpu" if machine.deterministic is None else machine.deterministic,
+            place=job.place,
+            deterministic=asked.deterministic(job.place.device),
             pace=pace,
             logs=logs,
-            progress=progress,
+            progress=asked.progress,
         )
-    findings += [*fitted.findings, *logs.findings]
-    figures = job.require_learned(network).figures
-    results = (_sentence(method, figures, len(job.held_out)),)
+    findings = (*parts.findings, *find_copies(parts, digests), *noticed, *timed, *fitted.findings, *logs.findings)
+    results = (_sentence(job.method, job.require_learned(network).figures, len(job.held_out)),)
     steps = len(fitted.rows) * job.train.steps_per_epoch
-    parameters = {"steps": str(steps), "seed": str(job.train.seed), "device": device, "precision": place.precision}
-    _write_card(out, job, network, licence, results, parameters)
+    _write_card(asked, job, network, results, steps=steps)
     page.complete(results, findings)
     train, val = (tuple(case.id for case in side) for side in (parts.train, parts.val))
-    return PretrainingResult(out, method, results, tuple(findings), train, val, ())
+    return PretrainingResult(out, job.method, results, findings, train, val)
 
 
-def _write_card(
-    out: Path,
-    job: PretextJob,
-    network: Any,
-    licence: str | None,
-    results: tuple[str, ...],
-    trained_with: Mapping[str, str],
-) -> None:
+def _job(asked: _Asked, parts: Split, prepared: Mapping[str, PreparedImage]) -> PretextJob:
+    device = choose_device(asked.machine.device)
+    place = Alone(device, training_precision(asked.pipeline.settings.train.precision, device))
+    training, held_out = ([prepared[case.id] for case in side] for side in (parts.train, parts.val))
+    return PretextJob(asked.pipeline, asked.method, training, held_out, place)
+
+
+def _paced(asked: _Asked, job: PretextJob, spent: float) -> tuple[PretextJob, Pace | None, tuple[Finding, ...]]:
+    """Return the job with as many steps as fit into the time, what ends it, and what is to be said; or as it is."""
+    if asked.budget is None:
+        return job, None, ()
+    timed = _timed(job, asked.out, asked.budget)
+    job = job.changed(_with_times(job.pipeline.settings, timed))
+    if (asked.out / _RESULT).is_file():  # it came to its end, and is not trained further in what time was left over
+        return job, EveryEpoch(0), timed.findings
+    each = timed.step_seconds * timed.settings.train.steps_per_epoch
+    until = asked.budget.without(spent).deadline
+    return job, UntilDeadline(until, timed.validation_seconds, each, EXPORT_SECONDS), timed.findings
+
+
+def _write_card(asked: _Asked, job: PretextJob, network: Any, results: tuple[str, ...], *, steps: int) -> None:
     """Write the weights without the layer that answered the pretext, and what they are; never one with the other's."""
-    settings = job.pipeline.settings
+    out, settings, place = asked.out, job.pipeline.settings, job.place
+    parameters = {
+        "steps": str(steps), "seed": str(job.train.seed), "device": place.device, "precision": place.precision
+    }  # fmt: skip
     everything = settings.to_json()
     head = settings.network.parts.head
     (out / "weights.json").unlink(missing_ok=True)
@@ -238,7 +260,7 @@ def _write_card(
     card = {
         "schema": f"{PRETRAINING}1",
         "sha256": sha256,
-        "licence": licence,
+        "licence": asked.licence,
         "method": job.method,
         "method_settings": job.method_settings,
         "pipeline": job.pipeline.name,
@@ -247,9 +269,11 @@ def _write_card(
         "contract": {key: everything["contract"][key] for key in ("dimensions", "channels", "modality", "side")},
         "data": _data_facts([*job.training, *job.held_out], trained_on=len(job.training)),
         "results": list(results),
-        "trained_with": {**versions(), **trained_with},
+        "trained_with": {**versions(), **parameters},
     }
     write_json(out / "weights.json", card)
+    seen = Seen.of(unlabelled=(image.digest for image in (*job.training, *job.held_out)))
+    seen.write(out / SEEN, weights_sha256=sha256)
 
 
 def _data_facts(images: Sequence[PreparedImage], *, trained_on: int) -> dict[str, Any]:
