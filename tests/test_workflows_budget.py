@@ -219,8 +219,11 @@ def test_a_validation_is_timed_once_and_of_the_settings_that_are_chosen(
 def test_a_step_is_done_however_short_the_time(
     monkeypatch: pytest.MonkeyPatch, wished: Settings, seconds: float
 ) -> None:
-    train = timed(monkeypatch, lambda _: 1.0).fit(seconds, wished).settings.train
+    found = timed(monkeypatch, lambda _: 1.0).fit(seconds, wished)
+    train = found.settings.train
     assert (train.epochs, train.steps_per_epoch, train.validate_every) == (1, 1, 1)
+    assert (found.findings[-1].code, found.findings[-1].grade) == ("budget", "warning")
+    assert "it will end late" in found.findings[-1].message
 
 
 @pytest.mark.parametrize(("validation", "often"), [(0.2, 10), (5.0, 1)])
@@ -380,8 +383,8 @@ def test_settings_that_are_not_those_that_were_fitted_are_not_gone_on_with(
     pipeline, out = begun
     file = out / "pipeline.toml"
     text = file.read_text()
-    assert text.count("batch = 1\n") == 1
-    file.write_text(text.replace("batch = 1\n", "batch = 2\n"))
+    assert text.count("\nbatch = 1 ") == 1  # and behind it, what it was
+    file.write_text(text.replace("\nbatch = 1 ", "\nbatch = 2 "))
     with pytest.raises(PipelineError, match="not the settings that were fitted") as caught:
         train(pipeline, [data], out, budget=Budget(5.0))
     assert (caught.value.code, caught.value.path) == ("weights-mismatch", file)

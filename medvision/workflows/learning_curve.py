@@ -160,11 +160,14 @@ class LearningCurve:
     def table(self) -> str:
         """Return the points as a table of text."""
         width = max(5, *(len(point.way) for point in self.points))
-        lines = [f"{'start':<{width}}  {'cases':>6}  {self.figure:<24}  {'seconds':>8}  {'steps':>7}  beside the first"]
+        wide = max(24, *(len(str(point.level)) for point in self.points))
+        lines = [
+            f"{'start':<{width}}  {'cases':>6}  {self.figure:<{wide}}  {'seconds':>8}  {'steps':>7}  beside the first"
+        ]
         for point in self.points:
             told = str(point.difference) if point.difference else ""
             cost = f"{point.seconds:>8.1f}  {point.steps:>7.0f}"
-            lines.append(f"{point.way:<{width}}  {point.cases:>6.0f}  {point.level!s:<24}  {cost}  {told}".rstrip())
+            lines.append(f"{point.way:<{width}}  {point.cases:>6.0f}  {point.level!s:<{wide}}  {cost}  {told}".rstrip())
         lines.append(
             f"Seconds are those of a training; preparing the cases took {self.shared_seconds:.1f} s more, once."
         )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from medvision.errors import Finding, UsageError
 from medvision.pipeline import Settings
-from medvision.planning.cuts import CUTS, narrower
+from medvision.planning.cuts import CUTS, Cut, narrower
 from medvision.report.wording import many
 from medvision.training import VALIDATIONS_AFTER
 
@@ -149,47 +149,75 @@ def fit_into(
     keep_network
         Whether the network stays as it is all the same.
     """
-    deadline, settings = time.monotonic() + seconds, wished
-    first = step_of(settings)  # it imports what is not there yet, which says nothing about a step
+    deadline = time.monotonic() + seconds
+    first = step_of(wished)  # it imports what is not there yet, which says nothing about a step
     ready = time.monotonic()
     seconds = max(0.0, deadline - ready)
     stop = ready + MEASURING * seconds
     step = _seconds_of(first, _EACH * seconds, stop)
-    said: list[Finding] = []
     useful = [kind for kind in CUTS if may_cut and not (keep_network and kind is narrower)]
+    settings, step, cuts = _cut(wished, step, step_of, useful, deadline, stop, _EACH * seconds)
+    validation = validation_of(settings)
+    fitting = _steps(deadline, step, validation)
+    often = _VALIDATIONS if _VALIDATIONS * validation < 0.1 * seconds else 1
+    scheduled = _scheduled(settings, max(1, fitting), often)
+    return Timed(scheduled, step, validation, (*cuts, _told(fitting, step, scheduled, wished)))
+
+
+def _cut(
+    settings: Settings,
+    step: float,
+    step_of: Callable[[Settings], Callable[[int], None]],
+    kinds: Sequence[Callable[[Settings], Cut | None]],
+    deadline: float,
+    stop: float,
+    most: float,
+) -> tuple[Settings, float, tuple[Finding, ...]]:
+    """Return settings of which steps enough fit, or that can be cut no further, with the time of a step and the cuts.
+
+    No step is measured from the moment `stop` on, and no further one of a choice after `most` seconds.
+    """
+    said, useful = [], list(kinds)
     while useful and _steps(deadline, step, 0.0) < _LEAST_STEPS:
         kind = useful.pop(0)
         cut = kind(settings)
         if cut is None:
             continue
         measured = time.monotonic() < stop
-        faster = (
-            _seconds_of(step_of(cut.settings), _EACH * seconds, stop)
-            if measured
-            else step * _share_left(settings, cut.settings)
-        )
+        if measured:
+            faster = _seconds_of(step_of(cut.settings), most, stop)
+        else:
+            faster = step * _share_left(settings, cut.settings)
         if faster > 0.9 * step:
             continue
         settings, step = cut.settings, faster
-        said.append(
-            Finding("budget-cut", "note", f"to fit the time, {cut.words}{'' if measured else ' (not measured)'}")
-        )
+        words = f"to fit the time, {cut.words}{'' if measured else ' (not measured)'}"
+        said.append(Finding("budget-cut", "note", words))
         useful.append(kind)
-    validation = validation_of(settings)
-    steps = max(1, _steps(deadline, step, validation))
+    return settings, step, tuple(said)
+
+
+def _scheduled(settings: Settings, steps: int, often: int) -> Settings:
+    """Return settings of so many steps, with so many validations at most."""
     each = max(1, steps // _EPOCHS)
     epochs = max(1, steps // each)
-    often = _VALIDATIONS if _VALIDATIONS * validation < 0.1 * seconds else 1
     every = max(1, epochs // often)
     patience = settings.train.early_stopping and max(settings.train.early_stopping, every)  # a validation at least
     train = replace(settings.train, epochs=epochs, steps_per_epoch=each, validate_every=every, early_stopping=patience)
-    fit = f"about {many(train.total_steps, 'step')} of {step:.3g} s {'fits' if train.total_steps == 1 else 'fit'}"
+    return replace(settings, train=train)
+
+
+def _told(fitting: int, step: float, scheduled: Settings, wished: Settings) -> Finding:
+    """Return what the time is enough for."""
+    if fitting < 1:
+        over = "no step fits into what the start has left of the time: one is done all the same, and it will end late"
+        return Finding("budget", "warning", over)
+    steps = scheduled.train.total_steps
+    fit = f"about {many(steps, 'step')} of {step:.3g} s {'fits' if steps == 1 else 'fit'}"
     told = f"{fit} into the time; with no limit, the settings take {many(wished.train.total_steps, 'step')}"
-    if steps < _FEW_STEPS < wished.train.total_steps:
-        said.append(Finding("budget", "warning", f"{told}: too few to learn from"))
-    else:
-        said.append(Finding("budget", "note", told))
-    return Timed(replace(settings, train=train), step, validation, tuple(said))
+    if fitting < _FEW_STEPS < wished.train.total_steps:
+        return Finding("budget", "warning", f"{told}: too few to learn from")
+    return Finding("budget", "note", told)
 
 
 def _steps(deadline: float, step: float, validation: float) -> int:

@@ -48,7 +48,7 @@ class Seen:
     @classmethod
     def of(cls, *, trained: Iterable[str] = (), chosen: Iterable[str] = (), unlabelled: Iterable[str] = ()) -> Seen:
         """Return what has seen the images of these hashes, as :meth:`medvision.volume.Volume.digest` makes them."""
-        return cls(*(frozenset(digest[:_DIGITS] for digest in each) for each in (trained, chosen, unlabelled)))
+        return cls(_short(trained), _short(chosen), _short(unlabelled))
 
     def and_also(self, other: Seen | None) -> Seen:
         """Return what has seen the images of both; of None, nobody knows what it has seen."""
@@ -87,7 +87,8 @@ class Seen:
             content = json.loads(path.read_bytes())
             if weights_sha256 is not None and content["weights_sha256"] != weights_sha256:
                 return None
-            return cls(*(frozenset(map(str, content[kind])) for kind in _KINDS), complete=bool(content["complete"]))
+            hashes = {kind: frozenset(map(str, content[kind])) for kind in _KINDS}
+            return cls(**hashes, complete=bool(content["complete"]))
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             message = "the list of images that the weights have seen cannot be read"
             raise PipelineError("weights-mismatch", message, path=path, cure="Copy the folder again.") from error
@@ -187,3 +188,7 @@ def evaluation_note(seen: Seen | None, digests: Sequence[str]) -> str:
     if counts["unlabelled"]:
         return f"The weights were pretrained on {counts['unlabelled']} of these {total} images, without their labels"
     return "None of these images is one that the weights were trained on; other images of their patients cannot be told"
+
+
+def _short(digests: Iterable[str]) -> frozenset[str]:
+    return frozenset(digest[:_DIGITS] for digest in digests)
