@@ -383,6 +383,19 @@ def test_without_any_score_the_last_weights_are_kept_and_it_is_said(tmp_path: Pa
     assert all(row["AUC of others"] == 0.5 for row in fitted.rows)
 
 
+def test_a_time_that_was_over_before_any_validation_is_not_called_a_score_that_is_not_defined(tmp_path: Path) -> None:
+    class Hurried:
+        def left(self, state: Progressed) -> int:
+            return 0 if state.epoch else 9
+
+    settings = Training(**{**QUICK, "epochs": 9, "validate_every": 5})
+    batches, objective = VariedBatches(Sampler(spots(), settings), settings), Supervised(default_loss("segmentation"))
+    fitted = optimise(marker(), batches, objective, scores(), settings, folder=tmp_path, pace=Hurried())
+    (told,) = fitted.findings
+    assert (told.code, fitted.epoch) == ("budget", 1)
+    assert told.message == "the time was over before the first validation; the last weights are kept"
+
+
 def test_an_epoch_whose_score_is_not_defined_is_neither_best_nor_worst(tmp_path: Path) -> None:
     """-0.5 is worse than 0, and better than nothing."""
     fitted, seen = fitted_by(undefined(None, -0.5, None), tmp_path)

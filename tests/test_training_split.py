@@ -96,7 +96,7 @@ def test_cases_for_the_test_are_left_out_where_only_they_are_marked() -> None:
 )
 def test_a_patient_on_two_sides_of_a_fixed_split_is_refused(sides: tuple[str | None, ...], held_out: str) -> None:
     cases = [case("a", "1", sides[0]), case("b", "1", sides[1]), case("c", "2", sides[2]), case("d", "3", sides[0])]
-    with pytest.raises(InputError, match=f"1 {held_out} cases .* first: b") as caught:
+    with pytest.raises(InputError, match=f"1 {held_out} case belongs to a patient .* first: b") as caught:
         split(cases, validation=0.4, seed=0)
     assert caught.value.code == "split-leak"
     assert "patient 1" not in str(caught.value)

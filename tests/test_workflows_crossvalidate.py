@@ -290,9 +290,21 @@ def test_the_command_line_cross_validates_and_tells_it_as_json_and_in_words(
             assert (len(found["folds"]), found["folder"]) == (2, str(tmp_path / "out"))
             assert found["results"][0].startswith("mean Dice ")
         else:
+            assert shown.startswith("Nothing was left to do: this cross-validation had been done before.\n")
             assert "mean Dice " in shown
             assert "folds/, ensemble/, crossvalidation.csv" in shown
     assert PipelineFolder.open(tmp_path / "out").settings.train.seed == 3
+
+
+def test_the_command_says_what_was_done_before(made: Made) -> None:
+    from medvision_cli.train import _before, _before_folds
+
+    assert _before_folds(made.found) == ""
+    assert _before_folds(replace(made.found, done_before=2)) == "2 of 3 trainings had been done before."
+    result = _trained(made).result
+    assert _before(result) == ""
+    assert _before(replace(result, epochs_before=3)) == "It went on after epoch 3, where it had been stopped."
+    assert _before(replace(result, done_before=True)) == "Nothing was left to do: this training had been done before."
 
 
 def test_a_time_for_all_folds_is_shared_and_all_are_cut_alike(

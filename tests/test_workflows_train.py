@@ -16,7 +16,7 @@ import medvision as mv
 from medvision.errors import InputError, PipelineError, UsageError
 from medvision.files import sha256_of
 from medvision.pipeline import PipelineFolder
-from medvision.study import Case, Reading
+from medvision.study import Case, Collection, Reading
 from medvision.training import Split, Store
 from medvision.workflows.fitting.claim import claim
 from medvision.workflows.fitting.finished import identity_of
@@ -203,9 +203,17 @@ def test_a_case_that_cannot_be_read_or_has_no_label_stops_a_training(tmp_path: P
     with pytest.raises(InputError) as caught:
         train(pipeline, [tmp_path / "data" / "few.csv"], tmp_path / "out")
     assert caught.value.code == "label-missing"
+    assert "1 of 8 cases has no label, first: image0" in str(caught.value)
     (tmp_path / "data" / "image5.nii.gz").unlink()
     with pytest.raises(InputError):
         train(pipeline, [table], tmp_path / "out")
+
+
+def test_data_of_which_everything_is_skipped_hold_no_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("medvision.io.scan", lambda _: Collection((), (), ()))
+    with pytest.raises(InputError, match="there is no case in the data") as caught:
+        labelled_cases([tmp_path])
+    assert (caught.value.code, caught.value.path) == ("label-missing", tmp_path)
 
 
 def test_a_label_of_a_class_that_the_pipeline_does_not_know_is_refused(

@@ -186,7 +186,9 @@ def _before_folds(found: CrossValidation) -> str:
 
 
 def _tell(findings: tuple[Finding, ...], results: tuple[str, ...], before: str) -> None:
+    if before:
+        typer.echo(before)
     for finding in findings:
         typer.echo(f"{finding.grade}: {finding.message} [{finding.code}]")
-    for sentence in filter(None, (before, *results)):
+    for sentence in results:
         typer.echo(sentence)

@@ -15,9 +15,9 @@ from medvision.training.loop import Validation as Validation
 from medvision.training.loop import optimise as optimise
 from medvision.training.losses import default_loss as default_loss
 from medvision.training.optimisers import build_optimiser as build_optimiser
+from medvision.training.pace import VALIDATIONS_AFTER as VALIDATIONS_AFTER
 from medvision.training.pace import EveryEpoch as EveryEpoch
 from medvision.training.pace import Pace as Pace
-from medvision.training.pace import VALIDATIONS_AFTER as VALIDATIONS_AFTER
 from medvision.training.pace import UntilDeadline as UntilDeadline
 from medvision.training.place import Alone as Alone
 from medvision.training.place import Place as Place

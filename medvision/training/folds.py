@@ -33,7 +33,8 @@ def folds(cases: Sequence[Case], *, count: int, seed: int, task: Task | None = N
     used = [case for case in cases if case.split != "test"]
     groups = group_by_patient(used, [case for case in cases if case.split == "test"])
     if len(groups) < count:
-        message = f"{count} folds are wanted, and there are {len(groups)} patients"
+        patients = "is 1 patient" if len(groups) == 1 else f"are {len(groups)} patients"
+        message = f"{count} folds are wanted, and there {patients}"
         raise InputError("too-few-cases", message, cure="Ask for fewer folds, or add patients.")
     held = in_parts(groups, count, task, seed, 2)
     findings = (*without_patient(used), *alike_patients(cases))

@@ -23,6 +23,7 @@ from medvision.sealed import SealBrokenError
 from medvision.training import checkpoint
 from medvision.training.average import averaged, follow
 from medvision.training.curves import Row as Row
+from medvision.training.curves import of_validation
 from medvision.training.gpu import fastest, gpu_arithmetic
 from medvision.training.loggers import Logs
 from medvision.training.optimisers import build_optimiser, set_learning_rate
@@ -189,7 +190,7 @@ def optimise(
     place.barrier()  # the first process has written what all now read
     epoch, told = _leave_best(network, kept, state, settings, folder)
     if validate is not None and state.rows and not state.best_epoch:
-        told.append(Finding("score-undefined", "warning", "no validation had a score; the last weights are kept"))
+        told.append(_without_score(state))
     return Fitted(state.rows, epoch, (*found, *measured, *told), before)
 
 
@@ -283,6 +284,13 @@ def _leave_best(
             found.append(Finding("checkpoint-damaged", "warning", message))
     network.eval()
     return epoch, found
+
+
+def _without_score(state: checkpoint.Progressed) -> Finding:
+    """Return what is to be said where no score has chosen an epoch."""
+    if any(of_validation(name) or row.get("seconds_validation") for row in state.rows for name in row):
+        return Finding("score-undefined", "warning", "no validation had a score; the last weights are kept")
+    return Finding("budget", "note", "the time was over before the first validation; the last weights are kept")
 
 
 def _without_gain(state: checkpoint.Progressed, settings: Training) -> bool:

@@ -60,7 +60,7 @@ def split(cases: Sequence[Case], *, validation: float, seed: int, task: Task | N
     if not found.train or not found.val:
         raise InputError(
             "too-few-cases",
-            f"the split leaves {len(found.train)} cases to train on and {len(found.val)} to validate on",
+            f"a side of the split is empty: {len(found.train)} to train on, {len(found.val)} to validate on",
         )
     return found
 
@@ -136,5 +136,7 @@ def _refuse_shared_patients(seen: Sequence[Case], held_out: Sequence[Case], word
     shared = [case.id for case in held_out if case.patient in patients]
     if shared:
         side = held_out[0].split or "val"
-        message = f"{len(shared)} {side} cases belong to patients who are {words}, first: {shared[0]}"
+        many = f"{len(shared)} {side} cases belong to patients who are"
+        told = f"1 {side} case belongs to a patient who is" if len(shared) == 1 else many
+        message = f"{told} {words}, first: {shared[0]}"
         raise InputError("split-leak", message)

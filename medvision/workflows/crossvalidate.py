@@ -18,7 +18,7 @@ from medvision.pipeline import SEEN, PipelineFolder, Settings
 from medvision.progress import Progress, silent
 from medvision.report import crossvalidation_page
 from medvision.report.wording import listed
-from medvision.training import Split, folds
+from medvision.training import Place, Split, folds
 from medvision.workflows.card import card_text
 from medvision.workflows.fingerprint import write_fingerprint
 from medvision.workflows.fitting.budget import Budget, Shares
@@ -27,6 +27,7 @@ from medvision.workflows.fitting.claim import refuse_begun, refuse_settings, wri
 from medvision.workflows.fitting.crossvalidation_page import page_values
 from medvision.workflows.fitting.finished import CHECKPOINTS, Finished, is_over, seconds_of
 from medvision.workflows.fitting.fold_figures import fold_estimates, fold_notes
+from medvision.workflows.fitting.job import Job
 from medvision.workflows.fitting.noticed import gathered
 from medvision.workflows.fitting.prepare import PreparedCase, prepare
 from medvision.workflows.fitting.seen import Seen
@@ -132,7 +133,7 @@ def crossvalidate(
         if budget is not None and not all(is_over(each / CHECKPOINTS) for each in places):
             first = places[0] / CHECKPOINTS
             refuse_options(start, machine.log, pipeline, place, first, timed=True)
-            prepared()  # now, or the first fold alone would pay for it
+            _warm(prepared(), parts[0], pipeline, place)
         shares = Shares(budget, [seconds_of(each) for each in places])
         fit = functools.partial(train_on, start=start, machine=machine, place=place)
         trained, pipeline = _train_folds(fit, parts, prepared, pipeline, places, shares, progress)
@@ -162,6 +163,12 @@ def crossvalidate(
     write_text(out / "crossvalidation.html", crossvalidation_page(values))
     before = sum(one.result.done_before for one in (*trained, final))
     return CrossValidation(out, results, tuple(one.result.results for one in trained), found, before)
+
+
+def _warm(prepared: Mapping[str, PreparedCase], part: Split, pipeline: PipelineFolder, place: Place) -> None:
+    """Import what a step needs, as cases are prepared: before the time is shared out, or the first fold pays for it."""
+    training, held_out = ([prepared[case.id] for case in side] for side in (part.train, part.val))
+    Job(pipeline, training, held_out, place).step()
 
 
 def _train_folds(

@@ -15,6 +15,7 @@ from medvision.errors import Finding, InputError, PipelineError, UsageError
 from medvision.frameworks import versions
 from medvision.pipeline import SEEN, PipelineFolder, read_settings
 from medvision.progress import Progress, silent
+from medvision.report.wording import many
 from medvision.study import Case
 from medvision.training import Fitted, Logs, Pace, Place, Split, Store, open_logs, optimise, seconds_spent, split
 from medvision.workflows.fitting.budget import Budget
@@ -284,9 +285,12 @@ def labelled_cases(data: Sequence[Path]) -> list[Case]:
         first = found.rejected[0]
         message = f"{len(found.rejected)} of the files named cannot be used, first: {first.message}"
         raise InputError(first.code, message, path=first.path)
+    if not found.cases:
+        raise InputError("label-missing", "there is no case in the data", path=data[0])
     unlabelled = [case.id for case in found.cases if case.label is None]
-    if unlabelled or not found.cases:
-        message = f"{len(unlabelled)} of {len(found.cases)} cases have no label, first: {(unlabelled or ['none'])[0]}"
+    if unlabelled:
+        have = "has" if len(unlabelled) == 1 else "have"
+        message = f"{len(unlabelled)} of {many(len(found.cases), 'case')} {have} no label, first: {unlabelled[0]}"
         raise InputError("label-missing", message, path=data[0])
     return list(found.cases)
 

@@ -44,7 +44,7 @@ def notice(
     each = [(entry.case.id, finding) for entry in entries for finding in entry.findings]
     findings = (*parts.findings, *find_copies(parts, digests), *counted(each))
     leaks = copies(parts, digests)
-    named = {**({"split-leak": leaks} if leaks else {}), **cases_of(each)}
+    named: dict[str, Sequence[Any]] = {**({"split-leak": leaks} if leaks else {}), **cases_of(each)}
     return Noticed((*findings, *label_findings(training, held_out, settings)), named)
 
 
