@@ -140,7 +140,7 @@ def paired_difference(
     mean of so few runs may lie from that of many, by Student's t of their spread. Resampling the runs themselves would
     not do: of three, no resample reaches beyond the best and the worst, and an interval between these holds the truth
     in 3 of 4 cases, not in 19 of 20. The spread of runs holds some of that of patients, too, so that the interval is
-    a little too wide rather than too narrow. Fewer patients than :func:`medvision.intervals.least_patients` says have no
+    a little too wide rather than too narrow. Fewer patients than ``intervals.least_patients`` says have no
     interval. One run says nothing about others: its interval is for that run alone.
 
     Parameters

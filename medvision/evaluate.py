@@ -232,8 +232,9 @@ def bootstrap_interval(
     """Return a statistic of cases with the percentile interval over resampled patients.
 
     Cases of a patient resemble each other, so patients are drawn, each with all cases. The interval is None for fewer
-    patients than :func:`medvision.intervals.least_patients` says (6 for a level of 0.95), where over a tenth of the resamples are not defined, and where all give the same: of 20 hits in
-    20 the bootstrap would claim certainty. (Davison & Hinkley: Bootstrap methods and their application, 1997.)
+    patients than :func:`medvision.intervals.least_patients` says (6 for a level of 0.95), where over a tenth of the
+    resamples are not defined, and where all give the same: of 20 hits in 20 the bootstrap would claim certainty.
+    (Davison & Hinkley: Bootstrap methods and their application, 1997.)
 
     Parameters
     ----------

@@ -33,7 +33,7 @@ def test_crops_of_a_hippocampus_are_planned_as_the_shipped_pipeline_is() -> None
     assert found.contract.modality == "MR"
     assert found.contract.spacing_mm == (0.5, 2.0)
     assert found.explain == shipped.explain
-    assert found.train.optimiser == "sgd"
+    assert found.train.optimiser == "adamw"
 
 
 def test_small_pictures_are_planned_nearly_as_the_shipped_pipeline_is() -> None:

@@ -126,10 +126,10 @@ def test_a_plan_comes_back_with_every_decision_and_its_reason_above(data: Finger
 
 def test_a_reason_stands_above_its_setting_and_once_for_several() -> None:
     value = plan(segmentation(), Request("mine")).settings
-    decisions = [Decision("train.batch", 7, "Seven fit."), Decision("train.optimiser", "sgd", "As\nalways.")]
+    decisions = [Decision("train.batch", 7, "Seven fit."), Decision("train.optimiser", "adamw", "As\nalways.")]
     lines = pipeline_toml(value, decisions).splitlines()
     assert lines[lines.index("# Seven fit.") + 1] == "batch = 7"
-    assert lines[lines.index("# always.") + 1] == 'optimiser = "sgd"'
+    assert lines[lines.index("# always.") + 1] == 'optimiser = "adamw"'
     twice = [Decision("train.steps_per_epoch", 20, "Same."), Decision("train.batch", 7, "Same.")]
     assert pipeline_toml(value, twice).count("# Same.") == 1
 

@@ -130,11 +130,11 @@ def test_epochs_and_steps_are_counted_as_they_were_done() -> None:
     assert "1 of 1 epoch " in _words(training_page(_values(epochs=1, rows=ROWS[:1])))
 
 
-def test_of_equal_scores_the_first_is_marked_and_their_number_told() -> None:
+def test_of_equal_scores_the_last_is_marked_and_their_number_told() -> None:
     rows = [{"epoch": float(n), "loss": 1.0, "score": score} for n, score in enumerate((0.5, 0.9, 0.7, 0.9), 1)]
     words = _words(training_page(_values(rows=tuple(rows))))
-    assert "The dashed line marks epoch 2, the first of 2 with the best score." in words
-    assert "0.900 best score, after epoch 2" in words
+    assert "The dashed line marks epoch 4, the last of 2 with the best score." in words
+    assert "0.900 best score, after epoch 4" in words
     assert "epoch 2, which has the best score." in _words(training_page(_values(rows=tuple(rows[:3]))))
 
 

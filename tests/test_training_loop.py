@@ -198,8 +198,9 @@ def test_the_best_weights_are_kept_not_the_last(tmp_path: Path) -> None:
 
     network = marker()
     fit(network, spots(), validate, Training(**{**QUICK, "epochs": 4, "steps_per_epoch": 1}), folder=tmp_path)
-    assert same(weights_of(network), seen[1]), "and of equals the first"
-    assert same(load_file(tmp_path / "best.safetensors"), seen[1])
+    assert same(weights_of(network), seen[2]), "and of equals the last"
+    assert not same(seen[1], seen[2])
+    assert same(load_file(tmp_path / "best.safetensors"), seen[2])
 
 
 def test_what_is_validated_and_kept_is_the_running_average(tmp_path: Path) -> None:
@@ -597,6 +598,13 @@ def test_a_training_does_not_end_for_want_of_gain_before_it_was_ever_validated(t
     settings = Training(**{**QUICK, "epochs": 9, "validate_every": 3, "early_stopping": 3})
     rows = fit(marker(), spots(), scores(0.5, 0.4), settings, folder=tmp_path)
     assert len(rows) == 6, "validated after epoch 3, and three epochs later not better"
+
+
+def test_an_equal_score_is_no_gain_and_its_weights_are_kept(tmp_path: Path) -> None:
+    fitted, _ = fitted_by(undefined(0.5, 0.9, 0.9, 0.9, 0.9), tmp_path, epochs=5, early_stopping=2)
+    assert (len(fitted.rows), fitted.epoch) == (4, 4), (
+        "ended two epochs after the score rose, with the latest of equals"
+    )
 
 
 def test_a_training_cannot_end_before_a_validation_could_show_a_gain() -> None:

@@ -24,13 +24,16 @@ def ran(pace: UntilDeadline, clock: list[float], seconds: list[float]) -> tuple[
 
 
 def paced(
-    clock: list[float], deadline: float, *, validation: float = 0.0, first: float = 1.0, writing: float = 0.0,
+    clock: list[float],
+    deadline: float,
+    *,
+    validation: float = 0.0,
+    first: float = 1.0,
+    writing: float = 0.0,
     busy: float = 1.0,
 ) -> UntilDeadline:
     """Return a pace by a clock that is ours, of a process that computes for a part `busy` of the time."""
-    return UntilDeadline(
-        deadline, validation, first, writing, clock=lambda: clock[0], computed=lambda: clock[0] * busy
-    )
+    return UntilDeadline(deadline, validation, first, writing, clock=lambda: clock[0], computed=lambda: clock[0] * busy)
 
 
 def test_a_fixed_number_of_epochs_counts_down_to_none() -> None:

@@ -25,9 +25,9 @@ def test_the_best_of_several_validations_was_chosen_on_the_cases_that_it_is_meas
     )
 
 
-def test_that_the_first_of_equal_scores_was_taken_is_said() -> None:
-    told = choice_of(fitted(1.0, 0.9, 1.0, 1.0, epoch=1), keeps_best=True).sentence
-    assert "epoch 1 of 4, the best by 4 validations on these same cases, the first of 3 equal ones:" in told
+def test_that_the_last_of_equal_scores_was_taken_is_said() -> None:
+    told = choice_of(fitted(1.0, 0.9, 1.0, 0.9, epoch=3), keeps_best=True).sentence
+    assert "epoch 3 of 4, the best by 4 validations on these same cases, the last of 2 equal ones:" in told
     assert "of the last epoch, the best by 2 " in choice_of(fitted(0.1, 0.2, epoch=2), keeps_best=True).sentence
 
 

@@ -86,9 +86,9 @@ class TrainingValues:
 
     @property
     def best(self) -> tuple[int, float] | None:
-        """The epoch with the best score, the first of several, and the score; None before the first validation."""
+        """The epoch with the best score, the last of several, and the score; None before the first validation."""
         scored = [(int(row["epoch"]), row["score"]) for row in self.rows if "score" in row]
-        return max(scored, key=lambda pair: pair[1]) if scored else None
+        return max(scored, key=lambda pair: (pair[1], pair[0])) if scored else None
 
 
 def training_page(values: TrainingValues) -> str:

@@ -229,15 +229,16 @@ class _Learner:
     def validated(
         self, validate: Callable[[Any], Validation], state: checkpoint.Progressed, folder: Path
     ) -> tuple[dict[str, float], checkpoint.Progressed]:
-        """Return what the weights to be kept are measured at, and the state, with its best score where that rose.
+        """Return what the weights to be kept are measured at, and the state, with its best score where none was better.
 
-        Of equal scores the first counts: a training that is made longer does not change what a tie has chosen.
+        Of equal scores the last counts: where few cases are held out, a score reaches its limit long before the network
+        has learned all that it can.
         """
         result = Validation(*self.place.from_first(partial(_validated, self.kept, validate)))
         if result.score is None:
             return dict(result.figures), state
         _require_finite(result.score, "score", (state.epoch + 1) * self.settings.steps_per_epoch - 1)
-        if state.best is not None and result.score <= state.best:
+        if state.best is not None and result.score < state.best:
             return {"score": result.score, **result.figures}, state
         better = state.improved(result.score)
         if self.settings.keep == "best" and self.place.is_first:
@@ -298,8 +299,9 @@ def _without_gain(state: checkpoint.Progressed, settings: Training) -> bool:
     if not settings.early_stopping or not state.best_epoch:  # before the first validation nothing can have risen
         return False
     # Epochs that were not validated say nothing: those up to the last validation count.
-    validated = max((int(row["epoch"]) for row in state.rows if "score" in row), default=0)
-    return validated - state.best_epoch >= settings.early_stopping
+    scores = {int(row["epoch"]): row["score"] for row in state.rows if "score" in row}
+    risen = min((epoch for epoch, score in scores.items() if score == state.best), default=state.best_epoch)
+    return max(scores, default=0) - risen >= settings.early_stopping
 
 
 @contextmanager

@@ -57,7 +57,7 @@ class Training:
     average
         Decay of the running average of the weights that is validated and kept; 0 keeps the weights themselves.
     keep
-        Which weights are kept: the ``"best"`` by the score on the cases held out (of equal scores the first), or the
+        Which weights are kept: the ``"best"`` by the score on the cases held out (of equal scores the last), or the
         ``"last"``. The best ones are safe where a training goes on for too long, and figures on the same cases are
         slightly hopeful. In the last ones those cases have no say, unless `early_stopping` ends the training by them.
     early_stopping

@@ -39,8 +39,8 @@ def choice_of(fitted: Fitted, *, keeps_best: bool) -> Choice:
     which = "of the last epoch" if fitted.epoch == epochs else f"of epoch {fitted.epoch} of {epochs}"
     if keeps_best and len(scores) > 1 and scores.get(fitted.epoch) == best:
         equals = sum(score == best for score in scores.values())
-        first = f", the first of {equals} equal ones" if equals > 1 else ""
-        told = f"The weights are those {which}, the best by {len(scores)} validations on these same cases{first}"
+        last = f", the last of {equals} equal ones" if equals > 1 else ""
+        told = f"The weights are those {which}, the best by {len(scores)} validations on these same cases{last}"
         return Choice(f"{told}: the figures are slightly hopeful.", True)
     if any(finding.code == "training-ended-early" for finding in fitted.findings):
         told = f"The weights are those {which}; these same cases decided when to end, after {many(epochs, 'epoch')}"
