@@ -204,8 +204,10 @@ class Workbench:
         """Do a step and validate a case, so that no run pays for what is imported and set up once."""
         import torch
 
-        sides = ([self.prepared[case.id] for case in side] for side in (self.parts.train, self.parts.val[:1]))
-        job = Job(self.pipeline, *sides, alone(self.machine, self.pipeline))
+        training, held_out = (
+            [self.prepared[case.id] for case in side] for side in (self.parts.train, self.parts.val[:1])
+        )
+        job = Job(self.pipeline, training, held_out, alone(self.machine, self.pipeline))
         with torch.random.fork_rng(enabled=True):
             job.step()(0)
             job.validation_seconds()
@@ -262,14 +264,17 @@ def shared(runs: Sequence[Run], work: Workbench, out: Path) -> Shared:
         A run starts from weights that were trained on held-out cases.
     """
     path = out / _SHARED
-    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"seconds": 0.0, "notes": []}
+    before = Shared()
+    if path.is_file():
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        before = Shared(float(kept["seconds"]), tuple(kept["notes"]))
     if all(is_done(run) for run in runs):
-        return Shared(before["seconds"], tuple(before["notes"]))
+        return before
     began = time.monotonic()
     sources = {run.way.name: run.way.source for run in runs}
     notes = notes_of_starts(sources, work.parts, work.digests())
     work.warm_up()
-    found = Shared(before["seconds"] + time.monotonic() - began, notes)
+    found = Shared(before.seconds + time.monotonic() - began, notes)
     write_json(path, {"seconds": found.seconds, "notes": list(notes)})
     return found
 
