@@ -52,6 +52,30 @@ def test_folds_of_one_class_are_left_out_of_the_mean_and_told() -> None:
     assert fold_estimates([one, one], seed=0)[AUC].value is None
 
 
+def test_the_patients_of_a_mean_are_those_of_the_folds_in_which_it_is_defined() -> None:
+    one = fold(4, ("a", 0.9), ("a", 0.1))
+    assert [fold_estimates(folds, seed=0)[AUC].n for folds in ([LOW, one], [LOW, HIGH], [one, one])] == [4, 8, 4]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "told"), [((2, 2), False), ((3, 3), False), ((3, 4), True), ((1,) * 5 + (3,), False), ((6,), True)]
+)
+def test_so_few_patients_as_have_no_interval_elsewhere_have_none_within_folds(
+    sizes: tuple[int, ...], *, told: bool
+) -> None:
+    random = np.random.default_rng(1)
+    folds = [
+        [
+            Scored(f"{number}-{n}", f"{number}-{n // 4}", probabilities={"a": 1 - chance, "b": chance}, truth="ab"[n % 2])
+            for n in range(4 * patients)
+            for chance in (float(random.uniform()),)
+        ]
+        for number, patients in enumerate(sizes)
+    ]
+    found = fold_estimates(folds, seed=0)[AUC]
+    assert (found.n, found.low is not None) == (sum(sizes), told)
+
+
 def test_several_labels_have_their_own_means_and_masks_stay_as_they_are() -> None:
     def marked(name: str, mark: bool | None, chance: float) -> Scored:
         limits = {"x": 0.5, "y": 0.5}

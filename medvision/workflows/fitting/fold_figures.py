@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvision.evaluate import Estimate
+from medvision.intervals import least_patients
 from medvision.workflows.scoring.figures import Ranking
 from medvision.workflows.scoring.scored import Scored
 from medvision.workflows.scoring.scores import estimates, left_out, rankings
@@ -28,8 +29,10 @@ def fold_estimates(folds: Sequence[Sequence[Scored]], *, seed: int | None) -> di
     As :func:`medvision.workflows.scoring.scores.estimates` of all cases together, but for AUC, which comes twice: as
     the mean of that of each fold, weighted by the fold's patients, which is what a network trained like these reaches;
     and pooled, which is what one threshold for all of them reaches. For the mean, patients are drawn within their
-    folds.
-    Folds in which it is not defined, for want of a kind of case, are left out of it, in each resample too.
+    folds. Draws from a fold of n patients spread as if there were n - 1, and of one patient not at all: these numbers
+    together must be as large as with the least patients of one fold that have an interval.
+    Folds in which it is not defined, for want of a kind of case, are left out of it and of its patients, in each
+    resample too.
 
     Parameters
     ----------
@@ -82,15 +85,18 @@ def _mean(
         return sum(float(value) * count for value, count in known) / total if total else None
 
     value = mean_of([np.arange(len(rows)) for _, rows, _ in within])
-    if value is None or seed is None:
-        return Estimate(value, None, None, sum(patients))
+    pairs = zip(within, patients, strict=True)
+    ranked = [count for (columns, _, statistic), count in pairs if statistic(*columns) is not None]
+    n = sum(ranked) or sum(patients)
+    if value is None or seed is None or n - len(ranked) < least_patients(_LEVEL) - 1:
+        return Estimate(value, None, None, n)
     generator = np.random.default_rng(seed)
     drawn = [mean_of([_drawn(groups, generator) for groups in grouped]) for _ in range(_RESAMPLES)]
     known = [each for each in drawn if each is not None]
     if len(known) < _DEFINED * _RESAMPLES or min(known) == max(known):
-        return Estimate(value, None, None, sum(patients))
+        return Estimate(value, None, None, n)
     low, high = np.quantile(known, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2]).tolist()
-    return Estimate(value, low, high, sum(patients), _LEVEL)
+    return Estimate(value, low, high, n, _LEVEL)
 
 
 def _by_patient(fold: Sequence[Scored], rows: Sequence[int]) -> list[NDArray[np.intp]]:
