@@ -142,3 +142,27 @@ def test_any_change_is_read_back_as_it_was(**changed: Any) -> None:
 def test_nothing_is_touched_where_nothing_changed(end: str) -> None:
     text = TEXT.replace("\n", end)
     assert changed_toml(text, PLAN.settings, PLAN.settings) == text
+
+
+SMALL = 'name = "a"\ntask = "segmentation"\ndescription = "d"\ncontract = {shows = "s"}\nlabels = {1 = "x"}\n'
+
+
+@pytest.mark.parametrize("end", ["\u2028", "\x85"])
+def test_a_comment_with_what_ends_lines_elsewhere_does_not_swallow_a_setting(end: str) -> None:
+    text = f'{SMALL}network = {{use = "dynunet"}}\n[train]\nepochs = 3 # three{end}# passes\n'
+    before = read(text)
+    after = replace(before, train=replace(before.train, batch=3))
+    found = changed_toml(text, before, after)
+    assert read(found) == after
+    assert f"epochs = 3 # three{end}# passes\n" in found
+
+
+@pytest.mark.parametrize("train", ["train = {batch = 7}", "train.batch = 7"])
+def test_a_form_that_takes_no_table_in_is_written_anew_and_says_so(train: str) -> None:
+    text = f'# Mine.\n{train}\n{SMALL}[network]\nuse = "dynunet"\n'
+    before = read(text)
+    after = replace(before, train=replace(before.train, augmentation=Augmentation(noise=0.5)))
+    found = changed_toml(text, before, after)
+    assert read(found) == after
+    assert found.startswith("# Written anew by a training")
+    assert read(changed_toml(text, before, replace(before, version="2.0"))).version == "2.0"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -64,14 +66,10 @@ def test_so_few_patients_as_have_no_interval_elsewhere_have_none_within_folds(
     sizes: tuple[int, ...], *, told: bool
 ) -> None:
     random = np.random.default_rng(1)
-    folds = [
-        [
-            Scored(f"{number}-{n}", f"{number}-{n // 4}", probabilities={"a": 1 - chance, "b": chance}, truth="ab"[n % 2])
-            for n in range(4 * patients)
-            for chance in (float(random.uniform()),)
-        ]
-        for number, patients in enumerate(sizes)
-    ]
+    folds = []
+    for number, patients in enumerate(sizes):
+        cases = fold(number, *(("ab"[n % 2], float(random.uniform())) for n in range(4 * patients)))
+        folds.append([replace(case, patient=f"{number}-{n // 4}") for n, case in enumerate(cases)])
     found = fold_estimates(folds, seed=0)[AUC]
     assert (found.n, found.low is not None) == (sum(sizes), told)
 

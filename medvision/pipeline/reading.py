@@ -24,11 +24,26 @@ def read_settings(path: Path) -> Settings:
         It cannot be read, is no TOML, or says what is not allowed; every place is named, with what it may say.
     """
     try:
-        content = json.dumps(tomllib.loads(path.read_text(encoding="utf-8-sig")), default=str)
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise PipelineError("pipeline-invalid", f"this is no UTF-8, at byte {error.start}", path=path) from error
     except OSError as error:
         raise PipelineError("pipeline-invalid", f"the file cannot be read: {error.strerror}", path=path) from error
+    return parse_settings(text, path)
+
+
+def parse_settings(text: str, path: Path | None = None) -> Settings:
+    """Return the settings that the text of a ``pipeline.toml`` says; see :func:`read_settings` for errors.
+
+    Parameters
+    ----------
+    text
+        Without a byte order mark.
+    path
+        Where it stands, for messages.
+    """
+    try:
+        content = json.dumps(tomllib.loads(text), default=str)
     except tomllib.TOMLDecodeError as error:
         raise PipelineError("pipeline-invalid", f"this is no TOML: {error}", path=path) from error
     except RecursionError:

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from medvision.pipeline import Settings
+from medvision.errors import PipelineError
+from medvision.pipeline import Settings, parse_settings
+from medvision.planning.toml import pipeline_toml
 
 if TYPE_CHECKING:
     from tomlkit.items import Item
 
 _ADDED = "set by the training"
+_ANEW = "Written anew by a training: in the file that it was given, settings could not be changed and its words kept."
 
 
 def changed_toml(text: str, before: Settings, after: Settings) -> str:
     """Return the text of a ``pipeline.toml`` whose settings a training changed; reading it back gives `after`.
 
     So the reasons that a plan or a person wrote above the settings go on to the trained pipeline. A setting that is
-    another one now says so behind its value.
+    another one now says so behind its value. A file whose form does not allow it (a table in one line that another is
+    to come into) is written anew, without its comments: what it says must be right before all else.
 
     Parameters
     ----------
@@ -27,10 +32,25 @@ def changed_toml(text: str, before: Settings, after: Settings) -> str:
     before, after
         All settings, checked.
     """
+    changed = _changed(text, before, after)
+    try:
+        if changed is not None and parse_settings(changed) == after:
+            return changed
+    except PipelineError:
+        pass  # what was made of it is no pipeline.toml any more
+    return pipeline_toml(after, head=_ANEW)
+
+
+def _changed(text: str, before: Settings, after: Settings) -> str | None:
+    """Return the text with its settings changed in place; None where a table has a form that takes no more in."""
     import tomlkit
+    from tomlkit.exceptions import TOMLKitError
 
     document = tomlkit.parse(text)
-    _change(document, before.to_json(), after.to_json())
+    try:
+        _change(document, before.to_json(), after.to_json())
+    except (TOMLKitError, ValueError):
+        return None
     return _raised(tomlkit.dumps(document), text)
 
 
@@ -40,8 +60,9 @@ def _raised(text: str, before: str) -> str:
     It was added at the table's end, where the words above the next table stand, which would be taken for its own; an
     empty line came with it.
     """
-    known, lines, is_raised = set(before.splitlines()), list[str](), False
-    for line in text.splitlines(keepends=True):
+    # A line of TOML ends with a line feed and nothing else: a comment may hold what other texts end a line with.
+    known, lines, is_raised = set(map(str.rstrip, before.split("\n"))), list[str](), False
+    for line in re.split(r"(?<=\n)", text):
         if is_raised and not line.strip():
             continue
         place = len(lines)
