@@ -234,11 +234,11 @@ def test_pipelines_can_be_copied_edited_and_checked(
     assert command(monkeypatch, "pipelines", "check", mine) == 0
     assert "is valid; no weights yet" in capsys.readouterr().out
     toml = mine / "pipeline.toml"
-    toml.write_text(toml.read_text().replace('use = "rescale"', 'use = "rescal"'))
+    toml.write_text(toml.read_text().replace('use = "zscore"', 'use = "zscor"'))
     assert command(monkeypatch, "pipelines", "check", mine) == 7
     shown = capsys.readouterr().err
     assert "steps.2" in shown
-    assert "'rescale'" in shown
+    assert "'zscore'" in shown
     assert command(monkeypatch, "pipelines", "copy", "cxr-pneumonia", mine) == 6
 
 

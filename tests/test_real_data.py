@@ -78,7 +78,7 @@ def test_a_hippocampus_whose_header_turns_it_round_is_doubted(shared_data: Path,
     assert record.verdict == "review"
 
 
-def test_pneumonia_on_the_validation_split_has_the_auc_of_the_card(shared_data: Path) -> None:
+def test_pneumonia_is_told_on_pictures_that_the_shipped_networks_have_seen(shared_data: Path) -> None:
     pipeline = PipelineFolder.open("cxr-pneumonia")
     settings = replace(pipeline.settings, explain=())
     network = pipeline.load_network()

@@ -318,7 +318,7 @@ def test_the_shipped_pipelines_choose_nothing_and_keep_their_hashes() -> None:
     hashes = {name: PipelineFolder.open(name).settings_sha256 for name in builtin_names()}
     assert all(PipelineFolder.open(name).settings.select is None for name in hashes)
     assert hashes == {
-        "cxr-pneumonia": "014a15a52f7722517c57ca9d140fbdc7176868bae2203424b3941d3dca378c90",
+        "cxr-pneumonia": "732d5b7efeb648fdcfd4bacf57b6bccd0a5e111b9f575acbcfe89296f8ef1bdb",
         "mr-hippocampus": "ef7cfde2de09384f445dd8eca166d3dcb10bbadef297549ee36c963a3cf8a594",
     }
 

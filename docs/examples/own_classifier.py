@@ -28,11 +28,11 @@ EDITS = {
     '["grey, bone bright"]': '["grey"]',
     '0 = "normal"': '0 = "noise"',
     '1 = "pneumonia"': '1 = "disk"',
-    "channels = [32, 64, 128, 256]": "channels = [8, 16, 32, 64]",
-    "epochs = 30": "epochs = 5",
-    "steps_per_epoch = 40": "steps_per_epoch = 20",
-    "batch = 128": "batch = 16",
-    "average = 0.99": "average = 0.5",
+    "channels = [16, 32, 64, 128]": "channels = [8, 16, 32, 64]",
+    "epochs = 20": "epochs = 5",
+    "steps_per_epoch = 25": "steps_per_epoch = 20",
+    "batch = 64": "batch = 16",
+    "average = 0.98": "average = 0.5",
 }
 CARD = """[card]
 intended_use = "An example. It tells disks from noise, and nothing else."

@@ -20,7 +20,7 @@ POOLED_STEM = 128
 """Shortest side from which the stem is the original's: stride 2, and pooling; its last maps have a 32nd of the side."""
 
 WIDTHS = ((500, 16), (10_000, 32), (None, 64))
-"""Feature maps of a classifier's first stage up to a number of cases, in 2D. Those of the shipped cxr-pneumonia and of
+"""Feature maps of a classifier's first stage up to a number of cases, in 2D. Those of the first cxr-pneumonia and of
 ResNet-18; a wide network learns few cases by heart."""
 
 LEAST_BATCH = 4

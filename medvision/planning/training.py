@@ -24,8 +24,8 @@ VALIDATIONS = 10
 """How often a network is validated in a training."""
 
 AVERAGED = 15
-"""The running average of the weights reaches back over one part in this many of the training: the shipped pipelines'
-12 to 16."""
+"""The running average of the weights reaches back over one part in this many of the training: the first shipped
+pipelines' 12 to 16."""
 
 HELD_OUT = 0.2
 MANY_PATIENTS = 10_000
