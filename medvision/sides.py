@@ -20,6 +20,7 @@ _SWAPPED = {
 }
 _SIDES = {"l", "r", "lt", "rt", "lh", "rh", *_WHOLE, *_WHOLE.values()}
 _STARTS = ("left", "right")
+_LEFTS, _RIGHTS = {"l", "lt", "lh", *_WHOLE}, {"r", "rt", "rh", *_WHOLE.values()}
 _LEFT = re.compile(
     "|".join(("left", *sorted(_WHOLE, reverse=True), r"(?<![a-z])os(?![a-z])", "(?<![a-z])l", "l(?![a-z])"))
 )
@@ -47,6 +48,18 @@ def sided_pairs(names: Iterable[str]) -> tuple[tuple[str, str], ...]:
     known = {name.lower(): name for name in names}
     right_of = {name: next((known[other] for other in _as_right(name) if other in known), None) for name in known}
     return tuple((known[name], right) for name, right in right_of.items() if right is not None)
+
+
+def side_of(name: str) -> str | None:
+    """Return the side that a name states, ``"left"`` or ``"right"``; None where it states none, or both.
+
+    >>> [side_of(name) for name in ("Kidney_L", "rechte Niere", "RKidney", "left and right", "liver")]
+    ['left', 'right', 'right', None, None]
+    """
+    words = [word.lower() for word in _WORDS.findall(name)]
+    left = any(word.startswith("left") or word in _LEFTS for word in words)
+    right = any(word.startswith("right") or word in _RIGHTS for word in words)
+    return None if left == right else "left" if left else "right"
 
 
 def _says_side(word: str) -> bool:

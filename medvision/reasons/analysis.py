@@ -37,6 +37,11 @@ LABELS: Mapping[str, Reason] = {
         "If it was forgotten, a right answer counts as wrong.",
         "Look whether it was forgotten.",
     ),
+    "label-names-differ": Reason(
+        "A data set gives labels other names than the pipeline does.",
+        "Where another structure is meant, a network learns it under a wrong name.",
+        "Look whether the same is meant, and use one name for it in the data set and in the pipeline.",
+    ),
     "label-lost": Reason(
         "The steps leave no voxel of a label that the stored image has.",
         "It is resampled away: the network never sees it, and its figures count it as absent.",

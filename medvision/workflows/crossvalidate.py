@@ -120,7 +120,7 @@ def crossvalidate(
     with holding(out), store_of(out, machine) as store:
         if not (out / "folds").is_dir():  # now, and not after days of training
             refuse_begun(out)
-        cases = labelled_cases(data)
+        cases = labelled_cases(data, pipeline.settings.labels)
         parts = folds(cases, count=count, seed=pipeline.settings.train.seed, task=pipeline.settings.task)
         pipeline = replace(pipeline, settings=with_scaling(pipeline.settings, [*parts[0].train, *parts[0].val]))
 

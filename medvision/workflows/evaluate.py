@@ -18,6 +18,7 @@ from medvision.pipeline import SEEN, PipelineFolder
 from medvision.progress import Progress, silent
 from medvision.results import Record
 from medvision.study import AS_IT_STANDS, Case, Collection, Reading, Source
+from medvision.workflows.fitting.label_names import named_otherwise
 from medvision.workflows.fitting.seen import Seen, evaluation_note
 from medvision.workflows.report import require_results, verified_record
 from medvision.workflows.scoring.scores import Scored, estimates, left_out, scored_answer, scores_csv, undefined
@@ -202,10 +203,8 @@ def _none_compared(left: Sequence[Finding], out: Path) -> InputError:
 
 def _other_names(cases: Sequence[Case], pipeline: PipelineFolder) -> tuple[str, ...]:
     """Return a sentence where the data set calls labels otherwise: whether the same is meant, a person must say."""
-    theirs = next((case.label_names for case in cases if case.label_names), {})
     ours = pipeline.settings.labels
-    pairs = [(number, name) for number, name in theirs.items() if name.casefold() != ours.get(number, name).casefold()]
-    told = ", ".join(f"{number} {name!r} ({ours[number]!r} here)" for number, name in pairs)
+    told = ", ".join(f"{number} {name!r} ({ours[number]!r} here)" for number, name in named_otherwise(cases, ours))
     return (f"Labels were compared by number; the data set calls {told}",) if told else ()
 
 

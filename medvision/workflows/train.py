@@ -26,6 +26,7 @@ from medvision.workflows.fitting.finished import CHECKPOINTS as CHECKPOINTS
 from medvision.workflows.fitting.finished import Finished, identity_of, seconds_of
 from medvision.workflows.fitting.held_out import score
 from medvision.workflows.fitting.job import Job
+from medvision.workflows.fitting.label_names import require_same_names
 from medvision.workflows.fitting.labelled import require_sides_apart
 from medvision.workflows.fitting.machine import Machine as Machine
 from medvision.workflows.fitting.noticed import Noticed, notice
@@ -93,7 +94,7 @@ def train(
         store_of(out, machine, kept=not place.is_first) as store,
     ):
         progress = progress if place.is_first else silent
-        cases, task = labelled_cases(data), pipeline.settings.task
+        cases, task = labelled_cases(data, pipeline.settings.labels), pipeline.settings.task
         parts = split(cases, validation=settings.validation, seed=settings.seed, task=task)
         pipeline = replace(pipeline, settings=with_scaling(pipeline.settings, parts.train))
 
@@ -278,8 +279,19 @@ def alone(machine: Machine, pipeline: PipelineFolder) -> Place:
     return open_place(machine.device, 1, 1, pipeline.settings.train, freezes=False)
 
 
-def labelled_cases(data: Sequence[Path]) -> list[Case]:
-    """Return all cases; for a training, anything that cannot be used is an error, so that nothing is missed."""
+def labelled_cases(data: Sequence[Path], labels: Mapping[int, str] | None = None) -> list[Case]:
+    """Return all cases; for a training, anything that cannot be used is an error, so that nothing is missed.
+
+    Parameters
+    ----------
+    labels
+        The names that are meant by the numbers; None where no training is to take them for these.
+
+    Raises
+    ------
+    InputError
+        A file cannot be used, there is no case, one has no label, or labels have plainly other names in the data.
+    """
     found = io.scan(data)
     if found.rejected:
         first = found.rejected[0]
@@ -292,6 +304,7 @@ def labelled_cases(data: Sequence[Path]) -> list[Case]:
         have = "has" if len(unlabelled) == 1 else "have"
         message = f"{len(unlabelled)} of {many(len(found.cases), 'case')} {have} no label, first: {unlabelled[0]}"
         raise InputError("label-missing", message, path=data[0])
+    require_same_names(found.cases, labels or {})
     return list(found.cases)
 
 

@@ -10,6 +10,7 @@ from medvision.errors import Finding
 from medvision.pipeline import Settings
 from medvision.report.wording import listed, many
 from medvision.training import Split, copies, find_copies
+from medvision.workflows.fitting.label_names import name_findings
 from medvision.workflows.fitting.labelled import label_findings
 from medvision.workflows.fitting.prepare import PreparedCase
 
@@ -45,7 +46,8 @@ def notice(
     findings = (*parts.findings, *find_copies(parts, digests), *counted(each))
     leaks = copies(parts, digests)
     named: dict[str, Sequence[Any]] = {**({"split-leak": leaks} if leaks else {}), **cases_of(each)}
-    return Noticed((*findings, *label_findings(training, held_out, settings)), named)
+    names = name_findings((entry.case for entry in entries), settings.labels)
+    return Noticed((*findings, *names, *label_findings(training, held_out, settings)), named)
 
 
 def counted(findings: Sequence[tuple[str, Finding]]) -> list[Finding]:

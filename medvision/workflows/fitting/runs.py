@@ -241,7 +241,7 @@ def sides_of(pipeline: PipelineFolder, data: Sequence[Path], *, seed: int | None
     """
     pipeline = seeded(pipeline, seed)
     settings = pipeline.settings
-    cases, train = labelled_cases(data), settings.train
+    cases, train = labelled_cases(data, settings.labels), settings.train
     parts = split(cases, validation=train.validation, seed=train.seed, task=settings.task)
     return replace(pipeline, settings=with_scaling(settings, parts.train)), parts
 
