@@ -76,14 +76,9 @@ def load(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     SealBrokenError
         It is not what was written.
     """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="np") as file:
-            facts = dict(file.metadata() or {})
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise SealBrokenError("the file is missing or cut short") from error
+    with _opened(path) as file:
+        facts = dict(file.metadata() or {})
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     facts.pop(MARK, None)
     if facts.pop(_SEAL, None) != _digest(arrays, facts):
         raise SealBrokenError("the file is not what was written (SHA-256)")
@@ -98,13 +93,8 @@ def part(path: Path, name: str, where: tuple[slice, ...]) -> NDArray[Any]:
     SealBrokenError
         The file is missing or cut short.
     """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="np") as file:
-            return np.asarray(file.get_slice(name)[where])
-    except (SafetensorError, OSError) as error:
-        raise SealBrokenError("the file is missing or cut short") from error
+    with _opened(path) as file:
+        return np.asarray(file.get_slice(name)[where])
 
 
 def facts_of(path: Path) -> dict[str, str]:
@@ -115,16 +105,23 @@ def facts_of(path: Path) -> dict[str, str]:
     SealBrokenError
         The file is missing or cut short.
     """
+    with _opened(path) as file:
+        facts = dict(file.metadata() or {})
+    for own in (_SEAL, MARK):
+        facts.pop(own, None)
+    return facts
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Open a file for the block to read from; SealBrokenError where that fails."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="np") as file:
-            facts = dict(file.metadata() or {})
+            yield file
     except (SafetensorError, OSError) as error:
         raise SealBrokenError("the file is missing or cut short") from error
-    for own in (_SEAL, MARK):
-        facts.pop(own, None)
-    return facts
 
 
 def _digest(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, str]) -> str:
