@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medvision.comparison import Columns, Difference, Level, mean_over_runs, paired_difference
 from medvision.errors import InputError
-from medvision.evaluate import auc, multiclass_auc
 from medvision.pipeline import Settings
 from medvision.workflows.scoring.scored import Scored
+from medvision.workflows.scoring.scores import case_figures, rankings
 
 Scores = Sequence[Scored]
-_UNKNOWN = -1
 _RESAMPLES = 2000
 
 
@@ -83,35 +81,21 @@ def comparable(runs: Sequence[Scores], settings: Settings) -> Comparable:
         scales = [each.sd or 1.0 for each in settings.regression]
         columns = tuple(_errors(scored, scales) for scored in runs)
         return Comparable("error in SD, negative", columns, patients, _less_error, least=None, most=0.0)
-    if runs[0][0].marks:
-        return Comparable("AUC", tuple(_marks(scored) for scored in runs), patients, _mean_auc)
     if runs[0][0].probabilities is not None:
-        names = list(runs[0][0].probabilities)
-        statistic = _two_class_auc if len(names) == 2 else multiclass_auc
-        return Comparable("AUC", tuple(_chances(scored, names) for scored in runs), patients, statistic)
+        ranked = [rankings(scored)["AUC"] for scored in runs]
+        statistic = ranked[0][2]
+        return Comparable("AUC", tuple(columns for columns, *_ in ranked), patients, statistic)
     return _by_dice(runs, patients)
 
 
 def _by_dice(runs: Sequence[Scores], patients: tuple[str, ...]) -> Comparable:
-    table = np.array([[_mean(entry.dice.values()) for entry in scored] for scored in runs])
+    rows = [[figures["mean Dice"] for figures in case_figures(scored)] for scored in runs]
+    table = np.array(rows, dtype=np.float64)  # what is not defined becomes NaN
     known = np.isfinite(table).all(axis=0)
     if not known.any():
         raise InputError("too-few-cases", "Dice is defined for no held-out case in all runs")
     kept = tuple(patient for patient, defined in zip(patients, known, strict=True) if defined)
     return Comparable("mean Dice", tuple((row[known],) for row in table), kept, np.mean, int((~known).sum()))
-
-
-def _chances(scored: Scores, names: Sequence[str]) -> Columns:
-    chances = np.array([[(entry.probabilities or {})[name] for name in names] for entry in scored])
-    return chances, np.array([names.index(entry.truth or "") for entry in scored])
-
-
-def _marks(scored: Scores) -> Columns:
-    """Return the probability of each label, and whether it is there: 1, 0, or -1 where that is not known."""
-    names = list(scored[0].marks)
-    chances = np.array([[(entry.probabilities or {})[name] for name in names] for entry in scored])
-    marks = [[_UNKNOWN if (mark := entry.marks[name]) is None else int(mark) for name in names] for entry in scored]
-    return chances, np.array(marks)
 
 
 def _errors(scored: Scores, scales: Sequence[float]) -> Columns:
@@ -128,19 +112,3 @@ def _less_error(errors: NDArray[np.float64]) -> float | None:
     columns = [column[np.isfinite(column)] for column in errors.T]
     defined = [float(column.mean()) for column in columns if column.size]
     return -float(np.mean(defined)) if defined else None
-
-
-def _mean_auc(chances: NDArray[np.float64], marks: NDArray[np.intp]) -> float | None:
-    pairs = zip(chances.T, marks.T, strict=True)
-    areas = [auc(said[true != _UNKNOWN], true[true != _UNKNOWN] == 1) for said, true in pairs]
-    defined = [area for area in areas if area is not None]
-    return float(np.mean(defined)) if defined else None
-
-
-def _two_class_auc(chances: NDArray[np.float64], truth: NDArray[np.intp]) -> float | None:
-    return auc(chances[:, 1], truth == 1)
-
-
-def _mean(values: Any) -> float:
-    defined = [value for value in values if value is not None]
-    return float(np.mean(defined)) if defined else float("nan")
