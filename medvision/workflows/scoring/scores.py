@@ -181,10 +181,9 @@ def sentences(
     counted
         What :func:`counted_by` says of them.
     """
-    told = []
+    told, fewer, cases = [], over or {}, many(held_out, "held-out case")
     for name, found in figures.items():
-        count = (over or {}).get(name.split(", ")[0] if name not in (over or {}) else name)
-        cases = many(held_out, "held-out case")
+        count = fewer.get(name, fewer.get(name.split(", ")[0]))  # "AUC, mean of folds" is over the cases of "AUC"
         told.append(f"{name} {found}; {cases if count is None else f'{count} of {cases}'}, {counted}")
     return (*told, *notes)
 
