@@ -11,6 +11,7 @@ from typing import Any
 from medvision.errors import PipelineError, UsageError
 from medvision.files import sha256_of_text, write_bytes, write_json, write_text
 from medvision.pipeline import PipelineFolder, read_settings
+from medvision.planning import changed_toml
 from medvision.training import Split, checkpoint
 
 _IDENTITY = Path("checkpoints", "identity.json")
@@ -48,9 +49,13 @@ def claim(out: Path, pipeline: PipelineFolder, parts: Split, digests: Mapping[st
     identity = {
         "settings": sha256_of_text([str(settings.meaning()), str(asdict(settings.train)), *map(repr, further)]),
         "data": sha256_of_text(sides),
+        "all_settings": pipeline.settings_sha256,
+        "patients": patients_of(parts),
     }
     path = out / _IDENTITY
-    if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != identity:
+    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    # An earlier version kept less: what it did not keep is not compared.
+    if any(before.get(name, value) != value for name, value in identity.items()):
         if _has_begun(out):
             message = "a training of other settings or data lies here"
             raise PipelineError("weights-mismatch", message, path=out, cure="Choose another --out.")
@@ -59,6 +64,11 @@ def claim(out: Path, pipeline: PipelineFolder, parts: Split, digests: Mapping[st
     if not path.is_file():
         refuse_trained(out)
     write_json(path, identity)
+
+
+def patients_of(parts: Split) -> str:
+    """Return the hash of which cases are of one patient: intervals depend on it, and nothing else says it."""
+    return sha256_of_text(sorted(f"{case.id}:{case.patient_key}" for case in (*parts.train, *parts.val)))
 
 
 def refuse_trained(out: Path) -> None:
@@ -99,7 +109,5 @@ def write_settings(out: Path, pipeline: PipelineFolder) -> None:
     if before == pipeline.settings:
         write_bytes(out / "pipeline.toml", file.read_bytes())
     else:
-        from medvision.planning import changed_toml
-
         text = changed_toml(file.read_text(encoding="utf-8-sig"), before, pipeline.settings)
         write_text(out / "pipeline.toml", text)
