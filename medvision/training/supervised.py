@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from medvision.training.augment import apply, draw
+from medvision.training.augment import draw
 from medvision.training.loop import Batch
 from medvision.training.losses import AnyLoss, Weighing, supervised
 from medvision.training.place import ALONE, Place
 from medvision.training.samples import Prepared, Sampler, class_counts
 from medvision.training.settings import Training
+from medvision.training.varied import generator_of, varied
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,17 +37,12 @@ class VariedBatches:
 
     def __call__(self, step: int) -> Batch:
         """Return the batch of a step."""
-        import torch
-
-        device, rows = self.place.device, self.place.rows(self.settings.batch)
+        rows = self.place.rows(self.settings.batch)
         images, targets = self.sampler.batch(step, rows)
-        layout = torch.channels_last if images.ndim == 4 else torch.channels_last_3d
-        random = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + step)
-        shape, channels = tuple(images.shape[2:]), images.shape[1]
-        variation = draw(self.settings.augmentation, self.settings.batch, shape, random, channels=channels)
+        random, shape = generator_of(self.settings.seed, step), tuple(images.shape[2:])
+        variation = draw(self.settings.augmentation, self.settings.batch, shape, random, channels=images.shape[1])
         # Drawn for the whole batch in every process, so that each sample is what it would be in a single one.
-        images, targets = apply(variation[rows], images.to(device), targets.to(device))
-        return Batch(images.contiguous(memory_format=layout), targets)
+        return Batch(*varied(variation[rows], images, targets, self.place))
 
 
 @dataclass(frozen=True, eq=False)

@@ -33,9 +33,10 @@ from medvision.training.augment import draw
 from medvision.training.augmentation import Augmentation
 from medvision.training.loop import Batch, Validation
 from medvision.training.place import ALONE, Place
-from medvision.training.pretext.images import generator_of, held_out_images, in_layout, varied
+from medvision.training.pretext.images import held_out_images
 from medvision.training.samples import Prepared, Sampler
 from medvision.training.settings import Training
+from medvision.training.varied import generator_of, in_layout, varied
 
 COLLAPSED = 0.1
 """Spread of the embeddings of different images, of the 1 that is asked for, below which they count as one."""
@@ -171,7 +172,7 @@ def _two_views(images: Any, of: TwoViews | HeldOutViews, random: Any, batch: int
     augmentation = of.views.augmentation(of.settings.augmentation)
     shape, channels = tuple(images.shape[2:]), images.shape[1]
     pair = [draw(augmentation, batch, shape, random, channels=channels) for _ in range(2)]
-    return in_layout(torch.cat([varied(variation[rows], images, of.place) for variation in pair]))
+    return in_layout(torch.cat([varied(variation[rows], images, None, of.place)[0] for variation in pair]))
 
 
 @dataclass(frozen=True)

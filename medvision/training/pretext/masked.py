@@ -24,9 +24,10 @@ from pydantic.dataclasses import dataclass as checked_dataclass
 from medvision.training.augment import draw
 from medvision.training.loop import Batch, Validation
 from medvision.training.place import ALONE, Place
-from medvision.training.pretext.images import generator_of, held_out_images, in_layout, varied
+from medvision.training.pretext.images import held_out_images
 from medvision.training.samples import Prepared, Sampler
 from medvision.training.settings import Training
+from medvision.training.varied import generator_of, in_layout, varied
 
 _LEAST_BLOCKS = 4  # along an axis: with fewer, there is no visible part around a hidden one
 
@@ -120,7 +121,7 @@ class MaskedBatches:
         random, shape = generator_of(self.settings.seed, step), tuple(images.shape[2:])
         variation = draw(self.settings.augmentation, self.settings.batch, shape, random, channels=images.shape[1])
         masks = self.masking.draw(self.settings.batch, shape, random)[rows].to(self.place.device)
-        images = varied(variation[rows], images, self.place)
+        images, _ = varied(variation[rows], images, None, self.place)
         return Batch(in_layout(hide(images, masks)), (images, masks))
 
 
