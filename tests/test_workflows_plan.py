@@ -263,6 +263,8 @@ def test_data_that_teach_nothing_are_refused(tmp_path: Path) -> None:
         write_nifti(tmp_path / f"label{number}.nii", np.zeros((16, 14, 16), np.uint8), grid)
     with pytest.raises(InputError, match="no case has any label"):
         mv.plan(data, tmp_path / "out")
+    with pytest.raises(InputError, match="no case to train on"):
+        mv.plan(pictures(tmp_path, [0, 1], split="test"), tmp_path / "out")
     with pytest.raises(InputError, match="go up to 123,456"):
         mv.plan(pictures(tmp_path, [0, 123456]), tmp_path / "out")
     with pytest.raises(PipelineError, match="name"):

@@ -169,9 +169,11 @@ def _labelled_cases(data: Sequence[Path]) -> tuple[list[Case], int]:
         text = f"{len(found.rejected)} of the files named cannot be used, first: {first.message}"
         raise InputError(first.code, text, path=first.path)
     cases = [case for case in found.cases if case.split != "test"]
+    if not cases:
+        raise InputError("label-missing", "there is no case to train on in the data", path=data[0])
     unlabelled = [case.id for case in cases if case.label is None]
-    if unlabelled or not cases:
-        text = f"{len(unlabelled)} of {len(cases)} cases have no label, first: {(unlabelled or ['none'])[0]}"
+    if unlabelled:
+        text = f"{len(unlabelled)} of {len(cases)} cases have no label, first: {unlabelled[0]}"
         raise InputError("label-missing", text, path=data[0])
     return cases, len(found.cases) - len(cases)
 
