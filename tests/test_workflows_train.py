@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import SPHERES_TOML, write_sphere_data
+from PIL import Image
 
 import medvision as mv
 from medvision.errors import InputError, PipelineError, UsageError
@@ -409,6 +410,33 @@ def test_a_training_goes_on_in_its_own_folder_and_is_not_done_twice(
     again = pipeline.train(data, tmp_path / "out", progress=lambda done, total, last: steps.append(last))
     assert steps == [], "what is done is neither prepared nor trained again"
     assert (again.results, again.train, again.val) == (first.results, first.train, first.val)
+
+
+def test_a_training_that_is_done_is_not_given_for_other_settings_or_patients(
+    quick: tuple[Path, mv.Pipeline], tmp_path: Path
+) -> None:
+    _, pipeline = quick
+    rows = [f"i{n}.png,{n % 2},{'val' if n < 2 else 'train'}" for n in range(6)]
+    for n in range(6):
+        Image.fromarray(np.full((32, 32), 40 * n, np.uint8)).save(tmp_path / f"i{n}.png")
+
+    def cases(*patients: str) -> Path:
+        lines = ["image,label,split,patient", *(f"{row},{one}" for row, one in zip(rows, patients, strict=True))]
+        (tmp_path / "cases.csv").write_text("\n".join(lines))
+        return tmp_path / "cases.csv"
+
+    pipeline.train(cases(*"abcdef"), tmp_path / "out")
+    assert pipeline.train(cases(*"abcdef"), tmp_path / "out").done_before
+    with pytest.raises(PipelineError, match="other settings or data"):
+        pipeline.train(cases(*"aacdef"), tmp_path / "out")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "pipeline.toml").write_text(QUICK + "[predict]\nreview_margin = 0.5\n", encoding="utf-8")
+    with pytest.raises(PipelineError, match="other settings or data"):
+        mv.Pipeline.open(tmp_path / "other").train(cases(*"abcdef"), tmp_path / "out")
+    identity = tmp_path / "out" / "checkpoints" / "identity.json"
+    known = json.loads(identity.read_text())
+    identity.write_text(json.dumps({name: known[name] for name in ("settings", "data")}))  # as an earlier version did
+    assert pipeline.train(cases(*"aacdef"), tmp_path / "out").done_before
 
 
 def test_settings_are_never_trained_in_their_own_folder(quick: tuple[Path, mv.Pipeline], tmp_path: Path) -> None:

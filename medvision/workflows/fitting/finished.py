@@ -11,6 +11,7 @@ from medvision.files import sha256_of_text, write_json
 from medvision.pipeline import PipelineFolder
 from medvision.study import Case
 from medvision.training import Split, checkpoint, seconds_spent
+from medvision.workflows.fitting.claim import patients_of
 from medvision.workflows.scoring.scored import Scored
 
 CHECKPOINTS = "checkpoints"
@@ -79,7 +80,7 @@ def identity_of(pipeline: PipelineFolder, parts: Split, *further: object) -> str
         What else the weights depend on; its ``repr`` counts.
     """
     sides = [f"{side}:{_digest_of(case)}" for side in ("train", "val") for case in getattr(parts, side)]
-    return sha256_of_text([pipeline.settings_sha256, *map(repr, further), *sides])
+    return sha256_of_text([pipeline.settings_sha256, *map(repr, further), *sides, patients_of(parts)])
 
 
 def is_over(checkpoints: Path) -> bool:
