@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,13 @@ import pytest
 from phantoms import write_nifti
 
 import medvision as mv
-from medvision.errors import InputError, PipelineError, UsageError
+from medvision.errors import Finding, InputError, PipelineError, UsageError
 from medvision.files import sha256_of
 from medvision.geometry import Geometry
 from medvision.io import scan
-from medvision.pipeline import PipelineFolder
+from medvision.pipeline import PipelineFolder, Settings
 from medvision.transfer import read_weights
-from medvision.workflows.fitting.budget import Budget
+from medvision.workflows.fitting.budget import Budget, Timed
 from medvision.workflows.fitting.pretext import PretextJob
 from medvision.workflows.pretrain import PretrainingResult, pretrain
 from medvision.workflows.train import Machine, Start
@@ -428,6 +429,21 @@ def test_a_time_makes_steps_fewer_and_the_network_no_smaller(
     again = pretrain(pipeline, [data], tmp_path, budget=Budget(4.5 / 60), machine=Machine("cpu"))
     assert again.results == result.results
     assert json.loads((tmp_path / "weights.json").read_text())["trained_with"]["steps"] == steps
+
+
+def test_a_warning_about_the_time_stays_one_when_it_goes_on(
+    volumes: tuple[Path, PipelineFolder, PretrainingResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, pipeline, _ = volumes
+    word = Finding("budget", "warning", "too few steps to learn from")
+
+    def fitted(seconds: float, wished: Settings, *_: Any, may_cut: bool) -> Timed:
+        return Timed(replace(wished, train=replace(wished.train, epochs=1, steps_per_epoch=1)), 0.01, 0.01, (word,))
+
+    monkeypatch.setattr("medvision.workflows.pretrain.fit_into", fitted)
+    monkeypatch.setattr("medvision.workflows.pretrain.EXPORT_SECONDS", 1e9)  # so that one epoch is trained
+    for _ in range(2):
+        assert word in pretrain(pipeline, [data], tmp_path, budget=Budget(1.0), machine=Machine("cpu")).findings
 
 
 def test_the_round_from_python_and_from_the_command_line(

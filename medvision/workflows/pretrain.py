@@ -187,10 +187,6 @@ class _Asked:
         """The time that was named, before what passed until now was taken off."""
         return None if self.budget is None else self.budget.asked or self.budget.minutes
 
-    def deterministic(self, device: str) -> bool:
-        """Whether the same command is to give the same bits."""
-        return device == "cpu" if self.machine.deterministic is None else self.machine.deterministic
-
 
 def _pretrained(asked: _Asked, parts: Split, prepared: Mapping[str, PreparedImage]) -> PretrainingResult:
     job, out = _job(asked, parts, prepared), asked.out
@@ -213,7 +209,7 @@ def _pretrained(asked: _Asked, parts: Split, prepared: Mapping[str, PreparedImag
             job.train,
             folder=out / _CHECKPOINTS,
             place=job.place,
-            deterministic=asked.deterministic(job.place.device),
+            deterministic=asked.machine.is_deterministic(job.place.device),
             pace=pace,
             logs=logs,
             progress=asked.progress,
@@ -299,7 +295,7 @@ def _timed(job: PretextJob, out: Path, budget: Budget) -> Timed:
     path, settings = out / _CHECKPOINTS / "timed.json", job.pipeline.settings
     if path.is_file():
         kept = json.loads(path.read_text(encoding="utf-8"))
-        findings = tuple(Finding(code, "note", message) for code, message in kept["findings"])
+        findings = tuple(Finding(code, grade, message) for code, grade, message in kept["findings"])
         settings = replace(settings, train=replace(settings.train, **kept["train"]))
         return Timed(settings, kept["step_seconds"], kept["validation_seconds"], findings)
     import torch
@@ -313,7 +309,7 @@ def _timed(job: PretextJob, out: Path, budget: Budget) -> Timed:
             may_cut=False,
         )
     seconds = {"step_seconds": timed.step_seconds, "validation_seconds": timed.validation_seconds}
-    told = [[finding.code, finding.message] for finding in timed.findings]
+    told = [[finding.code, finding.grade, finding.message] for finding in timed.findings]
     write_json(path, {**seconds, "findings": told, "train": _times(timed.settings)})
     return timed
 

@@ -227,7 +227,7 @@ def _fit(
             settings.train,
             folder=folder,
             place=place,
-            deterministic=place.device == "cpu" if machine.deterministic is None else machine.deterministic,
+            deterministic=machine.is_deterministic(place.device),
             tuning=tuning,
             pace=pace,
             logs=logs,

@@ -35,3 +35,13 @@ class Machine:
     devices: int = 1
     nodes: int = 1
     workers: int | None = 0
+
+    def is_deterministic(self, device: str) -> bool:
+        """Say whether a training on this device is to give the same bits in every run.
+
+        >>> [Machine().is_deterministic(device) for device in ("cpu", "cuda")]
+        [True, False]
+        >>> Machine(deterministic=False).is_deterministic("cpu")
+        False
+        """
+        return device == "cpu" if self.deterministic is None else self.deterministic
