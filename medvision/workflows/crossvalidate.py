@@ -15,7 +15,7 @@ from medvision.files import write_json, write_text
 from medvision.fingerprint import CaseFigures
 from medvision.networks import save_weights
 from medvision.pipeline import SEEN, PipelineFolder, Settings
-from medvision.progress import Progress, silent
+from medvision.progress import Progress, named, silent
 from medvision.report import crossvalidation_page
 from medvision.report.wording import listed
 from medvision.training import Place, Split, folds
@@ -155,7 +155,7 @@ def crossvalidate(
                 f"These are figures of {count}-fold cross-validation: networks trained like this one.",
                 _length_of(whole, trained),
             ),
-            progress=_named("all cases", progress),
+            progress=named("all cases", progress),
         )
     found = gathered({**told, "all cases": final.result.findings})
     minutes = None if budget is None else budget.minutes
@@ -183,8 +183,8 @@ def _train_folds(
     """Train on each fold, and return the pipeline too, with what was cut in the first."""
     trained: list[Trained] = []
     for number, part in enumerate(parts):
-        named = _named(f"fold {number + 1} of {len(parts)}", progress)
-        one = fit(part, prepared, pipeline, places[number], budget=shares.of(number), progress=named)
+        told = named(f"fold {number + 1} of {len(parts)}", progress)
+        one = fit(part, prepared, pipeline, places[number], budget=shares.of(number), progress=told)
         trained.append(one)
         if number == 0:
             pipeline = _cut_like(pipeline, one.pipeline.settings)
@@ -195,10 +195,6 @@ def _cut_like(pipeline: PipelineFolder, first: Settings) -> PipelineFolder:
     """Return the pipeline with what was cut in the first fold to fit the time: members of an ensemble are alike."""
     train = replace(pipeline.settings.train, batch=first.train.batch, patch=first.train.patch)
     return replace(pipeline, settings=replace(pipeline.settings, network=first.network, train=train))
-
-
-def _named(words: str, progress: Progress) -> Progress:
-    return lambda done, total, last: progress(done, total, f"{words}: {last}" if last else words)
 
 
 def _results(trained: Sequence[Trained], seed: int) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from medvision.errors import UsageError
 from medvision.files import replacing, write_json, write_text
 from medvision.frameworks import versions
 from medvision.pipeline import PipelineFolder
-from medvision.progress import Progress, silent
+from medvision.progress import Progress, named, silent
 from medvision.study import safe_id
 from medvision.training import Split
 from medvision.workflows.fitting.budget import Budget
@@ -28,7 +28,6 @@ from medvision.workflows.fitting.runs import (
     Way,
     Workbench,
     is_done,
-    named,
     once,
     shared,
     shown_source,

@@ -15,7 +15,7 @@ from medvision.errors import UsageError
 from medvision.files import replacing, write_json, write_text
 from medvision.frameworks import versions
 from medvision.pipeline import PipelineFolder
-from medvision.progress import Progress, silent
+from medvision.progress import Progress, named, silent
 from medvision.training import Split
 from medvision.workflows.fitting.budget import Budget, Shares
 from medvision.workflows.fitting.claim import refuse_settings
@@ -26,7 +26,6 @@ from medvision.workflows.fitting.runs import (
     Run,
     Way,
     Workbench,
-    named,
     once,
     shared,
     shown_source,

@@ -302,11 +302,6 @@ def is_done(run: Run) -> bool:
     return _kept(run) is not None
 
 
-def named(words: str, progress: Progress) -> Progress:
-    """Return a progress that tells which run it is of."""
-    return lambda done, total, last: progress(done, total, f"{words}: {last}" if last else words)
-
-
 def shown_source(source: str | None) -> str | None:
     """Return a source as results may hold it: its name without the folder, and the start of its hash."""
     if source is None:
