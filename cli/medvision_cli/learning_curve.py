@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medvision_cli import shell
-from medvision_cli.train import DataArgument
+from medvision_cli.train import DataArgument, SeedOption
 
 if TYPE_CHECKING:
     from medvision.workflows.learning_curve import Planned
@@ -45,12 +45,7 @@ def command(
             show_default=False,
         ),
     ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            "--seed", min=0, max=2**32 - 1, metavar="N", help="In place of that of the settings.", show_default=False
-        ),
-    ] = None,
+    seed: SeedOption = None,
     device: shell.DeviceOption = "auto",
     dry_run: shell.DryRunOption = False,
     as_json: shell.JsonOption = False,

@@ -131,6 +131,7 @@ def command(
                 opened, data, out, start=Start(source or "", tune, partial), seeds=seeds or 3, seed=seed,
                 budget=budget, machine=machine, progress=progress,
             )  # fmt: skip
+            values, lines = proof.to_json(), [proof.table()]
         elif folds is not None:
             from medvision.workflows.crossvalidate import crossvalidate
 
@@ -138,19 +139,17 @@ def command(
                 opened, data, out, count=folds, start=start, seed=seed, budget=budget, machine=machine,
                 progress=progress,
             )  # fmt: skip
+            values, lines = found.to_json(), _lines(_before_folds(found), found.findings, found.results)
+            lines.append(f"Pipeline: {found.folder}  (folds/, ensemble/, crossvalidation.csv, card.md)")
         else:
             result = train(opened, data, out, start=start, seed=seed, budget=budget, machine=machine, progress=progress)
-    told = proof if prove else found if folds is not None else result
+            values, lines = result.to_json(), _lines(_before(result), result.findings, result.results)
+            lines.append(f"Pipeline: {result.folder}  (card.md, training.html, validation.csv)")
     if as_json:
-        shell.print_json(told.to_json())
-    elif prove:
-        typer.echo(proof.table())
-    elif folds is not None:
-        _tell(found.findings, found.results, _before_folds(found))
-        typer.echo(f"Pipeline: {found.folder}  (folds/, ensemble/, crossvalidation.csv, card.md)")
-    else:
-        _tell(result.findings, result.results, _before(result))
-        typer.echo(f"Pipeline: {result.folder}  (card.md, training.html, validation.csv)")
+        shell.print_json(values)
+        return
+    for line in lines:
+        typer.echo(line)
 
 
 def _require_one_way(*, folds: int | None, source: str | None, prove: bool, seeds: int | None, processes: int) -> None:
@@ -185,10 +184,6 @@ def _before_folds(found: CrossValidation) -> str:
     return f"{found.done_before} of {trainings} trainings had been done before." if found.done_before else ""
 
 
-def _tell(findings: tuple[Finding, ...], results: tuple[str, ...], before: str) -> None:
-    if before:
-        typer.echo(before)
-    for finding in findings:
-        typer.echo(f"{finding.grade}: {finding.message} [{finding.code}]")
-    for sentence in results:
-        typer.echo(sentence)
+def _lines(before: str, findings: tuple[Finding, ...], results: tuple[str, ...]) -> list[str]:
+    noticed = [f"{finding.grade}: {finding.message} [{finding.code}]" for finding in findings]
+    return [*([before] if before else []), *noticed, *results]
