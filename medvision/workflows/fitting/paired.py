@@ -91,7 +91,7 @@ def comparable(runs: Sequence[Scores], settings: Settings) -> Comparable:
 def _by_dice(runs: Sequence[Scores], patients: tuple[str, ...]) -> Comparable:
     rows = [[figures["mean Dice"] for figures in case_figures(scored)] for scored in runs]
     table = np.array(rows, dtype=np.float64)  # what is not defined becomes NaN
-    known = np.isfinite(table).all(axis=0)
+    known = np.asarray(np.isfinite(table).all(axis=0))
     if not known.any():
         raise InputError("too-few-cases", "Dice is defined for no held-out case in all runs")
     kept = tuple(patient for patient, defined in zip(patients, known, strict=True) if defined)
