@@ -70,7 +70,8 @@ class Volume:
 
     def digest(self) -> str:
         """Return the SHA-256 of shape and values, whatever file or number type they came in."""
-        return sha256_of_bytes(str(self.voxels.shape).encode(), self.voxels.astype(np.float64).tobytes())
+        values = np.add(self.voxels, 0.0, dtype=np.float64)  # -0.0, which a negative slope leaves, becomes 0.0
+        return sha256_of_bytes(str(self.voxels.shape).encode(), values.tobytes())
 
     def with_voxels(self, voxels: NDArray[Any], *, unit: str | None = None) -> Volume:
         """Return the volume with other values on the same grid; their unit is `unit`, None for none."""

@@ -55,6 +55,7 @@ def test_the_digest_follows_values_not_number_types() -> None:
     ones = np.ones((1, 4, 3, 2))
     assert Volume(ones, GRID).digest() == Volume(ones.astype(np.int16), GRID).digest()
     assert Volume(ones, GRID).digest() != Volume(ones * 2, GRID).digest()
+    assert Volume(-0.0 * ones, GRID).digest() == Volume((0 * ones).astype(np.uint64), GRID).digest()
 
 
 def test_a_volume_on_its_own_grid_is_the_same_and_in_every_channel() -> None:

@@ -187,7 +187,8 @@ def evaluation_note(seen: Seen | None, digests: Sequence[str]) -> str:
         return "Whether the weights were trained on any of these images is not known"
     if counts["unlabelled"]:
         return f"The weights were pretrained on {counts['unlabelled']} of these {total} images, without their labels"
-    return "None of these images is one that the weights were trained on; other images of their patients cannot be told"
+    told = "None of these images is one that the weights were trained on, voxel by voxel"
+    return f"{told}; copies that were turned, cropped or resampled, and other images of their patients, cannot be told"
 
 
 def _short(digests: Iterable[str]) -> frozenset[str]:
