@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from conftest import SPHERES_TOML, write_sphere_data
+from phantoms import write_nifti
 
 from medvision import sealed
 from medvision.errors import InputError
+from medvision.geometry import Geometry
 from medvision.pipeline import PipelineFolder
 from medvision.study import Case
 from medvision.training import Store
@@ -69,6 +72,17 @@ def test_several_processes_prepare_the_same_bytes_as_one_and_go_on_after_a_bad_c
     assert {path: path.stat().st_mtime_ns for path in times} == times, "what was kept is not made again"
     assert as_told(apart) == as_told(alone)
     assert told == [(number, 8) for number in range(1, 9)]
+
+
+def test_an_image_that_a_step_refuses_is_named(tmp_path: Path) -> None:
+    text = SPHERES_TOML.replace('use = "rescale"\nsource = [0.0, 200.0]', 'use = "zscore"')
+    (tmp_path / "pipeline.toml").write_text(text, encoding="utf-8")
+    case = labelled_cases([write_sphere_data(tmp_path)])[0]
+    grid = Geometry.from_spacing((2, 2, 2), (24, 14, 12))
+    write_nifti(case.path, np.ones(grid.shape, np.float32), grid)
+    with pytest.raises(InputError) as caught:
+        prepare([case], PipelineFolder.open(tmp_path), Store(tmp_path / "cache"))
+    assert (caught.value.code, caught.value.path) == ("constant-image", case.path)
 
 
 @pytest.mark.parametrize(("available", "wanted"), [(2, 0), (6, 5)])

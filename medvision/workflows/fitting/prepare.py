@@ -17,6 +17,7 @@ from medvision.files import sha256_of_text
 from medvision.fingerprint import CaseFigures
 from medvision.fingerprint import Target as FigureTarget
 from medvision.frameworks import versions
+from medvision.io.located import located
 from medvision.pipeline import PipelineFolder
 from medvision.progress import Progress, silent
 from medvision.steps import apply, apply_to_labels
@@ -137,7 +138,8 @@ def _made(case: Case, pipeline: PipelineFolder) -> tuple[Sample, Mapping[str, st
     volume = io.read_volume(case)
     noticed = [*volume.findings, *pipeline.settings.contract.check(volume, case), *_assumed(case, pipeline)]
     findings = [[entry.code, entry.grade, entry.message, entry.cure] for entry in noticed]
-    sample, target = _sample(case, volume, pipeline)
+    with located(case.path):  # a step does not know whose image it refuses
+        sample, target = _sample(case, volume, pipeline)
     figures = measured(case, volume, target).to_text()
     return sample, {"digest": volume.digest(), "figures": figures, "findings": json.dumps(findings)}
 
