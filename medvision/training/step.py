@@ -33,7 +33,13 @@ def improve(
 
 
 def rehearsal(
-    network: Any, batches: Batches, objective: Objective, settings: Training, *, place: Place
+    network: Any,
+    batches: Batches,
+    objective: Objective,
+    settings: Training,
+    *,
+    place: Place,
+    deterministic: bool | None = None,
 ) -> Callable[[int], None]:
     """Return the loop's step as a function of its number: batch, loss, clip, optimiser and average.
 
@@ -45,18 +51,20 @@ def rehearsal(
         Is trained, and of no use afterwards.
     batches, objective, settings, place
         See :func:`medvision.training.loop.optimise`; of one process.
+    deterministic
+        Whether every run gives the same bits; None: on a CPU.
     """
     network.to(place.device).train()
     kept = averaged(network) if settings.average else network
     optimiser = build_optimiser(settings, Whole().groups(network))
     called, optimiser = place.setup(network, optimiser)
-    deterministic = place.device == "cpu"
+    same_bits = place.device == "cpu" if deterministic is None else deterministic
 
     def step(number: int) -> None:
         with (
             small_convolutions_in_fp32(network),
-            deterministic_algorithms(deterministic),
-            gpu_arithmetic(place.precision, deterministic=deterministic),
+            deterministic_algorithms(same_bits),
+            gpu_arithmetic(place.precision, deterministic=same_bits),
         ):
             improve(called, network, batches(number), objective, optimiser, place, settings.clip)
             follow(kept, network, decay=settings.average, step=number)
