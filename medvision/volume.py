@@ -69,9 +69,10 @@ class Volume:
         return int(self.voxels.shape[0])
 
     def digest(self) -> str:
-        """Return the SHA-256 of shape and values, whatever file or number type they came in."""
-        values = np.add(self.voxels, 0.0, dtype=np.float64)  # -0.0, which a negative slope leaves, becomes 0.0
-        return sha256_of_bytes(str(self.voxels.shape).encode(), values.tobytes())
+        """Return the SHA-256 of shape and values, whatever file, axis order or number type they came in."""
+        volume = self.onto(self.geometry.reoriented("RAS")) if self.geometry.physical else self
+        values = np.add(volume.voxels, 0.0, dtype=np.float64)  # -0.0, which a negative slope leaves, becomes 0.0
+        return sha256_of_bytes(str(values.shape).encode(), values.tobytes())
 
     def with_voxels(self, voxels: NDArray[Any], *, unit: str | None = None) -> Volume:
         """Return the volume with other values on the same grid; their unit is `unit`, None for none."""

@@ -416,6 +416,13 @@ def test_a_case_unlike_the_others_is_for_review_with_the_measure_that_is_off(vol
     assert (code, "warning") in [(finding.code, finding.grade) for finding in findings]
 
 
+def test_directions_that_no_training_volume_stated_are_doubted() -> None:
+    arrays = [replace(image(seed), geometry=Geometry(np.eye(4), GRID.shape, physical=False)) for seed in range(12)]
+    known = summarise([measure_case(array, 0) for array in arrays], task="classification", names={0: "a"})
+    assert found(image(50), known) == [("orientation-doubted", "warning")]
+    assert found(replace(image(50), geometry=arrays[0].geometry), known) == []
+
+
 def test_the_measure_that_is_off_is_named_with_its_value_and_the_known_range() -> None:
     wide = image(50, Geometry.from_spacing((1, 1, 3.2), (16, 18, 6)))
     (finding,) = [entry for entry in check(wide, fingerprint()) if entry.code == "spacing-outside"]

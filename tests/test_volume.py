@@ -10,6 +10,8 @@ from medvision.geometry import Geometry
 from medvision.volume import Labels, Volume
 
 GRID = Geometry.from_spacing((1, 2, 3), (4, 3, 2))
+# About 11 degrees about the axis from foot to head.
+OBLIQUE = Geometry(np.array([[0.98, -0.2, 0, 5], [0.2, 0.98, 0, 7], [0, 0, 3, 9], [0, 0, 0, 1]]), (4, 3, 2))
 
 
 @pytest.mark.parametrize(
@@ -56,6 +58,21 @@ def test_the_digest_follows_values_not_number_types() -> None:
     assert Volume(ones, GRID).digest() == Volume(ones.astype(np.int16), GRID).digest()
     assert Volume(ones, GRID).digest() != Volume(ones * 2, GRID).digest()
     assert Volume(-0.0 * ones, GRID).digest() == Volume((0 * ones).astype(np.uint64), GRID).digest()
+
+
+@pytest.mark.parametrize("orientation", ["LPS", "SAR", "IPL"])
+def test_the_digest_is_that_of_the_same_values_in_another_axis_order(orientation: str) -> None:
+    volume = Volume(np.arange(24.0).reshape(1, 4, 3, 2), OBLIQUE)
+    stored = volume.onto(OBLIQUE.reoriented(orientation))
+    assert stored.voxels.tobytes() != volume.voxels.tobytes()
+    assert stored.digest() == volume.digest()
+    assert Volume(stored.voxels.reshape(volume.voxels.shape), OBLIQUE).digest() != volume.digest()
+
+
+def test_the_digest_of_a_picture_is_of_its_order_as_it_states_no_other() -> None:
+    picture = Volume(np.arange(6.0).reshape(1, 3, 2, 1), Geometry.of_picture(3, 2))
+    turned = Volume(picture.voxels[:, ::-1], picture.geometry)
+    assert picture.digest() != turned.digest()
 
 
 def test_a_volume_on_its_own_grid_is_the_same_and_in_every_channel() -> None:

@@ -171,7 +171,8 @@ def test_an_evaluation_says_whether_its_images_are_new_to_the_weights() -> None:
     )
     assert evaluation_note(seen(trained="a"), images) == (
         "None of these images is one that the weights were trained on, voxel by voxel; "
-        "copies that were turned, cropped or resampled, and other images of their patients, cannot be told"
+        "copies that were mirrored, turned, cropped or resampled, "
+        "and other images of their patients, cannot be told"
     )
     unknown = "Whether the weights were trained on any of these images is not known"
     assert evaluation_note(None, []) == evaluation_note(seen(trained="a").and_also(None), images) == unknown

@@ -167,6 +167,9 @@ def _stated(figures: CaseFigures, fingerprint: Fingerprint) -> Iterator[Finding]
     if fingerprint.physical and not figures.physical:
         message = "the file states no physical size, so spacing and field of view cannot be compared"
         yield Finding("spacing-outside", "warning", message)
+    if figures.physical and not fingerprint.physical and fingerprint.dimensions == 3:
+        message = "the training data state no directions, so nothing tells whether the axes of the image are theirs"
+        yield Finding("orientation-doubted", "warning", message)
 
 
 def _in_mm(figures: CaseFigures, fingerprint: Fingerprint) -> Iterator[Comparison]:

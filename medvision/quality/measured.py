@@ -118,4 +118,7 @@ def _at_edge(voxels: NDArray[Any]) -> set[int]:
 
 
 def _digest(labels: Labels) -> str:
+    """Return the SHA-256 of labels, in one axis order like that of their image: see :meth:`Volume.digest`."""
+    if labels.geometry.physical:
+        labels = labels.onto(labels.geometry.reoriented("RAS"))
     return sha256_of_bytes(str(labels.voxels.shape).encode(), labels.voxels.astype(np.int64).tobytes())

@@ -327,9 +327,9 @@ CASES: Mapping[str, Reason] = {
         "State it in the column `side` of a list of cases.",
     ),
     "orientation-doubted": Reason(
-        "The network agrees better with a turned or mirrored image, or the rows run upwards.",
-        "The header may be wrong, and then sides and places are too.",
-        "Check the orientation in the file's header.",
+        "The network agrees better with a turned or mirrored image, the rows run upwards, or the order of axes is unknown.",
+        "The header may be wrong, and then sides and places are too; or the network saw other directions.",
+        "Check the orientation in the file's header, and that of the training data.",
     ),
     "agreement-low": Reason(
         "The network agrees with itself less than on any image that it was tried on.",

@@ -188,7 +188,8 @@ def evaluation_note(seen: Seen | None, digests: Sequence[str]) -> str:
     if counts["unlabelled"]:
         return f"The weights were pretrained on {counts['unlabelled']} of these {total} images, without their labels"
     told = "None of these images is one that the weights were trained on, voxel by voxel"
-    return f"{told}; copies that were turned, cropped or resampled, and other images of their patients, cannot be told"
+    others = "copies that were mirrored, turned, cropped or resampled, and other images of their patients"
+    return f"{told}; {others}, cannot be told"
 
 
 def _short(digests: Iterable[str]) -> frozenset[str]:
