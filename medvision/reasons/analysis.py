@@ -327,8 +327,8 @@ CASES: Mapping[str, Reason] = {
         "State it in the column `side` of a list of cases.",
     ),
     "orientation-doubted": Reason(
-        "The network agrees better with a turned or mirrored image, the rows run upwards, or the order of axes is unknown.",
-        "The header may be wrong, and then sides and places are too; or the network saw other directions.",
+        "The network agrees better with a turned image, the rows run upwards, or training had no directions.",
+        "The header may be wrong, and then sides and places are too; or the network saw other axes.",
         "Check the orientation in the file's header, and that of the training data.",
     ),
     "agreement-low": Reason(
