@@ -27,9 +27,9 @@ from medvision.training.pretext import (
     has_collapsed,
     with_projector,
 )
-from medvision.training.pretext.contrastive import disagreement
 from medvision.training.pretext.images import MOST_HELD_OUT, held_out_images
 from medvision.training.pretext.masked import hide
+from medvision.training.pretext.vicreg import disagreement
 from medvision.training.samples import centre_of
 
 STILL = Augmentation(strength=0.0)
@@ -293,7 +293,7 @@ def test_a_projector_leaves_the_callers_seed_and_has_its_own() -> None:
 # stopped and gone on with
 
 
-@pytest.mark.parametrize("method", ["masked", "contrastive"])
+@pytest.mark.parametrize("method", ["masked", "vicreg"])
 def test_a_pretraining_that_was_stopped_ends_bit_by_bit_as_one_that_was_not(method: str, tmp_path: Path) -> None:
     samples, values = waves(6), trained(steps_per_epoch=3, average=0.9, augmentation=Augmentation())
 
@@ -302,7 +302,7 @@ def test_a_pretraining_that_was_stopped_ends_bit_by_bit_as_one_that_was_not(meth
         batches: Any = MaskedBatches(Sampler(samples, values), values)
         objective: Any = Reconstruction()
         validate: Any = HeldOutMasks(samples[:2], values)
-        if method == "contrastive":
+        if method == "vicreg":
             batches, objective = TwoViews(Sampler(samples, values), values, VIEWS), Agreement(VIEWS)
             validate = HeldOutViews(samples[:2], values, VIEWS)
 

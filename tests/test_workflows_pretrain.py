@@ -195,7 +195,7 @@ def test_a_training_starts_from_it_encoder_and_decoder_without_the_last_layer(
 
 def test_a_classifier_starts_from_its_encoder(pictures: tuple[Path, PipelineFolder, PretrainingResult]) -> None:
     _, pipeline, result = pictures
-    assert result.method == "contrastive"
+    assert result.method == "vicreg"
     assert "embeddings spread by" in result.results[0]
     names = read_weights(weights_of(result)).tensors
     assert not [name for name in names if name.startswith(("fc.", "projector."))]
@@ -223,7 +223,7 @@ def test_every_network_starts_from_its_own_pretraining(network: str, channels: s
     text = VOLUMES.replace("deep_supervision = true\n", "") if channels else PICTURES
     text = text[: text.index("use =", text.index("[network]"))] + network + "\n" + text[text.index("[train]") :]
     pipeline = opened(tmp_path / "settings", text.replace("[8, 8, 8]", channels or ""))
-    job = PretextJob(pipeline, "masked" if channels else "contrastive", (), (), Alone())
+    job = PretextJob(pipeline, "masked" if channels else "vicreg", (), (), Alone())
     parts = pipeline.settings.network.parts
     save_weights(tmp_path / "weights.safetensors", job.encoder(job.network()), without=parts.head)
     found = start_from(pipeline.build_network(), tmp_path, pipeline)
@@ -359,7 +359,7 @@ def test_a_method_for_another_kind_of_network_is_refused(
     tmp_path: Path,
 ) -> None:
     with pytest.raises(UsageError, match="answers for every voxel"):
-        pretrain(volumes[1], [volumes[0]], tmp_path, method="contrastive")
+        pretrain(volumes[1], [volumes[0]], tmp_path, method="vicreg")
     with pytest.raises(UsageError, match="an image as a whole"):
         pretrain(pictures[1], [pictures[0]], tmp_path, method="masked")
     with pytest.raises(UsageError, match="no method 'jigsaw'"):

@@ -22,7 +22,7 @@ def command(
         str | None,
         typer.Option(
             "--method",
-            help="masked (segmentation) or contrastive (all else); else the one that fits.",
+            help="masked (segmentation) or vicreg (all else); else the one that fits.",
             show_default=False,
         ),
     ] = None,

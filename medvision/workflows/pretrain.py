@@ -126,7 +126,7 @@ def pretrain(
     out
         Takes the weights with their card. It is no pipeline, and cannot be run.
     method
-        ``"masked"`` for a segmentation, ``"contrastive"`` for all else; None takes the one that fits.
+        ``"masked"`` for a segmentation, ``"vicreg"`` for all else; None takes the one that fits.
     licence
         The terms for the use of the weights; None: not stated.
     seed

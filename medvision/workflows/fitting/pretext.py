@@ -27,10 +27,10 @@ from medvision.workflows.fitting.unlabelled import PreparedImage
 
 _QUICK_SECONDS = 1.0  # what takes less is done twice: the first one also pays for what is set up once
 _FEW = 4  # images by which a validation is timed: one alone has no other to be told from
-Method = Literal["masked", "contrastive"]
+Method = Literal["masked", "vicreg"]
 METHODS: Mapping[Method, str] = {
     "masked": "what is hidden of an image is told from the rest",
-    "contrastive": "two views of an image are known for one, and told from others",
+    "vicreg": "two views of an image are alike, and those of different images spread",
 }
 
 
@@ -45,7 +45,7 @@ def method_for(settings: Settings, wanted: str | None) -> Method:
     if settings.contract.slices:
         cure = "Leave `slices` out, and give pictures."
         raise UsageError("usage", "a pretraining does not see volumes slice by slice", cure=cure)
-    fitting: Method = "masked" if settings.task == "segmentation" else "contrastive"
+    fitting: Method = "masked" if settings.task == "segmentation" else "vicreg"
     if wanted is None or wanted == fitting:
         return fitting
     if wanted not in METHODS:
@@ -141,7 +141,7 @@ class PretextJob:
             It gives nearly the same answer for all of them.
         """
         result = self.validate(network.eval())
-        if self.method == "contrastive" and has_collapsed(result.figures):
+        if self.method == "vicreg" and has_collapsed(result.figures):
             message = (
                 f"the embeddings of different images spread by {result.figures['spread']:.3g}, where 1 is asked for"
             )
