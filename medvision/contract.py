@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from medvision.errors import Finding, InputError
+from medvision.strict import STRICT
 from medvision.study import Case
 from medvision.volume import Volume
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
+@dataclass(frozen=True, config=STRICT)
 class Contract:
     """What a pipeline was made for: its ``[contract]`` table.
 

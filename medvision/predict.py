@@ -7,14 +7,15 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ConfigDict, Field, PositiveInt
+from pydantic import Field, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from medvision.errors import InputError, PipelineError
 from medvision.frameworks import autocast, monai_module
+from medvision.strict import STRICT
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
+@dataclass(frozen=True, config=STRICT)
 class Prediction:
     """How a network is applied: the ``[predict]`` table of a pipeline.
 
@@ -42,7 +43,7 @@ class Prediction:
     thresholds: tuple[Annotated[float, Field(gt=0.0, lt=1.0)], ...] = ()
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
+@dataclass(frozen=True, config=STRICT)
 class Quantity:
     """What one output of a regression stands for: a ``[[regression]]`` table, in the order of the labels.
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass as plain_dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from medvision.errors import Finding
+from medvision.strict import STRICT
 from medvision.study import Case, Collection, Series, by_image
 
 _Count = Annotated[int, Field(ge=1)]
@@ -24,7 +25,7 @@ _MOST_WAYS = 1 << 20  # in which a pattern can fit at one place, each of which a
 _MOST_LISTED = 20
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+@dataclass(frozen=True, config=STRICT)
 class Selection:
     """Which series of a DICOM study the pipeline takes: its ``[select]`` table.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from medvision.explain.cam import activation_map
@@ -13,12 +13,13 @@ from medvision.explain.layers import bottleneck, finest_needed, stages_by_grid, 
 from medvision.explain.maps import ExplainedMap
 from medvision.explain.probing import own_copy, undisturbed
 from medvision.explain.scores import Output, Region, margin, region_score, runner_up
+from medvision.strict import STRICT
 
 if TYPE_CHECKING:
     import torch
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False), kw_only=True)
+@dataclass(frozen=True, config=STRICT, kw_only=True)
 class HiResCam:
     """HiResCAM of the margin between a class and the best other class, or of an output that stands by itself.
 
@@ -88,7 +89,7 @@ class HiResCam:
         return finest_needed(stages_by_grid(network, x), x.shape[2:], spacing_mm, self.lesion_mm).layers
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"), kw_only=True)
+@dataclass(frozen=True, config=STRICT, kw_only=True)
 class SegHiResCam:
     """HiResCAM of a segmentation: where the logits of a region came from.
 

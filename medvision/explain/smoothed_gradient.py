@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from medvision.errors import UsageError
 from medvision.explain.maps import ExplainedMap
 from medvision.explain.probing import gradient, own_copy, undisturbed
 from medvision.explain.scores import Output, margin, runner_up
+from medvision.strict import STRICT
 
 if TYPE_CHECKING:
     import torch
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False), kw_only=True)
+@dataclass(frozen=True, config=STRICT, kw_only=True)
 class SmoothedGradient:
     """The size of the gradient of the margin with respect to the image, averaged over noisy copies and smoothed.
 

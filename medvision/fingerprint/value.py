@@ -10,24 +10,24 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from medvision.answers import Task
 from medvision.errors import PipelineError
 from medvision.files import write_json
+from medvision.strict import STRICT
 
 SCHEMA = "medvision.fingerprint/1"
 UNKNOWN = "unknown"
 """The key of cases whose modality or unit is not stated."""
 
-_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 _PERCENTILES = (0, 2, 10, 50, 90, 98, 100)
 _Count = Annotated[int, Field(ge=0)]
 _Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class Spread:
     """One figure of each case, over the cases: its percentiles 0, 2, 10, 50, 90, 98 and 100.
 
@@ -70,7 +70,7 @@ Axes = tuple[Spread, Spread, Spread]
 """One spread an axis: the world's x (left-right), y (back-front), z (foot-head); i, j, k where not physical."""
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class Pooled:
     """The values of one channel, in the unit of the images, over voxels of all cases together.
 
@@ -97,7 +97,7 @@ class Pooled:
             raise ValueError("least, low, median, high and greatest must rise")
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class PerCase:
     """The values of one channel case by case, by which a new case is judged: each figure's spread over the cases.
 
@@ -132,7 +132,7 @@ class PerCase:
     share_least: Spread
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class Channel:
     """The values of one channel.
 
@@ -153,7 +153,7 @@ class Channel:
     foreground_per_case: PerCase | None = None
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class LabelFigures:
     """One label of a segmentation, over the cases that have it.
 
@@ -184,7 +184,7 @@ class LabelFigures:
     box_mm: Axes | None
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class ClassFigures:
     """One class of a classification, or one label of several that a case can have at once.
 
@@ -204,7 +204,7 @@ class ClassFigures:
     share: _Share
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class TargetFigures:
     """One target of a regression, in its own unit, over the cases."""
 
@@ -214,7 +214,7 @@ class TargetFigures:
     spread: Spread
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class Fingerprint:
     """What training data are like; ``fingerprint.json`` in a pipeline's folder. It holds no id.
 

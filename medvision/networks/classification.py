@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field, PositiveInt
+from pydantic import Field, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from medvision.frameworks import monai_module
 from medvision.networks.norms import Norm, with_norm
 from medvision.parts import Parts
+from medvision.strict import STRICT
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+@dataclass(frozen=True, config=STRICT)
 class ResNet:
     """A residual network (He et al., CVPR 2016), in 2D or 3D (MONAI ``ResNet``).
 
@@ -80,7 +81,7 @@ class ResNet:
         return with_norm(network, self.norm, dimensions)
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+@dataclass(frozen=True, config=STRICT)
 class DenseNet:
     """A densely connected network (Huang et al., CVPR 2017), in 2D or 3D (MONAI ``DenseNet``).
 

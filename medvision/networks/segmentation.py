@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field, PositiveInt
+from pydantic import Field, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from medvision.frameworks import monai_module
 from medvision.networks.deep import deeply_supervised
 from medvision.networks.norms import Norm, with_norm
 from medvision.parts import Parts
+from medvision.strict import STRICT
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+@dataclass(frozen=True, config=STRICT)
 class DynUNet:
     """The U-Net of nnU-Net (Isensee et al., Nature Methods 2021), here with residual blocks (MONAI ``DynUNet``).
 
@@ -95,7 +96,7 @@ class DynUNet:
         return with_norm(network, self.norm, dimensions)
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+@dataclass(frozen=True, config=STRICT)
 class SegResNet:
     """The encoder-decoder of Myronenko (BrainLes 2018) without its autoencoder branch (MONAI ``SegResNet``).
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import functools
 from typing import Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field, PositiveInt
+from pydantic import Field, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from medvision.errors import PipelineError
 from medvision.frameworks import monai_module
 from medvision.parts import Parts
+from medvision.strict import STRICT
 
 _Four = tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt]
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+@dataclass(frozen=True, config=STRICT)
 class ViT:
     """A vision transformer (Dosovitskiy et al., ICLR 2021), in 2D or 3D (MONAI ``ViT``).
 
@@ -102,7 +103,7 @@ class ViT:
         )
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+@dataclass(frozen=True, config=STRICT)
 class SwinUNETR:
     """Attention in shifted windows, with a decoder of convolutions (Hatamizadeh et al., 2022; MONAI ``SwinUNETR``).
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from medvision.errors import PipelineError
@@ -16,11 +16,12 @@ from medvision.frameworks import set_state
 from medvision.networks.deep import plain_state
 from medvision.networks.ensemble import joined, parted
 from medvision.sealed import MARK, replacing_arrays
+from medvision.strict import STRICT
 
 _MARKED = {MARK: "weights 1"}  # one entry alone: the order of several differs from run to run
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
+@dataclass(frozen=True, config=STRICT)
 class WeightsCard:
     """What a file of weights is, for the machine; ``weights.json`` beside ``weights.safetensors``.
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter
+from pydantic import BeforeValidator, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from medvision.answers import Task
@@ -18,10 +18,9 @@ from medvision.pipeline.sides import side_faults
 from medvision.predict import Prediction, Quantity
 from medvision.selection import Selection
 from medvision.steps import Step
+from medvision.strict import STRICT
 from medvision.training import Training, default_loss
 from medvision.training.schedules import schedule_of
-
-_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 def _number(key: object) -> object:
@@ -33,7 +32,7 @@ _Number = Annotated[int, BeforeValidator(_number)]
 _Name = Annotated[str, Field(min_length=1)]
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class Card:
     """What a person must know about a pipeline: its ``[card]`` table.
 
@@ -55,7 +54,7 @@ class Card:
     limits: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class Settings:
     """All of a ``pipeline.toml``, in the order of the data.
 

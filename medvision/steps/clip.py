@@ -8,8 +8,8 @@ import numpy as np
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from medvision.steps.settings import STRICT
 from medvision.steps.values import as_float32, channels, of_channels
+from medvision.strict import STRICT
 from medvision.volume import Volume
 
 

@@ -10,8 +10,8 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from medvision.steps.foreground import foreground
-from medvision.steps.settings import STRICT
 from medvision.steps.values import as_float32
+from medvision.strict import STRICT
 from medvision.volume import Volume
 
 

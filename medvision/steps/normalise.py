@@ -11,8 +11,8 @@ from pydantic.dataclasses import dataclass
 
 from medvision.errors import InputError
 from medvision.steps.foreground import foreground
-from medvision.steps.settings import STRICT
 from medvision.steps.values import channels, of_channels
+from medvision.strict import STRICT
 from medvision.volume import Volume
 
 _Percent = Annotated[float, Field(ge=0, le=100)]

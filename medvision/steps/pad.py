@@ -9,8 +9,8 @@ import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from medvision.steps.settings import STRICT
 from medvision.steps.values import as_float32
+from medvision.strict import STRICT
 from medvision.volume import Volume
 
 _Size = Annotated[int, Field(ge=1)]

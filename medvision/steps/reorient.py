@@ -10,8 +10,8 @@ from pydantic.dataclasses import dataclass
 
 from medvision.errors import GeometryError
 from medvision.geometry import parse_orientation
-from medvision.steps.settings import STRICT
 from medvision.steps.values import as_float32
+from medvision.strict import STRICT
 from medvision.volume import Volume
 
 

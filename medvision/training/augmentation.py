@@ -6,13 +6,13 @@ import math
 from dataclasses import fields, replace
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+from medvision.strict import STRICT
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class Probabilities:
     """How often each kind of variation is applied, 0 to 1.
 
@@ -68,7 +68,7 @@ class Probabilities:
     erase: float = Field(default=0.25, ge=0.0, le=1.0)
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class Augmentation:
     """How samples are varied; every parameter is drawn anew for each sample.
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from medvision.answers import Task
+from medvision.strict import STRICT
 from medvision.training.losses.sums import (
     PLAIN,
     Weighing,
@@ -19,10 +20,8 @@ from medvision.training.losses.sums import (
     weights,
 )
 
-_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class CrossEntropy:
     """Cross-entropy of one class of several: the mean of -log p of the true class, weighted where classes are.
 
@@ -43,7 +42,7 @@ class CrossEntropy:
         return ratio(smoothed(logs, truth, weighing), weighing)
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class Focal:
     """Cross-entropy that counts what is already right for less (Lin et al., ICCV 2017), with a softmax.
 
@@ -72,7 +71,7 @@ class Focal:
         return ratio(smoothed(focused, truth, weighing), weighing)
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class BinaryCrossEntropy:
     """Cross-entropy of labels that hold or not, each for itself; unknown ones count nothing.
 

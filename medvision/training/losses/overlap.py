@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from medvision.answers import Task
+from medvision.strict import STRICT
 from medvision.training.losses.sums import (
     PLAIN,
     SMOOTH,
@@ -20,10 +21,8 @@ from medvision.training.losses.sums import (
     smoothed,
 )
 
-_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class DiceCE:
     """Soft Dice plus cross-entropy, as in nnU-Net (Isensee et al., Nature Methods 2021).
 
@@ -66,7 +65,7 @@ class DiceCE:
         return self.dice * (1 - dice[first(background=self.background) :]).mean() + self.cross_entropy * entropy
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class Tversky:
     """1 minus the Tversky index, which weighs false alarms and misses apart (Salehi et al., MLMI 2017).
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from medvision.answers import Task
+from medvision.strict import STRICT
 from medvision.training.losses.sums import PLAIN, Weighing, masked_mean
 
-_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class Huber:
     """Squared error where it is small, absolute error where it is large (Huber, 1964); unknown values count nothing.
 
@@ -42,7 +41,7 @@ class Huber:
         return masked_mean(terms, known, weighing)
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class MeanSquared:
     """The mean of squared errors; unknown values count nothing.
 

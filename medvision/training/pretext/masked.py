@@ -18,9 +18,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 from pydantic.dataclasses import dataclass as checked_dataclass
 
+from medvision.strict import STRICT
 from medvision.training.augment import draw
 from medvision.training.loop import Batch, Validation
 from medvision.training.place import ALONE, Place
@@ -32,7 +33,7 @@ from medvision.training.varied import generator_of, in_layout, varied
 _LEAST_BLOCKS = 4  # along an axis: with fewer, there is no visible part around a hidden one
 
 
-@checked_dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
+@checked_dataclass(frozen=True, config=STRICT)
 class Masking:
     """What is hidden of an image.
 

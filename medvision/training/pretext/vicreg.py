@@ -25,10 +25,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from pydantic import ConfigDict, Field
+from pydantic import Field
 from pydantic.dataclasses import dataclass as checked_dataclass
 
 from medvision.errors import InputError, PipelineError
+from medvision.strict import STRICT
 from medvision.training.augment import draw
 from medvision.training.augmentation import Augmentation
 from medvision.training.loop import Batch, Validation
@@ -45,7 +46,7 @@ LEAST_BATCH = 8
 """Images of a step from which on a spread over them says something."""
 
 
-@checked_dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
+@checked_dataclass(frozen=True, config=STRICT)
 class Views:
     """How views are made and compared.
 

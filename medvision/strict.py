@@ -1,4 +1,4 @@
-"""What the settings of all steps have in common: a misspelt field or a number that is not finite is refused."""
+"""How settings are read from a file: a misspelt field is refused, and so is a number that is not finite."""
 
 from __future__ import annotations
 
