@@ -76,7 +76,7 @@ def test_the_version_is_that_of_the_distribution() -> None:
 def test_shipped_pipelines_are_small_complete_and_valid() -> None:
     from medvision.pipeline import PipelineFolder, builtin_folder, builtin_names
 
-    assert {"mr-hippocampus", "cxr-pneumonia"} <= set(builtin_names())
+    assert {"mr-hippocampus", "cxr-pneumonia", "ct-adrenal"} <= set(builtin_names())
     for name in builtin_names():
         folder = builtin_folder() / name
         opened = PipelineFolder.open(name)

@@ -36,7 +36,7 @@ def trained(folder: Path) -> PipelineFolder:
 
 
 def test_shipped_pipelines_open_by_name() -> None:
-    assert builtin_names() == ["cxr-pneumonia", "mr-hippocampus"]
+    assert builtin_names() == ["ct-adrenal", "cxr-pneumonia", "mr-hippocampus"]
     for name in builtin_names():
         opened = PipelineFolder.open(name)
         assert opened.settings.name == name == opened.folder.name
@@ -60,7 +60,7 @@ def test_a_name_that_is_nearly_right_is_refused_with_the_right_one() -> None:
 @pytest.mark.parametrize("name", ["nothing-like-it", "/no/such/folder", "pipeline.toml", "../pipelines"])
 def test_what_is_no_pipeline_is_refused_with_those_there_are(tmp_path: Path, monkeypatch: Any, name: str) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(PipelineError, match="shipped are cxr-pneumonia, mr-hippocampus"):
+    with pytest.raises(PipelineError, match="shipped are ct-adrenal, cxr-pneumonia, mr-hippocampus"):
         PipelineFolder.open(name)
 
 
