@@ -164,9 +164,9 @@ def train_on(
     fit = _fit(job, parts, out, (*noticed.findings, *cut), start, budget, pace, machine, progress)
     if not place.is_first:
         place.barrier()
-        place.from_first(lambda: None)  # until the first has written everything
+        seconds: float = place.from_first(lambda: seconds_of(out))  # when the first has written everything
         result = TrainingResult(out, (), fit.findings, *ids_of(parts))
-        return Trained(result, (), job.pipeline, fit.fitted.epoch, 0, 0.0)
+        return Trained(result, (), job.pipeline, fit.fitted.epoch, len(fit.fitted.rows), seconds)
     return _left(fit, noticed, results, identity)
 
 
@@ -267,7 +267,7 @@ def _left(fit: _Fit, noticed: Noticed, results: tuple[str, ...], identity: str) 
     seconds = seconds_of(out)
     place.barrier()  # nobody reads the checkpoints any more
     Finished(identity, fitted.epoch, epochs, seconds, tuple(scored), choice.hopeful).write(out)
-    place.from_first(lambda: None)
+    place.from_first(lambda: seconds)
     return Trained(result, scored, PipelineFolder.open(out), fitted.epoch, epochs, seconds, choice.hopeful)
 
 
