@@ -13,6 +13,8 @@ import medvision as mv
 from medvision import io
 from medvision.evaluate import auc
 from medvision.pipeline import PipelineFolder
+from medvision.steps import Resize
+from medvision.study import Reading
 from medvision.training import split
 from medvision.workflows.cases.classify import classify
 from medvision.workflows.report import read_record
@@ -90,6 +92,44 @@ def test_pneumonia_is_told_on_pictures_that_the_shipped_networks_have_seen(share
     assert len(cases) == 524
     assert value is not None
     assert value >= 0.99
+
+
+def test_adrenal_glands_are_told_on_masks_that_the_shipped_networks_have_seen(shared_data: Path) -> None:
+    pipeline = PipelineFolder.open("ct-adrenal")
+    settings = replace(pipeline.settings, explain=())
+    network = pipeline.load_network()
+    found = io.scan([shared_data / "adrenalmnist3d_64" / "adrenalmnist3d_64_trainval.npz"])
+    cases = [case for case in found.cases if case.split == "val"]
+    answers = [classify(io.read_volume(case), settings, network).answer for case in cases]
+    right = [
+        (answer.predicted == "hyperplasia") == (case.label == 1) for answer, case in zip(answers, cases, strict=True)
+    ]
+    value = auc(
+        np.array([answer.probabilities["hyperplasia"] for answer in answers]),
+        np.array([case.label == 1 for case in cases]),
+    )
+    assert len(cases) == 98
+    assert value is not None
+    assert value >= 0.85
+    assert np.mean(right) >= 0.83
+
+
+@pytest.mark.parametrize("window", [None, (-160, 240), (-1000, 1000)])
+def test_a_ct_in_place_of_the_mask_of_an_adrenal_gland_is_for_review(
+    shared_data: Path, tmp_path: Path, window: tuple[int, int] | None
+) -> None:
+    reading = Reading(allow_gaps=True, orthogonal=True)
+    found = io.scan([shared_data / "dicom_series" / "ct_ge_tilt.zip"], reading=reading)
+    scan = next(volume for volume in map(io.read_volume, found.cases) if volume.modality == "CT")
+    voxels = Resize(shape=(64, 64, 64))(scan).voxels[0]
+    if window is not None:  # as 8 bits, the scale of a mask
+        voxels = np.clip((voxels - window[0]) / (window[1] - window[0]) * 255, 0, 255).astype(np.uint8)
+    np.savez(tmp_path / "ct.npz", test_images=voxels[None], test_labels=np.zeros((1, 1), np.uint8))
+    run(PipelineFolder.open("ct-adrenal"), [tmp_path / "ct.npz"], tmp_path / "out")
+    (folder,) = (tmp_path / "out" / "cases").iterdir()
+    record = read_record(folder)
+    assert "values-outside" in {finding.code for finding in record.findings}
+    assert record.verdict == "review"
 
 
 def _assert_same_grid(mask: sitk.Image, image: sitk.Image) -> None:
