@@ -33,7 +33,7 @@ def loaded_after(code: str, names: str = HEAVY) -> str:
 
 
 MODULES = (
-    "networks training predict frameworks batch contract pipeline results workflows.scores workflows.card "
+    "networks training predict frameworks batch contract pipeline results workflows.scoring.scores workflows.card "
     "workflows.pipeline"
 )
 

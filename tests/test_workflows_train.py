@@ -323,7 +323,7 @@ def test_a_data_set_that_numbers_the_same_names_otherwise_is_refused(sphere_pipe
     entries = [{"image": f"image{n}.nii.gz", "label": f"label{n}.nii.gz"} for n in range(8)]
     content = {"training": entries, "labels": {"0": "background", "1": "bright", "2": "dim"}, "modality": {"0": "MR"}}
     (tmp_path / "dataset.json").write_text(json.dumps(content))
-    with pytest.raises(InputError, match="calls label 1 'bright', which is 2 here"):
+    with pytest.raises(InputError, match="calls label 1 'bright', which is 'dim' here, and its name is like that of 2"):
         mv.train(sphere_pipeline, tmp_path / "dataset.json", tmp_path / "out")
 
 
