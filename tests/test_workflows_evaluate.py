@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from phantoms import write_nifti
-from tiny_pipeline import pipeline
+from tiny_pipeline import CLASSIFIER, pipeline
 from typer.testing import CliRunner
 
 from medvision.errors import InputError, MedvisionError, UsageError
@@ -22,22 +22,6 @@ from medvision.workflows.evaluate import evaluate
 from medvision.workflows.run import run
 from medvision.workflows.scoring.scores import Scored
 from medvision_cli.app import app
-
-CLASSIFIER = """
-name = "pictures"
-task = "classification"
-description = "For tests"
-[contract]
-shows = "anything"
-dimensions = 2
-[labels]
-0 = "no"
-1 = "yes"
-[network]
-use = "resnet"
-blocks = [1, 1, 1, 1]
-channels = [4, 4, 4, 4]
-"""
 
 
 def with_weights(folder: Path) -> PipelineFolder:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from foreign_weights import DenseNet, ResNet
-from tiny_pipeline import pipeline
+from tiny_pipeline import CLASSIFIER, pipeline
 from typer.testing import CliRunner
 
 from medvision.errors import PipelineError
@@ -22,25 +22,6 @@ from medvision.pipeline import PipelineFolder
 from medvision.workflows.fitting.source_card import Compared, compared
 from medvision.workflows.weights import Started, inspect, start_from
 from medvision_cli.app import app, main
-
-CLASSIFIER = """
-name = "pictures"
-task = "classification"
-description = "For tests"
-
-[contract]
-shows = "anything"
-dimensions = 2
-
-[labels]
-0 = "no"
-1 = "yes"
-
-[network]
-use = "resnet"
-blocks = [1, 1, 1, 1]
-channels = [4, 8, 8, 8]
-"""
 
 
 @pytest.fixture

@@ -37,6 +37,25 @@ epochs = 3
 use = "seg-hirescam"
 """
 
+CLASSIFIER = """
+name = "pictures"
+task = "classification"
+description = "For tests"
+
+[contract]
+shows = "anything"
+dimensions = 2
+
+[labels]
+0 = "no"
+1 = "yes"
+
+[network]
+use = "resnet"
+blocks = [1, 1, 1, 1]
+channels = [4, 8, 8, 8]
+"""
+
 
 def pipeline(folder: Path, *changes: tuple[str, str], text: str = TINY) -> Path:
     """Write a pipeline whose text is changed as told, and return its file."""
