@@ -56,8 +56,15 @@ class Axis:
 
     @property
     def marks(self) -> tuple[tuple[float, str], ...]:
-        """The round numbers: where each lies, and its words."""
-        return tuple((self.at(tick), brief(tick)) for tick in self.ticks)
+        """The round numbers: where each lies, and its words, which differ.
+
+        >>> [words for _, words in Axis(1.987, 1.988, 0, 100, (1.987, 1.9875, 1.988)).marks]
+        ['1.987', '1.9875', '1.988']
+        """
+        words = [brief(tick) for tick in self.ticks]
+        if len(set(words)) < len(words):  # closer together than four digits tell
+            words = [f"{tick:,.12g}" for tick in self.ticks]
+        return tuple((self.at(tick), word) for tick, word in zip(self.ticks, words, strict=True))
 
 
 def swarm(places: Sequence[float], *, middle: float, reach: float) -> list[tuple[float, float]]:

@@ -10,7 +10,6 @@ import numpy as np
 from medvision.report.axes import Axis, swarm
 from medvision.report.columns import Column
 from medvision.report.facts import CohortRow
-from medvision.report.wording import brief
 
 WIDTH, HEIGHT = 340, 112
 _LEFT, _RIGHT = 14, 326
@@ -60,14 +59,14 @@ def strip_of(column: Column, rows: Sequence[CohortRow]) -> Strip | None:
         title=column.title,
         unit=column.unit,
         dots=dots,
-        ticks=tuple((axis.at(tick), _tick(column, tick)) for tick in axis.ticks),
+        ticks=_ticks(column, axis),
         quartiles=(axis.at(first), axis.at(median), axis.at(third)),
         alt=f"{column.title} of {len(known)} cases: median {column.words(median)}{unit}, middle half "
         f"{column.words(first)} to {column.words(third)}{unit}",
     )
 
 
-def _tick(column: Column, value: float) -> str:
+def _ticks(column: Column, axis: Axis) -> tuple[tuple[float, str], ...]:
     if column.kind == "probability":
-        return f"{100 * value:.0f} %"
-    return brief(value)
+        return tuple((axis.at(tick), f"{100 * tick:.6g} %") for tick in axis.ticks)
+    return axis.marks
