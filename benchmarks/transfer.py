@@ -30,7 +30,7 @@ from medvision.planning import pipeline_toml
 from medvision.workflows.fitting.runs import Way
 from medvision.workflows.learning_curve import Asked, LearningCurve, learning_curve
 from medvision.workflows.pretrain import PretrainingResult, pretrain
-from medvision.workflows.train import Machine
+from medvision.workflows.train import Machine, Start
 
 QUICK_CASES = 40
 
@@ -93,7 +93,7 @@ def measured(task: Task, data: Path, out: Path, *, quick: bool) -> str:
         settings_of(task, out / "settings", dict(task.training) | steps),
         [source],
         out / "curve",
-        Asked(sizes, repeats, (Way("scratch"), Way("pretrained", str(out / "pretraining")))),
+        Asked(sizes, repeats, (Way("scratch"), Way("pretrained", Start(str(out / "pretraining"))))),
         machine=machine,
         progress=told(f"{task.pipeline}, trainings"),
     )

@@ -7,11 +7,11 @@ what to do; the errors, the ledger, ``--json`` and the pages all use it.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from medvision.reasons import REASONS as REASONS
 from medvision.reasons import Reason as Reason
@@ -57,6 +57,16 @@ class Finding:
         """
         path = printable(self.path) if self.path is not None else None
         return {"code": self.code, "grade": self.grade, "path": path, "message": self.message, "cure": self.cure}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Finding:
+        """Return the finding of which :meth:`to_json` gave the values.
+
+        >>> Finding.from_json({"code": "suv", "grade": "note", "path": None, "message": "by 2", "cure": None}).message
+        'by 2'
+        """
+        path = None if values["path"] is None else Path(values["path"])
+        return cls(values["code"], values["grade"], values["message"], path, values["cure"])
 
     def unplaced(self) -> Finding:
         """Return the finding without its path: for files that are the same wherever the input lay."""

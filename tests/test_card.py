@@ -15,7 +15,7 @@ from medvision.pipeline import Settings, read_settings
 from medvision.predict import Prediction, Quantity
 from medvision.study import Case, Source
 from medvision.training import Split
-from medvision.workflows.card import card_text
+from medvision.workflows.fitting.card import card_text
 
 IMAGE = (Source("nifti", (Path("a.nii"),)),)
 PARTS = Split(

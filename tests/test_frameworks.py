@@ -33,8 +33,8 @@ def loaded_after(code: str, names: str = HEAVY) -> str:
 
 
 MODULES = (
-    "networks training predict frameworks batch contract pipeline results workflows.scoring.scores workflows.card "
-    "workflows.pipeline"
+    "networks training predict frameworks batch contract pipeline results workflows.scoring.scores "
+    "workflows.fitting.card workflows.pipeline"
 )
 
 

@@ -20,8 +20,8 @@ def settings(folder: Path, *, network: Any = None, **train: Any) -> Settings:
     return found if network is None else replace(found, network=replace(found.network, **network))
 
 
-def test_width_is_cut_before_the_batch_and_the_batch_before_the_patch() -> None:
-    assert (narrower, smaller_batch, smaller_patch) == CUTS
+def test_the_batch_is_cut_before_the_width_and_the_width_before_the_patch() -> None:
+    assert (smaller_batch, narrower, smaller_patch) == CUTS
 
 
 def test_the_width_of_every_level_is_halved(tmp_path: Path) -> None:
@@ -52,39 +52,44 @@ def test_a_width_of_one_number_is_halved_where_the_network_can_be_built_so(
 
 
 def test_the_batch_is_halved_down_to_two(tmp_path: Path) -> None:
-    cut = smaller_batch(settings(tmp_path, batch=9))
+    cut = smaller_batch(settings(tmp_path, batch=7))
     assert cut is not None
-    assert (cut.settings.train.batch, cut.words) == (4, "the batch: 4 samples in place of 9")
+    assert (cut.settings.train.batch, cut.words) == (3, "the batch: 3 samples in place of 7")
     cut = smaller_batch(cut.settings)
     assert cut is not None
     assert cut.settings.train.batch == 2
     assert smaller_batch(cut.settings) is None
+    assert smaller_batch(settings(tmp_path, batch=1)) is None
 
 
 @pytest.mark.parametrize(
-    ("patch", "halved"),
+    ("patch", "smaller"),
     [
-        ((40, 56, 40), (20, 28, 20)),
-        ((72, 20, 16), (36, 16, 16)),
-        ((36, 64, 12), (16, 32, 12)),
+        ((40, 56, 40), (32, 48, 32)),
+        ((72, 20, 16), (52, 16, 16)),
+        ((36, 64, 12), (28, 48, 12)),
+        ((20, 20, 16), (16, 16, 16)),
         ((12, 12, 12), None),
         ((16, 16, 16), None),
         (None, None),
     ],
 )
-def test_a_patch_is_halved_to_what_the_network_can_divide(tmp_path: Path, patch: Any, halved: Any) -> None:
+def test_a_patch_is_cut_to_about_half_its_voxels(tmp_path: Path, patch: Any, smaller: Any) -> None:
     wished = settings(tmp_path, patch=patch)
     assert wished.network.divisor == 4
     cut = smaller_patch(wished)
-    assert (None if cut is None else cut.settings.train.patch) == halved
+    assert (None if cut is None else cut.settings.train.patch) == smaller
     if cut is not None:
-        assert cut.words == f"the patch: {list(halved)} voxels in place of {list(patch)}"
+        assert cut.words == f"the patch: {list(smaller)} voxels in place of {list(patch)}"
 
 
 def test_a_patch_is_never_less_than_two_cells_of_the_deepest_level(tmp_path: Path) -> None:
     wished = settings(tmp_path, network={"channels": (8,) * 6}, patch=(128, 96, 64))
     assert wished.network.divisor == 32
     cut = smaller_patch(wished)
+    assert cut is not None
+    assert cut.settings.train.patch == (96, 64, 64)
+    cut = smaller_patch(cut.settings)
     assert cut is not None
     assert cut.settings.train.patch == (64, 64, 64)
     assert smaller_patch(cut.settings) is None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,8 @@ from medvision.training import Alone, Batch, Sample, Sampler, Store, Training, V
 from medvision.training.ahead import Ahead, ahead
 from medvision.workflows.fitting import prepare as preparing
 from medvision.workflows.fitting.job import Job
-from medvision.workflows.train import labelled_cases, train
+from medvision.workflows.fitting.labelled import labelled_cases
+from medvision.workflows.train import train
 
 SETTINGS = Training(epochs=2, steps_per_epoch=4, batch=3, patch=(8, 8, 8))
 
@@ -127,7 +127,7 @@ def test_a_training_that_is_interrupted_leaves_no_thread(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(preparing, "_MOST_BYTES", 0)
-    monkeypatch.setattr(sys.modules[train.__module__], "optimise", interrupted)
+    monkeypatch.setattr("medvision.workflows.fitting.fit.optimise", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train(spheres[1], [spheres[0]], tmp_path / "out")
     [(batches, threads)] = seen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -55,7 +56,8 @@ class Clock:
 def wished(tmp_path: Path) -> Settings:
     settings = read_settings(pipeline(tmp_path, text=TINY))
     network: Any = replace(settings.network, channels=(32, 64, 128))  # type: ignore[call-arg]
-    return replace(settings, network=network, train=replace(settings.train, batch=8, patch=(64, 64, 64)))
+    long = replace(settings.train, epochs=100, steps_per_epoch=50, batch=8, patch=(64, 64, 64))
+    return replace(settings, network=network, train=long)
 
 
 def timed(monkeypatch: pytest.MonkeyPatch, cost: Cost, *, validation: float = 0.0) -> Clock:
@@ -74,18 +76,18 @@ def words(found: Timed) -> list[str]:
 
 
 def test_nothing_is_cut_where_steps_enough_fit(monkeypatch: pytest.MonkeyPatch, wished: Settings) -> None:
-    clock = timed(monkeypatch, lambda _: 0.1, validation=1.0)
+    clock = timed(monkeypatch, lambda _: 0.05, validation=1.0)
     found = clock.fit(100.0, wished)
     assert clock.measured == [wished]
-    assert (found.step_seconds, found.validation_seconds) == (pytest.approx(0.1), 1.0)
+    assert (found.step_seconds, found.validation_seconds) == (pytest.approx(0.05), 1.0)
     train = found.settings.train
     # 100 s less five measured steps, two validations after the last step, and 2 s to write
-    assert 930 <= train.total_steps <= (100 - 0.5 - 2 - workflow.EXPORT_SECONDS) / 0.1
+    assert 1860 <= train.total_steps <= (100 - 0.25 - 2 - workflow.EXPORT_SECONDS) / 0.05
     assert replace(found.settings, train=wished.train) == wished
     (told,) = found.findings
     assert (told.code, told.grade) == ("budget", "note")
     assert f"with no limit, the settings take {wished.train.total_steps:,} steps" in told.message
-    assert f"about {train.total_steps:,} steps of 0.1 s fit into the time" in told.message
+    assert f"about {train.total_steps:,} steps of 0.05 s fit into the time" in told.message
 
 
 def test_a_time_for_some_steps_only_is_a_warning_and_keeps_a_validation_within_the_patience(
@@ -101,18 +103,26 @@ def test_a_time_for_some_steps_only_is_a_warning_and_keeps_a_validation_within_t
     assert clock.fit(1000.0, patient, may_cut=False).findings[0].grade == "note"
 
 
-def test_width_batch_and_patch_are_cut_in_turn_until_steps_enough_fit(
+def test_batch_width_and_patch_are_cut_in_turn_until_steps_enough_fit(
     monkeypatch: pytest.MonkeyPatch, wished: Settings
 ) -> None:
-    clock = timed(monkeypatch, lambda s: 1e-8 * width(s) * s.train.batch * s.train.patch[0] ** 3)  # type: ignore[index]
+    clock = timed(monkeypatch, lambda s: 1e-8 * width(s) * s.train.batch * math.prod(s.train.patch))  # type: ignore[arg-type]
     first = clock.cost(wished)
-    for factor, cut in ((0.9, 1), (0.45, 2), (0.2, 3), (0.028, 4), (0.0145, 5)):
-        found = clock.fit(400 * first * factor + 1 + workflow.EXPORT_SECONDS, wished)
+    for factor, cut in ((0.9, 1), (0.45, 2), (0.2, 3), (0.1, 4), (0.06, 5)):
+        found = clock.fit(1000 * first * factor + 1 + workflow.EXPORT_SECONDS, wished)
         named = [message.split(":")[0].removeprefix("to fit the time, ") for message in words(found)]
-        assert named == ["the network's width", "the batch", "the patch", "the network's width", "the batch"][:cut]
-        assert found.settings.train.total_steps >= 350
+        assert named == ["the batch", "the network's width", "the patch", "the batch", "the network's width"][:cut]
+        assert found.settings.train.total_steps >= 900
     assert width(found.settings) == 8
-    assert (found.settings.train.batch, found.settings.train.patch) == (2, (32, 32, 32))
+    assert (found.settings.train.batch, found.settings.train.patch) == (2, (52, 52, 56))
+
+
+def test_nothing_is_cut_where_the_steps_that_are_wished_fit(monkeypatch: pytest.MonkeyPatch, wished: Settings) -> None:
+    few = replace(wished, train=replace(wished.train, epochs=10, steps_per_epoch=20))
+    found = timed(monkeypatch, lambda _: 0.2).fit(60.0, few)
+    assert words(found) == []
+    assert 250 < found.settings.train.total_steps < 300
+    assert words(timed(monkeypatch, lambda s: 0.4 * s.train.batch).fit(60.0, few)) != []
 
 
 def test_a_cut_that_gains_nothing_is_neither_made_nor_said(monkeypatch: pytest.MonkeyPatch, wished: Settings) -> None:
@@ -155,7 +165,7 @@ def test_measuring_takes_no_more_than_its_share_and_a_step_however_slow_steps_ar
 def test_what_is_imported_for_the_first_step_takes_nothing_from_the_measuring(
     monkeypatch: pytest.MonkeyPatch, wished: Settings
 ) -> None:
-    clock = timed(monkeypatch, lambda _: 0.1)
+    clock = timed(monkeypatch, lambda _: 0.05)
     built = clock.step_of
 
     def slowly(settings: Settings) -> Callable[[int], None]:
@@ -163,9 +173,9 @@ def test_what_is_imported_for_the_first_step_takes_nothing_from_the_measuring(
         return built(settings)
 
     found = fit_into(100.0, wished, slowly, lambda _: 0.0)
-    assert found.step_seconds == pytest.approx(0.1)
-    assert clock.now == pytest.approx(1040.5), "five steps"
-    assert 560 <= found.settings.train.total_steps <= (60 - 0.5 - workflow.EXPORT_SECONDS) / 0.1
+    assert found.step_seconds == pytest.approx(0.05)
+    assert clock.now == pytest.approx(1040.25), "five steps"
+    assert 1120 <= found.settings.train.total_steps <= (60 - 0.25 - workflow.EXPORT_SECONDS) / 0.05
 
 
 def test_a_second_step_is_done_where_the_first_may_have_paid_for_what_is_set_up_once(
@@ -200,7 +210,7 @@ def test_cuts_that_there_is_no_time_to_measure_are_made_by_estimate_and_said(
     assert len(words(found)) > 3
     assert all(message.endswith("(not measured)") for message in words(found))
     assert width(found.settings) == 8
-    first = words(timed(monkeypatch, lambda s: 12.0 * width(s) / 32).fit(180.0, wished))
+    first = words(timed(monkeypatch, lambda s: 12.0 * s.train.batch / 8).fit(180.0, wished))
     assert [message.endswith("(not measured)") for message in first[:2]] == [False, True]
 
 
@@ -308,7 +318,7 @@ def test_a_training_with_a_time_ends_in_time_and_says_what_was_in_force(data: Pa
 @pytest.fixture
 def begun(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[PipelineFolder, Path]:
     """A training with a time that was stopped after an epoch that, by its checkpoint, took 7 seconds."""
-    from medvision.workflows import train as workflow
+    from medvision.workflows.fitting import fit as workflow
 
     def fitted(seconds: float, wished: Settings, *_: Any, may_cut: bool, keep_network: bool) -> Timed:
         assert may_cut
@@ -328,7 +338,7 @@ def begun(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[
 
     pipeline = opened(tmp_path / "settings")
     with monkeypatch.context() as patched:
-        patched.setattr("medvision.workflows.fitting.fit_time.fit_into", fitted)
+        patched.setattr("medvision.workflows.fitting.pacing.fit_into", fitted)
         patched.setattr(workflow, "optimise", stopping)
         with pytest.raises(KeyboardInterrupt):
             train(pipeline, [data], tmp_path / "out", budget=Budget(5.0))
@@ -359,7 +369,7 @@ def test_a_training_that_goes_on_uses_the_settings_chosen_before_and_counts_the_
     def never(*_: Any, **__: Any) -> Timed:
         raise AssertionError("a step is measured once")
 
-    monkeypatch.setattr("medvision.workflows.fitting.fit_time.fit_into", never)
+    monkeypatch.setattr("medvision.workflows.fitting.pacing.fit_into", never)
     monkeypatch.setattr(workflow, "UntilDeadline", Paced)
     monkeypatch.setattr(workflow, "seconds_spent", lambda folder: 7.0 if folder.name == "checkpoints" else 0.0)
     budget = Budget(5.0)
@@ -408,7 +418,7 @@ def test_a_training_with_a_start_keeps_its_network_in_a_time(
         kept.append(keep_network)
         return Timed(replace(wished, train=replace(wished.train, epochs=1, steps_per_epoch=1, batch=1)), 0.01, 0.02, ())
 
-    monkeypatch.setattr("medvision.workflows.fitting.fit_time.fit_into", fitted)
+    monkeypatch.setattr("medvision.workflows.fitting.pacing.fit_into", fitted)
     monkeypatch.setattr("medvision.workflows.fitting.pacing.EXPORT_SECONDS", 1e9)  # so that one epoch is trained
     settings = opened(tmp_path / "settings")
     save_weights(tmp_path / "a.safetensors", settings.build_network())

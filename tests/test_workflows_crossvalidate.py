@@ -124,7 +124,7 @@ def test_a_cross_validation_that_is_done_is_not_done_again(made: Made, monkeypat
     def never(*_: Any, **__: Any) -> Any:
         raise AssertionError("nothing is prepared, trained or written again")
 
-    monkeypatch.setattr(workflow, "prepare", never)
+    monkeypatch.setattr("medvision.workflows.fitting.workbench.prepare", never)
     monkeypatch.setattr(workflow, "_write_ensemble", never)
     found = mv.Pipeline.open(made.settings).crossvalidate(made.data, made.out, folds=2)
     assert found.to_json() == made.found.to_json() | {"done_before": 3}
@@ -153,7 +153,7 @@ def test_folds_that_ended_early_shorten_the_training_on_all_which_cannot_end_ear
 
 
 def _trained(made: Made) -> Any:
-    from medvision.workflows.train import Trained, TrainingResult
+    from medvision.workflows.fitting.outcome import Trained, TrainingResult
 
     return Trained(TrainingResult(made.out, (), (), (), ()), (), PipelineFolder.open(made.out), 1, 1, 1.0)
 
@@ -209,17 +209,17 @@ def test_the_map_of_an_ensemble_is_the_mean_of_those_of_its_members(made: Made) 
 def test_a_cross_validation_that_was_stopped_in_a_fold_goes_on_there_and_ends_alike(
     made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, calls = workflow.train_on, []
+    whole, calls = workflow.fit, []
 
-    def stopping(parts: Any, prepared: Any, pipeline: Any, out: Path, **further: Any) -> Any:
+    def stopping(work: Any, parts: Any, pipeline: Any, out: Path, terms: Any) -> Any:
         calls.append(out.name)
         if out.name == "2":
             raise KeyboardInterrupt
-        return whole(parts, prepared, pipeline, out, **further)
+        return whole(work, parts, pipeline, out, terms)
 
     pipeline = PipelineFolder.open(made.settings)
     with monkeypatch.context() as patched:
-        patched.setattr(workflow, "train_on", stopping)
+        patched.setattr(workflow, "fit", stopping)
         with pytest.raises(KeyboardInterrupt):
             crossvalidate(pipeline, [made.data], tmp_path / "out", count=2)
     assert calls == ["1", "2"]
@@ -310,10 +310,11 @@ def test_the_command_says_what_was_done_before(made: Made) -> None:
 def test_a_time_for_all_folds_is_shared_and_all_are_cut_alike(
     made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from medvision.workflows.fitting import workbench
     from medvision.workflows.fitting.budget import Budget, Timed
 
     seen: list[tuple[float, bool, tuple[int, ...]]] = []
-    prepare, monotonic = workflow.prepare, time.monotonic
+    prepare, monotonic = workbench.prepare, time.monotonic
 
     def slowly(*arguments: Any, **further: Any) -> Any:
         assert not seen, "cases are prepared before the time is shared out"
@@ -327,8 +328,8 @@ def test_a_time_for_all_folds_is_shared_and_all_are_cut_alike(
         told = (Finding("budget-cut", "note", "narrower"),) if may_cut else ()
         return Timed(replace(wished, network=network, train=short), 0.05, 0.05, told)
 
-    monkeypatch.setattr("medvision.workflows.fitting.fit_time.fit_into", cutting)
-    monkeypatch.setattr(workflow, "prepare", slowly)
+    monkeypatch.setattr("medvision.workflows.fitting.pacing.fit_into", cutting)
+    monkeypatch.setattr(workbench, "prepare", slowly)
     monkeypatch.setattr("medvision.workflows.fitting.pacing.EXPORT_SECONDS", 1e9)  # so that each has one epoch
     pipeline = PipelineFolder.open(made.settings)
     found = crossvalidate(pipeline, [made.data], tmp_path, count=2, budget=Budget(40.0))

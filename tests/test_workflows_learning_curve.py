@@ -14,15 +14,17 @@ from hypothesis import strategies as st
 from stubbed_training import CLASSES, Played, write_pictures, write_settings
 from typer.testing import CliRunner
 
-from medvision.errors import UsageError
+from medvision.errors import PipelineError, UsageError
 from medvision.pipeline import PipelineFolder
 from medvision.study import Case, Source
+from medvision.workflows.fitting.machine import Machine
 from medvision.workflows.fitting.paired import Comparable
 from medvision.workflows.fitting.runs import Way, shown_source, ways_of
+from medvision.workflows.fitting.start import Start
 from medvision.workflows.fitting.subsets import sizes_of, subset
 from medvision.workflows.learning_curve import Asked, LearningCurve, learning_curve, plan_of_curve
 
-WAYS = (Way("scratch"), Way("a", "a.pt", "head"))
+WAYS = (Way("scratch"), Way("a", Start("a.pt", "head")))
 
 
 @pytest.fixture(autouse=True)
@@ -46,12 +48,13 @@ def pictures(tmp_path: Path) -> tuple[PipelineFolder, list[Path]]:
 def played_curve(played: Played, *given: Any) -> LearningCurve:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("medvision.workflows.learning_curve.Workbench", played.at)
+        patched.setattr("medvision.workflows.learning_curve.trainer_at", played.trainer_at)
         return learning_curve(*given)
 
 
 def by_size() -> Played:
     """Return a training that gains with the number of cases, and more from weights where cases are few."""
-    return Played(lambda run: len(run.parts.train) / 100 + (4 / len(run.parts.train) if run.way.source else 0))
+    return Played(lambda run: len(run.parts.train) / 100 + (4 / len(run.parts.train) if run.way.start else 0))
 
 
 def cases_of(counts: list[int]) -> list[Case]:
@@ -118,13 +121,13 @@ def test_sizes_that_are_none_are_refused(words: str) -> None:
 def test_starts_are_named_as_in_the_command_and_shown_without_their_folder(tmp_path: Path) -> None:
     (tmp_path / "a.pt").write_bytes(b"")
     found = ways_of(f"scratch, {tmp_path / 'a.pt'}", "lora:r=2")
-    assert found == (Way("scratch"), Way("a.pt", str(tmp_path / "a.pt"), "lora:r=2"))
+    assert found == (Way("scratch"), Way("a.pt", Start(str(tmp_path / "a.pt"), "lora:r=2")))
     with pytest.raises(UsageError, match="missing"):
         ways_of("scratch,,a")
 
 
 @pytest.mark.parametrize(
-    "values", [((), 1, WAYS), ((5,), 0, WAYS), ((5,), 1, ()), ((5,), 1, (Way("a"), Way("a", "b.pt")))]
+    "values", [((), 1, WAYS), ((5,), 0, WAYS), ((5,), 1, ()), ((5,), 1, (Way("a"), Way("a", Start("b.pt"))))]
 )
 def test_a_curve_of_nothing_or_of_one_start_twice_is_refused(values: tuple[object, ...]) -> None:
     with pytest.raises(UsageError):
@@ -232,7 +235,7 @@ def test_no_interval_reaches_beyond_what_there_can_be(
 def test_the_picture_has_no_figure_that_there_cannot_be(
     pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from medvision.workflows import learning_curve as workflow
+    from medvision.workflows.fitting import curve as workflow
 
     shown: list[tuple[float, float]] = []
     real = workflow._shown
@@ -293,3 +296,17 @@ def test_the_command_trains_and_leaves_a_curve(pictures: tuple[PipelineFolder, l
     told = json.loads(CliRunner().invoke(app, [*words, "--out", str(out), "--json"]).output)
     assert [point["steps"] for point in told["points"]] == [2.0]
     assert all(point["seconds"] >= 0 for point in told["points"])
+
+
+def test_a_start_that_cannot_be_used_is_refused_before_any_case_is_prepared(
+    pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("nothing is prepared or trained")
+
+    monkeypatch.setattr("medvision.workflows.fitting.workbench.prepare", never)
+    ways = (Way("scratch"), Way("late", Start(str(tmp_path / "missing.pt"))))
+    with pytest.raises(PipelineError, match=r"missing\.pt"):
+        learning_curve(*pictures, tmp_path / "out", Asked((8,), 1, ways))
+    with pytest.raises(UsageError, match="mlflow2"):
+        learning_curve(*pictures, tmp_path / "out", Asked((8,), 1, ways[:1]), machine=Machine(log="mlflow2"))

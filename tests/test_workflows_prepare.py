@@ -17,8 +17,8 @@ from medvision.pipeline import PipelineFolder
 from medvision.study import Case
 from medvision.training import Store
 from medvision.workflows.fitting import prepare as preparing
+from medvision.workflows.fitting.labelled import labelled_cases
 from medvision.workflows.fitting.prepare import PreparedCase, prepare
-from medvision.workflows.train import labelled_cases
 
 
 @pytest.fixture(scope="module")

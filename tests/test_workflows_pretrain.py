@@ -437,11 +437,11 @@ def test_a_warning_about_the_time_stays_one_when_it_goes_on(
     data, pipeline, _ = volumes
     word = Finding("budget", "warning", "too few steps to learn from")
 
-    def fitted(seconds: float, wished: Settings, *_: Any, may_cut: bool) -> Timed:
+    def fitted(seconds: float, wished: Settings, *_: Any, may_cut: bool, **__: Any) -> Timed:
         return Timed(replace(wished, train=replace(wished.train, epochs=1, steps_per_epoch=1)), 0.01, 0.01, (word,))
 
-    monkeypatch.setattr("medvision.workflows.pretrain.fit_into", fitted)
-    monkeypatch.setattr("medvision.workflows.pretrain.EXPORT_SECONDS", 1e9)  # so that one epoch is trained
+    monkeypatch.setattr("medvision.workflows.fitting.pacing.fit_into", fitted)
+    monkeypatch.setattr("medvision.workflows.fitting.pacing.EXPORT_SECONDS", 1e9)  # so that one epoch is trained
     for _ in range(2):
         assert word in pretrain(pipeline, [data], tmp_path, budget=Budget(1.0), machine=Machine("cpu")).findings
 

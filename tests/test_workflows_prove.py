@@ -49,7 +49,7 @@ def pictures(tmp_path: Path) -> tuple[PipelineFolder, list[Path]]:
 
 
 def of_transfer(gain: float) -> Played:
-    return Played(lambda run: gain if run.way.source else 0.0)
+    return Played(lambda run: gain if run.way.start else 0.0)
 
 
 def proved(
@@ -63,6 +63,7 @@ def proved(
     start = Start(source, tune)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("medvision.workflows.prove.Workbench", played.at)
+        patched.setattr("medvision.workflows.prove.trainer_at", played.trainer_at)
         return prove_transfer(*given, out, start=start, **options)  # type: ignore[arg-type]
 
 
@@ -96,7 +97,7 @@ def test_all_trainings_share_the_split_and_the_two_of_a_seed_its_number(
     found = proved(spheres, tmp_path / "out", played, tune="head", budget=Budget(2.0), seed=9)
     assert [(run.way, run.seed, run.minutes) for run in played.done[:2]] == [
         (Way("scratch"), 9, 2.0),
-        (Way("transfer", "weights.pt", "head"), 9, 2.0),
+        (Way("transfer", Start("weights.pt", "head")), 9, 2.0),
     ]
     assert len({tuple(case.id for case in run.parts.val) for run in played.done}) == 1
     assert not {case.patient for case in played.done[0].parts.val} & {
@@ -167,12 +168,11 @@ def test_progress_says_which_training_it_is_of(pictures: tuple[PipelineFolder, l
 def test_a_source_is_known_by_its_bytes_and_shown_without_its_folder(tmp_path: Path) -> None:
     (tmp_path / "a.pt").write_bytes(b"one")
     (tmp_path / "b.pt").write_bytes(b"one")
-    assert Way("x", str(tmp_path / "a.pt")).digest() == Way("x", str(tmp_path / "b.pt")).digest()
+    assert Way("x", Start(str(tmp_path / "a.pt"))).digest() == Way("x", Start(str(tmp_path / "b.pt"))).digest()
     shown = shown_source(str(tmp_path / "a.pt"))
-    assert shown is not None
     assert shown.startswith("a.pt (SHA-256 ")
     assert str(tmp_path) not in shown
-    assert (shown_source(None), shown_source("hf:org/repo")) == (None, "hf:org/repo")
+    assert shown_source("hf:org/repo") == "hf:org/repo"
     (tmp_path / "pipeline").mkdir()
     (tmp_path / "pipeline" / "weights.safetensors").write_bytes(b"one")
     assert digest_of_source(str(tmp_path / "pipeline")) == digest_of_source(str(tmp_path / "a.pt"))
@@ -198,7 +198,7 @@ def test_a_proof_that_starts_from_the_hub_is_of_one_commit(
     played.stop_at = 2
     with pytest.raises(KeyboardInterrupt):
         proved(pictures, tmp_path / "out", played, source="hf:org/repo")
-    assert played.done[1].way.source == "hf:org/repo@one:w.pt"
+    assert played.done[1].way.start == Start("hf:org/repo@one:w.pt", "full")
     proved(pictures, tmp_path / "out", of_transfer(0.2), source="hf:org/repo")
     told = json.loads((tmp_path / "out" / "transfer.json").read_text())
     assert told["source"] == "hf:org/repo@one:w.pt"

@@ -150,11 +150,14 @@ def test_no_training_of_a_curve_is_done_where_one_start_knows_the_answers(tmp_pa
     played = Played(lambda _: 0.0)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("medvision.workflows.learning_curve.Workbench", played.at)
+        patched.setattr("medvision.workflows.learning_curve.trainer_at", played.trainer_at)
         patched.setattr(
             Played, "digests", lambda self: {c.id: HASHES["a"] for c in (*self.parts.train, *self.parts.val)}
         )
         with pytest.raises(InputError, match="w was trained on 64 of 64 held-out images"):
-            learning_curve(settings, [data], tmp_path / "out", Asked((8,), 1, (Way("scratch"), Way("w", source))))
+            learning_curve(
+                settings, [data], tmp_path / "out", Asked((8,), 1, (Way("scratch"), Way("w", Start(source))))
+            )
     assert played.done == []
 
 

@@ -15,7 +15,7 @@ from medvision.networks import ResNet
 from medvision.pipeline import Settings
 from medvision.predict import Quantity
 from medvision.study import Case, Flags, Label, Numbers, Source
-from medvision.workflows.fitting.targets import class_of, marks_of, stated_of, target_of, values_of, with_scaling
+from medvision.workflows.cases.targets import class_of, marks_of, stated_of, target_of, values_of, with_scaling
 
 IMAGE = Source("picture", (Path("a.png"),))
 

@@ -21,9 +21,10 @@ from medvision.study import Case, Collection, Reading
 from medvision.training import Split, Store
 from medvision.workflows.fitting.claim import claim
 from medvision.workflows.fitting.finished import identity_of
+from medvision.workflows.fitting.labelled import labelled_cases
 from medvision.workflows.fitting.prepare import prepare
-from medvision.workflows.train import Machine, Start, labelled_cases, train
-from medvision.workflows.weights import identity_of_source
+from medvision.workflows.fitting.source import identity_of_source
+from medvision.workflows.train import Machine, Start, train
 
 STRIPES_TOML = """
 name = "stripes"
@@ -503,12 +504,10 @@ def test_options_that_cannot_be_met_are_told_before_any_case_is_prepared(
 ) -> None:
     from safetensors.numpy import save_file
 
-    from medvision.workflows import train as workflow
-
     def never(*_: object, **__: object) -> None:
         raise AssertionError("nothing is prepared")
 
-    monkeypatch.setattr(workflow, "prepare", never)
+    monkeypatch.setattr("medvision.workflows.fitting.workbench.prepare", never)
     monkeypatch.chdir(tmp_path)
     save_file({"unknown.weight": np.zeros((3, 3), np.float32)}, "little.safetensors")
     start = None if "log" in options else Start(options.get("source", str(stripes[1])), options.get("tune", "full"))
@@ -523,12 +522,11 @@ def test_options_that_cannot_be_met_are_told_before_any_case_is_prepared(
 def test_how_many_epochs_fit_into_a_time_is_not_judged_before_it_is_known(
     stripes: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from medvision.workflows import train as workflow
 
     def reached(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(workflow, "prepare", reached)
+    monkeypatch.setattr("medvision.workflows.fitting.workbench.prepare", reached)
     start = Start(str(stripes[1]), "staged:1")
     with pytest.raises(UsageError, match="epochs, and the training has 2"):
         mv.train(stripes[1], stripes[0], tmp_path / "out", start=start)
@@ -564,7 +562,7 @@ def test_a_trained_pipeline_is_not_written_over(
 def test_prepared_cases_are_kept_while_a_training_may_be_gone_on_with(
     quick: tuple[Path, mv.Pipeline], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from medvision.workflows import train as workflow
+    from medvision.workflows.fitting import fit as workflow
 
     data, pipeline = quick
 
@@ -598,7 +596,7 @@ def test_the_public_function_takes_what_the_pipeline_takes(quick: tuple[Path, mv
 def test_a_training_that_is_done_leaves_no_checkpoints_and_what_it_found_is_told_again(
     quick: tuple[Path, mv.Pipeline], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from medvision.workflows import train as workflow
+    from medvision.workflows.fitting import fit as workflow
 
     data, pipeline = quick
     first = pipeline.train(data, tmp_path / "out")
@@ -608,7 +606,7 @@ def test_a_training_that_is_done_leaves_no_checkpoints_and_what_it_found_is_told
     def never(*_: object, **__: object) -> None:
         raise AssertionError("nothing is prepared or trained")
 
-    monkeypatch.setattr(workflow, "prepare", never)
+    monkeypatch.setattr("medvision.workflows.fitting.workbench.prepare", never)
     monkeypatch.setattr(workflow, "optimise", never)
     before = (tmp_path / "out" / "weights.safetensors").read_bytes()
     again = pipeline.train(data, tmp_path / "out")

@@ -18,7 +18,7 @@ from medvision.steps.normalise import Percentile, Rescale, ZScore
 from medvision.steps.pad import Pad
 from medvision.steps.reorient import Reorient
 from medvision.steps.resample import Resample, Resize
-from medvision.steps.sequence import SPATIAL, apply, apply_to_labels, undo
+from medvision.steps.sequence import BORDERS, SPATIAL, apply, apply_to_labels, undo
 
 Step = Annotated[
     Reorient | Resample | Resize | CropForeground | Pad | Clip | Window | Rescale | ZScore | Percentile,
@@ -35,6 +35,7 @@ STEPS: Mapping[str, type] = MappingProxyType(
 """The steps by name."""
 
 __all__ = [
+    "BORDERS",
     "SPATIAL",
     "STEPS",
     "Clip",

@@ -16,7 +16,9 @@ from medvision.steps.reorient import Reorient
 from medvision.steps.resample import Resample, Resize
 from medvision.volume import Labels, Volume
 
-SPATIAL = (Reorient, Resample, Resize, CropForeground, Pad)
+BORDERS = (CropForeground, Pad)
+"""The steps that cut off or add at the border alone: what lies within looks as before."""
+SPATIAL = (Reorient, Resample, Resize, *BORDERS)
 """The steps that change the grid; all others change values only."""
 
 

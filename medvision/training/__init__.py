@@ -8,8 +8,6 @@ from medvision.training.curves import write_curves as write_curves
 from medvision.training.folds import folds as folds
 from medvision.training.loggers import Logs as Logs
 from medvision.training.loggers import open_logs as open_logs
-from medvision.training.loop import Batch as Batch
-from medvision.training.loop import Batches as Batches
 from medvision.training.loop import Fitted as Fitted
 from medvision.training.loop import Validation as Validation
 from medvision.training.loop import optimise as optimise
@@ -30,6 +28,8 @@ from medvision.training.split import Split as Split
 from medvision.training.split import copies as copies
 from medvision.training.split import find_copies as find_copies
 from medvision.training.split import split as split
+from medvision.training.step import Batch as Batch
+from medvision.training.step import Batches as Batches
 from medvision.training.step import rehearsal as rehearsal
 from medvision.training.store import Store as Store
 from medvision.training.store import at_hand as at_hand

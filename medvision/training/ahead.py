@@ -8,9 +8,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import final
 
-from medvision.training.loop import Batch, Batches
 from medvision.training.place import Place
 from medvision.training.samples import Prepared, StoredSample
+from medvision.training.step import Batch, Batches
 
 
 def ahead(batches: Batches, place: Place, samples: Sequence[Prepared]) -> contextlib.AbstractContextManager[Batches]:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +31,7 @@ from medvision.training.pace import EveryEpoch, Pace
 from medvision.training.place import Alone, Place
 from medvision.training.schedules import learning_rate
 from medvision.training.settings import Training
-from medvision.training.step import improve
+from medvision.training.step import Batch, Batches, Objective, improve
 from medvision.tuning import Tuning, Whole
 
 _DROPOUT = 4  # the number of a stream of random numbers; sides of a split, samples, folds and subsets have 0 to 3
@@ -52,26 +52,6 @@ class Validation:
 
     score: float | None
     figures: Mapping[str, float]
-
-
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """What one step sees: images (B, C, *spatial) float32, and targets as the objective wants them."""
-
-    images: Any
-    targets: Any
-
-
-class Batches(Protocol):
-    """Gives each step its batch; the same for the same step, whatever came before."""
-
-    def __call__(self, step: int) -> Batch:
-        """Return the batch of a step, counted from 0."""
-        ...
-
-
-Objective = Callable[[Any, Batch], Any]
-"""The loss of a network on a batch: a scalar tensor."""
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
-"""One step of the optimiser: as the loop does it, and as a rehearsal to be timed."""
+"""One step of the optimiser: what it takes, how the loop does it, and a rehearsal to be timed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from medvision.frameworks import deterministic_algorithms, small_convolutions_in_fp32
 from medvision.training.average import averaged, follow
@@ -13,8 +14,25 @@ from medvision.training.place import Place
 from medvision.training.settings import Training
 from medvision.tuning import Whole
 
-if TYPE_CHECKING:
-    from medvision.training.loop import Batch, Batches, Objective
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """What one step sees: images (B, C, *spatial) float32, and targets as the objective wants them."""
+
+    images: Any
+    targets: Any
+
+
+class Batches(Protocol):
+    """Gives each step its batch; the same for the same step, whatever came before."""
+
+    def __call__(self, step: int) -> Batch:
+        """Return the batch of a step, counted from 0."""
+        ...
+
+
+Objective = Callable[[Any, Batch], Any]
+"""The loss of a network on a batch: a scalar tensor."""
 
 
 def improve(

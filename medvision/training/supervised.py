@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from medvision.training.augment import draw
-from medvision.training.loop import Batch
 from medvision.training.losses import AnyLoss, Weighing, supervised
 from medvision.training.place import ALONE, Place
 from medvision.training.samples import Prepared, Sampler, class_counts
 from medvision.training.settings import Training
+from medvision.training.step import Batch
 from medvision.training.varied import generator_of, varied
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,32 +18,26 @@ from medvision.pipeline import SEEN, PipelineFolder, Settings
 from medvision.progress import Progress, named, silent
 from medvision.report import crossvalidation_page
 from medvision.report.wording import listed
-from medvision.training import Place, Split, folds
-from medvision.workflows.card import card_text
-from medvision.workflows.fingerprint import write_fingerprint
+from medvision.training import Split, folds
+from medvision.workflows.cases.targets import with_scaling
 from medvision.workflows.fitting.budget import Budget, Shares
+from medvision.workflows.fitting.card import card_text
 from medvision.workflows.fitting.choice import choice_of_folds
 from medvision.workflows.fitting.claim import refuse_begun, refuse_settings, write_settings
 from medvision.workflows.fitting.crossvalidation_page import page_values
+from medvision.workflows.fitting.fingerprint import write_fingerprint
 from medvision.workflows.fitting.finished import CHECKPOINTS, Finished, is_over, seconds_of
+from medvision.workflows.fitting.fit import Terms, fit
 from medvision.workflows.fitting.fold_figures import fold_estimates, fold_notes
-from medvision.workflows.fitting.job import Job
+from medvision.workflows.fitting.labelled import labelled_cases
+from medvision.workflows.fitting.machine import Machine
 from medvision.workflows.fitting.noticed import gathered
-from medvision.workflows.fitting.prepare import PreparedCase, prepare
+from medvision.workflows.fitting.outcome import Trained
+from medvision.workflows.fitting.seeds import seeded
 from medvision.workflows.fitting.seen import Seen
-from medvision.workflows.fitting.start import refuse_options
-from medvision.workflows.fitting.targets import with_scaling
+from medvision.workflows.fitting.start import Start
+from medvision.workflows.fitting.workbench import Workbench, store_of
 from medvision.workflows.scoring.scores import counted_by, counts, scores_csv, sentences
-from medvision.workflows.train import (
-    Machine,
-    Start,
-    Trained,
-    alone,
-    labelled_cases,
-    seeded,
-    store_of,
-    train_on,
-)
 
 
 @dataclass(frozen=True)
@@ -124,39 +118,29 @@ def crossvalidate(
         parts = folds(cases, count=count, seed=pipeline.settings.train.seed, task=pipeline.settings.task)
         pipeline = replace(pipeline, settings=with_scaling(pipeline.settings, [*parts[0].train, *parts[0].val]))
 
-        @functools.cache
-        def prepared() -> Mapping[str, PreparedCase]:
-            cases = [*parts[0].train, *parts[0].val]
-            return prepare(cases, pipeline, store, workers=machine.workers, progress=progress)
-
-        place = alone(machine, pipeline)
+        place = machine.alone(pipeline.settings.train)
+        work = Workbench(pipeline, parts[0], store, place, machine.workers, progress)
         if budget is not None and not all(is_over(each / CHECKPOINTS) for each in places):
-            first = places[0] / CHECKPOINTS
-            refuse_options(start, machine.log, pipeline, place, first, timed=True)
-            _warm(prepared(), parts[0], pipeline, place)
+            work.refuse_options(pipeline, places[0], start, machine.log, timed=True)
+            work.warm_up()  # before the time is shared out, or the first fold pays for it
         shares = Shares(budget, [seconds_of(each) for each in places])
-        fit = functools.partial(train_on, start=start, machine=machine, place=place)
-        trained, pipeline = _train_folds(fit, parts, prepared, pipeline, places, shares, progress)
+        terms = Terms(start, None, machine, progress=progress)
+        trained, pipeline = _train_folds(work, parts, pipeline, places, terms, shares)
         results = _results(trained, pipeline.settings.train.seed)
         told = {f"fold {number}": one.result.findings for number, one in enumerate(trained, 1)}
         if Finished.read(out, ()) is None:  # else all has been written
-            figures = [entry.figures for entry in prepared().values()]
+            figures = [entry.figures for entry in work.prepared.values()]
             _write_tables(out, trained, results)
             _write_ensemble(out / "ensemble", trained, parts[0], figures, results, gathered(told))
         whole = _for_all(pipeline, trained)
-        final = fit(
-            Split((*parts[0].train, *parts[0].val), (), parts[0].findings),
-            prepared,
-            whole,
-            out,
-            budget=shares.of(count),
-            results=(
-                *results,
-                f"These are figures of {count}-fold cross-validation: networks trained like this one.",
-                _length_of(whole, trained),
-            ),
-            progress=named("all cases", progress),
+        told_of_all = (
+            *results,
+            f"These are figures of {count}-fold cross-validation: networks trained like this one.",
+            _length_of(whole, trained),
         )
+        everyone = Split((*parts[0].train, *parts[0].val), (), parts[0].findings)
+        terms = replace(terms, results=told_of_all, budget=shares.of(count), progress=named("all cases", progress))
+        final = fit(work, everyone, whole, out, terms)
     found = gathered({**told, "all cases": final.result.findings})
     minutes = None if budget is None else budget.minutes
     values = page_values(pipeline.settings, trained, results, found, minutes=minutes)
@@ -165,26 +149,20 @@ def crossvalidate(
     return CrossValidation(out, results, tuple(one.result.results for one in trained), found, before)
 
 
-def _warm(prepared: Mapping[str, PreparedCase], part: Split, pipeline: PipelineFolder, place: Place) -> None:
-    """Import what a step needs, as cases are prepared: before the time is shared out, or the first fold pays for it."""
-    training, held_out = ([prepared[case.id] for case in side] for side in (part.train, part.val))
-    Job(pipeline, training, held_out, place).step()
-
-
 def _train_folds(
-    fit: Callable[..., Trained],
+    work: Workbench,
     parts: Sequence[Split],
-    prepared: Callable[[], Mapping[str, PreparedCase]],
     pipeline: PipelineFolder,
     places: Sequence[Path],
+    terms: Terms,
     shares: Shares,
-    progress: Progress,
 ) -> tuple[list[Trained], PipelineFolder]:
     """Train on each fold, and return the pipeline too, with what was cut in the first."""
     trained: list[Trained] = []
     for number, part in enumerate(parts):
-        told = named(f"fold {number + 1} of {len(parts)}", progress)
-        one = fit(part, prepared, pipeline, places[number], budget=shares.of(number), progress=told)
+        told = named(f"fold {number + 1} of {len(parts)}", terms.progress)
+        own = replace(terms, budget=shares.of(number), progress=told)
+        one = fit(work, part, pipeline, places[number], own)
         trained.append(one)
         if number == 0:
             pipeline = _cut_like(pipeline, one.pipeline.settings)

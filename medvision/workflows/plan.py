@@ -23,8 +23,8 @@ from medvision.progress import Progress, silent
 from medvision.report.wording import many
 from medvision.study import Case
 from medvision.volume import Volume
-from medvision.workflows.fingerprint import measured
-from medvision.workflows.fitting.targets import stated_of
+from medvision.workflows.cases.targets import stated_of
+from medvision.workflows.fitting.fingerprint import measured
 from medvision.workflows.fitting.taught import names_of, numbers_of, task_of
 
 UNEQUAL = 10.0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -16,31 +14,30 @@ from medvision.files import sha256_of_text, write_json
 from medvision.fingerprint import Spread
 from medvision.frameworks import choose_device, training_precision, versions
 from medvision.networks import save_weights
-from medvision.pipeline import PRETRAINING, SEEN, PipelineFolder, Settings
+from medvision.pipeline import PRETRAINING, SEEN, PipelineFolder
 from medvision.progress import Progress, silent
 from medvision.report import TrainingValues
 from medvision.report.wording import flattened
 from medvision.training import (
     Alone,
-    EveryEpoch,
-    Pace,
     Split,
-    UntilDeadline,
     find_copies,
     open_logs,
     optimise,
     seconds_spent,
     split,
 )
-from medvision.workflows.fitting.budget import EXPORT_SECONDS, Budget, Timed, fit_into
+from medvision.workflows.fitting.budget import Budget
 from medvision.workflows.fitting.claim import claim
 from medvision.workflows.fitting.machine import Machine
 from medvision.workflows.fitting.noticed import counted
+from medvision.workflows.fitting.pacing import paced
 from medvision.workflows.fitting.pretext import METHODS, Method, PretextJob, method_for
+from medvision.workflows.fitting.seeds import seeded
 from medvision.workflows.fitting.seen import Seen
 from medvision.workflows.fitting.training_page import TrainingPage
 from medvision.workflows.fitting.unlabelled import PreparedImage, prepare_images, unlabelled
-from medvision.workflows.train import seeded, store_of
+from medvision.workflows.fitting.workbench import store_of
 
 _CHECKPOINTS = "checkpoints"
 _RESULT = "pretraining.json"
@@ -195,7 +192,9 @@ def _pretrained(asked: _Asked, parts: Split, prepared: Mapping[str, PreparedImag
     noticed = counted([(image.case.id, entry) for image in images for entry in image.findings])
     claim(out, job.pipeline, parts, digests, "pretraining", job.method, job.method_settings, asked.minutes)
     spent = seconds_spent(out / _CHECKPOINTS)
-    job, pace, timed = _paced(asked, job, spent)
+    checkpoints, over = out / _CHECKPOINTS, (out / _RESULT).is_file()
+    budget = None if asked.budget is None else replace(asked.budget, may_cut=False)  # a training starts with all of it
+    job, pace, timed = paced(job, budget, checkpoints=checkpoints, settings_in=checkpoints, over=over)
 
     network = job.network()
     page = _page_of(out, job, parts, minutes=asked.minutes, seconds_before=spent)
@@ -228,19 +227,6 @@ def _job(asked: _Asked, parts: Split, prepared: Mapping[str, PreparedImage]) -> 
     place = Alone(device, training_precision(asked.pipeline.settings.train.precision, device))
     training, held_out = ([prepared[case.id] for case in side] for side in (parts.train, parts.val))
     return PretextJob(asked.pipeline, asked.method, training, held_out, place)
-
-
-def _paced(asked: _Asked, job: PretextJob, spent: float) -> tuple[PretextJob, Pace | None, tuple[Finding, ...]]:
-    """Return the job with as many steps as fit into the time, what ends it, and what is to be said; or as it is."""
-    if asked.budget is None:
-        return job, None, ()
-    timed = _timed(job, asked.out, asked.budget)
-    job = job.changed(_with_times(job.pipeline.settings, timed))
-    if (asked.out / _RESULT).is_file():  # it came to its end, and is not trained further in what time was left over
-        return job, EveryEpoch(0), timed.findings
-    each = timed.step_seconds * timed.settings.train.steps_per_epoch
-    until = asked.budget.without(spent).deadline
-    return job, UntilDeadline(until, timed.validation_seconds, each, EXPORT_SECONDS), timed.findings
 
 
 def _write_card(asked: _Asked, job: PretextJob, network: Any, results: tuple[str, ...], *, steps: int) -> None:
@@ -285,42 +271,6 @@ def _data_facts(images: Sequence[PreparedImage], *, trained_on: int) -> dict[str
         "spacing_mm": [asdict(Spread.of(axis)) for axis in zip(*spacings, strict=True)] or None,
         "images_sha256": sha256_of_text(sorted(image.digest for image in images)),
     }
-
-
-def _timed(job: PretextJob, out: Path, budget: Budget) -> Timed:
-    """Return how many steps fit into the time: as was found before the training was stopped, or as is measured now.
-
-    Nothing else is cut: another network or patch would not be the one that a training starts with.
-    """
-    path, settings = out / _CHECKPOINTS / "timed.json", job.pipeline.settings
-    if path.is_file():
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        findings = tuple(Finding(code, grade, message) for code, grade, message in kept["findings"])
-        settings = replace(settings, train=replace(settings.train, **kept["train"]))
-        return Timed(settings, kept["step_seconds"], kept["validation_seconds"], findings)
-    import torch
-
-    with torch.random.fork_rng(enabled=True):  # dropout draws from it
-        timed = fit_into(
-            budget.deadline - time.monotonic(),
-            settings,
-            lambda changed: job.changed(changed).step(),
-            lambda changed: job.changed(changed).validation_seconds(),
-            may_cut=False,
-        )
-    seconds = {"step_seconds": timed.step_seconds, "validation_seconds": timed.validation_seconds}
-    told = [[finding.code, finding.grade, finding.message] for finding in timed.findings]
-    write_json(path, {**seconds, "findings": told, "train": _times(timed.settings)})
-    return timed
-
-
-def _with_times(settings: Settings, timed: Timed) -> Settings:
-    times: dict[str, Any] = _times(timed.settings)
-    return replace(settings, train=replace(settings.train, **times))
-
-
-def _times(settings: Settings) -> dict[str, int]:
-    return {key: getattr(settings.train, key) for key in ("epochs", "steps_per_epoch", "validate_every")}
 
 
 def _of(prepared: Mapping[str, PreparedImage], parts: Split) -> Split:

@@ -20,19 +20,21 @@ from medvision.training import Split
 from medvision.workflows.fitting.budget import Budget, Shares
 from medvision.workflows.fitting.claim import refuse_settings
 from medvision.workflows.fitting.finished import seconds_of
+from medvision.workflows.fitting.machine import Machine
 from medvision.workflows.fitting.paired import Comparable, comparable
 from medvision.workflows.fitting.runs import (
     Outcome,
     Run,
     Way,
-    Workbench,
     once,
     shared,
     shown_source,
     sides_of,
-    with_seed,
+    trainer_at,
 )
-from medvision.workflows.train import Machine, Start, store_of
+from medvision.workflows.fitting.seeds import with_seed
+from medvision.workflows.fitting.start import Start
+from medvision.workflows.fitting.workbench import Workbench, store_of
 
 
 @dataclass(frozen=True)
@@ -156,19 +158,21 @@ def prove_transfer(
     machine = machine or Machine()
     with holding(out), store_of(out, machine) as store:
         pipeline, parts = sides_of(pipeline, data, seed=seed)
-        work = Workbench(pipeline, parts, store, machine, progress)
-        transfer = Way("transfer", start.source, start.tune, start.partial).pinned()
+        work = Workbench(pipeline, parts, store, machine.alone(pipeline.settings.train), machine.workers, progress)
+        transfer = Way("transfer", start.pinned())
         ways = (Way("scratch"), transfer)
         runs = _runs(pipeline, parts, out, ways, seeds, None if budget is None else budget.minutes)
         refuse_settings(pipeline, *(run.folder for run in runs))
         whole = None if budget is None else replace(budget, may_cut=False)
-        common = shared(runs, work, out)  # now, or the first training alone would pay for it
+        common = shared(runs, work, out, log=machine.log)  # now, or the first training alone would pay for it
         shares = Shares(whole, [seconds_of(run.folder) for run in runs])
         outcomes = []
         for number, run in enumerate(runs):
             words = f"{run.way.name}, seed {run.seed} ({number + 1} of {len(runs)})"
-            outcomes.append(once(run, work, budget=shares.of(number), progress=named(words, progress)))
-        found = _proof(out, runs, outcomes, replace(start, source=transfer.source or start.source), common.notes)
+            outcomes.append(
+                once(run, trainer_at(work, machine), budget=shares.of(number), progress=named(words, progress))
+            )
+        found = _proof(out, runs, outcomes, transfer.start or start, common.notes)
         write_json(out / "transfer.json", found.to_json())
         write_text(out / "transfer.csv", _csv(found.rows))
         _write_picture(found, out / "transfer.png")

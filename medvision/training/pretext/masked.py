@@ -23,11 +23,12 @@ from pydantic.dataclasses import dataclass as checked_dataclass
 
 from medvision.strict import STRICT
 from medvision.training.augment import draw
-from medvision.training.loop import Batch, Validation
+from medvision.training.loop import Validation
 from medvision.training.place import ALONE, Place
 from medvision.training.pretext.images import held_out_images
 from medvision.training.samples import Prepared, Sampler
 from medvision.training.settings import Training
+from medvision.training.step import Batch
 from medvision.training.varied import generator_of, in_layout, varied
 
 _LEAST_BLOCKS = 4  # along an axis: with fewer, there is no visible part around a hidden one

@@ -14,7 +14,7 @@ from medvision.planning.cuts import CUTS, Cut, narrower
 from medvision.report.wording import many
 from medvision.training import VALIDATIONS_AFTER
 
-_LEAST_STEPS = 400  # below that, a narrower network learns more in the same time
+_ENOUGH_STEPS = 1000  # where fewer fit, more and smaller ones learn more in the same time: benchmarks/budgets.py
 _FEW_STEPS = 50  # after fewer, a network has hardly left its start
 _EPOCHS = 50  # into which the time is divided: the grain in which a deadline is met
 EXPORT_SECONDS = 2.0
@@ -128,10 +128,10 @@ def fit_into(
 ) -> Timed:
     """Return settings whose training fits into `seconds`, the time for measuring included.
 
-    Where fewer than 400 steps fit, what a step costs is cut: width, batch and patch in turn are halved, again and
-    again. A cut that makes a step less than a tenth faster is not made: it would cost quality and gain nothing. When a
-    tenth of the time has gone into measuring steps, further cuts are judged by what they leave of batch, patch and
-    width, and said to be unmeasured.
+    Where fewer steps fit than the settings state, and fewer than 1,000, what a step costs is cut: batch, width and
+    patch in turn are halved, again and again. A cut that makes a step less than a tenth faster is not made: it would
+    cost quality and gain nothing. When a tenth of the time has gone into measuring steps, further cuts are judged by
+    what they leave of batch, patch and width, and said to be unmeasured.
     A validation is measured once, of the settings that are chosen.
 
     Parameters
@@ -178,7 +178,8 @@ def _cut(
     No step is measured from the moment `stop` on, and no further one of a choice after `most` seconds.
     """
     said, useful = [], list(kinds)
-    while useful and _steps(deadline, step, 0.0) < _LEAST_STEPS:
+    enough = min(_ENOUGH_STEPS, settings.train.total_steps)
+    while useful and _steps(deadline, step, 0.0) < enough:
         kind = useful.pop(0)
         cut = kind(settings)
         if cut is None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from medvision.batch import holding
 from medvision.errors import PipelineError, UsageError
 from medvision.files import sha256_of_text, write_bytes, write_json, write_text
 from medvision.pipeline import PipelineFolder, read_settings
 from medvision.planning import changed_toml
-from medvision.training import Split, checkpoint
+from medvision.training import Place, Split, checkpoint
 
 _IDENTITY = Path("checkpoints", "identity.json")
 
@@ -64,6 +66,11 @@ def claim(out: Path, pipeline: PipelineFolder, parts: Split, digests: Mapping[st
     if not path.is_file():
         refuse_trained(out)
     write_json(path, identity)
+
+
+def held(out: Path, place: Place) -> AbstractContextManager[object]:
+    """Hold the output folder for this training; of several processes, the first one does."""
+    return holding(out) if place.is_first else nullcontext()
 
 
 def patients_of(parts: Split) -> str:

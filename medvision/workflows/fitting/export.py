@@ -12,9 +12,11 @@ from medvision.files import write_json, write_text
 from medvision.fingerprint import CaseFigures
 from medvision.networks import WeightsCard, save_weights
 from medvision.pipeline import PipelineFolder, input_spacing_mm
+from medvision.steps import SPATIAL
 from medvision.training import Split
-from medvision.workflows.card import card_text
-from medvision.workflows.fingerprint import write_fingerprint
+from medvision.workflows.fitting.card import card_text
+from medvision.workflows.fitting.fingerprint import write_fingerprint
+from medvision.workflows.fitting.source import Started
 from medvision.workflows.scoring.scores import (
     Scored,
     counted_by,
@@ -24,9 +26,6 @@ from medvision.workflows.scoring.scores import (
     scores_csv,
     sentences,
 )
-from medvision.workflows.weights import Started
-
-_VALUE_STEPS = {"clip", "window", "rescale", "zscore", "percentile"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +82,7 @@ class Export:
             write_json(out / "transfer.json", started.record)
         fingerprint_sha256, doubtful = write_fingerprint(self.figures, settings, out)
         findings.extend(doubtful)
-        unit = next((step.use for step in reversed(settings.steps) if step.use in _VALUE_STEPS), "as stored")
+        unit = next((step.use for step in reversed(settings.steps) if not isinstance(step, SPATIAL)), "as stored")
         card = WeightsCard(
             sha256=save_weights(out / "weights.safetensors", self.network),
             meaning=settings.meaning(),

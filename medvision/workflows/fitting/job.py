@@ -51,6 +51,10 @@ class Job:
         """Return the same with other settings."""
         return replace(self, pipeline=replace(self.pipeline, settings=settings))
 
+    def at(self, place: Place) -> Job:
+        """Return the same at another place."""
+        return replace(self, place=place)
+
     def batches(self) -> VariedBatches:
         """Return what gives each step its batch."""
         settings, slices = self.pipeline.settings.train, self.pipeline.settings.contract.slices

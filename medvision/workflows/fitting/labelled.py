@@ -1,76 +1,41 @@
-"""What a training finds doubtful about the labels of its cases: sides, labels that none has, labels lost."""
+"""The cases of a training: all of them labelled, or none is taken."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-from medvision.errors import Finding, PipelineError
-from medvision.fingerprint import lateral_pairs
-from medvision.pipeline import Settings, lateral_faults
-from medvision.workflows.fitting.prepare import PreparedCase
+from medvision import io
+from medvision.errors import InputError
+from medvision.report.wording import many
+from medvision.study import Case
+from medvision.workflows.fitting.label_names import require_same_names
 
 
-def require_sides_apart(training: Sequence[PreparedCase], settings: Settings) -> None:
-    """Refuse samples that are mirrored along left-right where labels lie as left and right ones, whatever their names.
+def labelled_cases(data: Sequence[Path], labels: Mapping[int, str] | None = None) -> list[Case]:
+    """Return all cases; for a training, anything that cannot be used is an error, so that nothing is missed.
 
-    Where all cases state one and the same side, nothing is told: the inner and the outer label of a left knee lie as
-    left and right ones do, and a mirrored knee is a right one with the same labels.
+    Parameters
+    ----------
+    labels
+        The names that are meant by the numbers; None where no training is to take them for these.
 
     Raises
     ------
-    PipelineError
-        The augmentation would show left as right, or right cases would be mirrored to be left ones.
+    InputError
+        A file cannot be used, there is no case, one has no label, or labels have plainly other names in the data.
     """
-    sides = {entry.case.side for entry in training}
-    if settings.task != "segmentation" or (len(sides) == 1 and None not in sides):
-        return
-    pairs = lateral_pairs([entry.figures for entry in training], settings.labels)
-    faults = list(lateral_faults(settings, pairs))
-    if faults:
-        cure = "Take that axis out of mirror_axes in [train.augmentation]; or name the labels' sides."
-        raise PipelineError("pipeline-invalid", "; ".join(faults), cure=cure)
-
-
-def label_findings(
-    training: Sequence[PreparedCase], held_out: Sequence[PreparedCase], settings: Settings
-) -> list[Finding]:
-    """Return labels and classes that no training case has, and those that the steps leave no voxel of."""
-    if settings.task == "regression":
-        return []
-    return [*_absent(training, held_out, settings), *_lost([*training, *held_out], settings)]
-
-
-def _absent(training: Sequence[PreparedCase], held_out: Sequence[PreparedCase], settings: Settings) -> list[Finding]:
-    has, shown = ([_present(entry, settings) for entry in side] for side in (training, held_out))
-    absent = [number for number in sorted(settings.labels) if not any(number in numbers for numbers in has)]
-    if not absent:
-        return []
-    names = ", ".join(repr(settings.labels[number]) for number in absent)
-    also = sum(any(number in numbers for number in absent) for numbers in shown)
-    told = f", and {also} held-out cases do" if also else ""
-    return [Finding("label-absent", "warning", f"no training case has {names}{told}: it cannot be learnt")]
-
-
-def _present(entry: PreparedCase, settings: Settings) -> set[int]:
-    """Return the labels or classes that a case has, as stored."""
-    if settings.task == "segmentation":
-        return set(entry.figures.labels or ())
-    target = entry.figures.target or ()
-    if settings.task == "classification":
-        return {int(number) for number in target if number is not None}
-    return {number for number, mark in zip(sorted(settings.labels), target, strict=True) if mark == 1}
-
-
-def _lost(cases: Sequence[PreparedCase], settings: Settings) -> list[Finding]:
-    """Return the labels of which the steps leave no voxel in some cases, with the number of them."""
-    if settings.task != "segmentation":
-        return []
-    found = []
-    for number in sorted(settings.labels):
-        stored = [entry for entry in cases if number in (entry.figures.labels or ())]
-        lost = sum(not entry.sample.counts.get(number) for entry in stored)
-        if lost:
-            name = repr(settings.labels[number])
-            message = f"the steps leave no voxel of {name} in {lost} of {len(stored)} cases that have it"
-            found.append(Finding("label-lost", "warning", message))
-    return found
+    found = io.scan(data)
+    if found.rejected:
+        first = found.rejected[0]
+        message = f"{len(found.rejected)} of the files named cannot be used, first: {first.message}"
+        raise InputError(first.code, message, path=first.path)
+    if not found.cases:
+        raise InputError("label-missing", "there is no case in the data", path=data[0])
+    unlabelled = [case.id for case in found.cases if case.label is None]
+    if unlabelled:
+        have = "has" if len(unlabelled) == 1 else "have"
+        message = f"{len(unlabelled)} of {many(len(found.cases), 'case')} {have} no label, first: {unlabelled[0]}"
+        raise InputError("label-missing", message, path=data[0])
+    require_same_names(found.cases, labels or {})
+    return list(found.cases)

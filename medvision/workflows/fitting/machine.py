@@ -1,9 +1,13 @@
-"""Where and how a training runs."""
+"""Where and how a training runs: in this process, or in one of several that a launcher has started."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+
+from medvision.errors import UsageError
+from medvision.frameworks import choose_device, training_precision
+from medvision.training import Alone, Place, Training
 
 
 @dataclass(frozen=True)
@@ -45,3 +49,41 @@ class Machine:
         False
         """
         return device == "cpu" if self.deterministic is None else self.deterministic
+
+    def open(self, settings: Training, *, freezes: bool = False) -> Place:
+        """Return where a training runs; to be used as a context.
+
+        Parameters
+        ----------
+        settings
+            Their precision.
+        freezes
+            Whether some parameters are not trained in some epochs.
+
+        Raises
+        ------
+        UsageError
+            Nobody has started the processes, or the device cannot be used.
+        ExtraMissingError
+            Several processes need the extra ``[train]``.
+        """
+        device = choose_device(self.device)
+        precision = training_precision(settings.precision, device)
+        if self.devices * self.nodes == 1:
+            return Alone(device, precision)
+        from medvision.training.ranks import Ranks
+
+        return Ranks(device, precision, devices=self.devices, nodes=self.nodes, freezes=freezes)
+
+    def alone(self, settings: Training) -> Place:
+        """Return this process as the place of a training.
+
+        Raises
+        ------
+        UsageError
+            Several processes are wanted: they share one training, and not several.
+        """
+        if self.devices * self.nodes > 1:
+            cure = "Give --devices to a training that is neither a fold nor one of several runs."
+            raise UsageError("usage", "several processes share one training, and not several", cure=cure)
+        return self.open(settings)

@@ -10,8 +10,8 @@ from medvision.errors import Finding
 from medvision.pipeline import Settings
 from medvision.report.wording import listed, many
 from medvision.training import Split, copies, find_copies
+from medvision.workflows.fitting.label_doubts import label_findings
 from medvision.workflows.fitting.label_names import name_findings
-from medvision.workflows.fitting.labelled import label_findings
 from medvision.workflows.fitting.prepare import PreparedCase
 
 _OF_TRAINING = {

@@ -121,9 +121,7 @@ def done(out: Path, parts: Split) -> Trained:
     found, told = Finished.read(out, parts.val), json.loads((out / RESULT).read_text(encoding="utf-8"))
     if found is None:
         raise PipelineError("weights-missing", "the training that lay here is gone", path=out)
-    findings = tuple(
-        Finding(each["code"], each["grade"], each["message"], cure=each["cure"]) for each in told["findings"]
-    )
+    findings = tuple(map(Finding.from_json, told["findings"]))
     train_ids, val_ids = ids_of(parts)
     results = tuple(told["results"])
     result = TrainingResult(out, results, findings, train_ids, val_ids, told["named"], done_before=True)

@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -26,11 +25,11 @@ from medvision.training import Prepared, Sample, Store, StoredSample, at_hand
 from medvision.volume import Volume
 from medvision.workers import cores, in_processes
 from medvision.workflows.cases.segment import AS_STORED, TURNS, stated_turn
-from medvision.workflows.fingerprint import measured
-from medvision.workflows.fitting.targets import stated_of, target_of
+from medvision.workflows.cases.targets import stated_of, target_of
+from medvision.workflows.fitting.fingerprint import measured
 
 _MOST_BYTES = 2 << 30  # of prepared cases that are held in memory; more stay on disk, and are read patch by patch
-_FORMAT = "1"  # of the stored cases
+_FORMAT = "2"  # of the stored cases
 _FEW_CORES, _FEW_CASES, _MOST_WORKERS = 4, 32, 8
 
 
@@ -137,7 +136,7 @@ def _key(case: Case, pipeline: PipelineFolder) -> str:
 def _made(case: Case, pipeline: PipelineFolder) -> tuple[Sample, Mapping[str, str]]:
     volume = io.read_volume(case)
     noticed = [*volume.findings, *pipeline.settings.contract.check(volume, case), *_assumed(case, pipeline)]
-    findings = [[entry.code, entry.grade, entry.message, entry.cure] for entry in noticed]
+    findings = [entry.unplaced().to_json() for entry in noticed]
     with located(case.path):  # a step does not know whose image it refuses
         sample, target = _sample(case, volume, pipeline)
     figures = measured(case, volume, target).to_text()
@@ -149,8 +148,7 @@ def _figures(stored: StoredSample, case: Case) -> CaseFigures:
 
 
 def _findings(stored: StoredSample) -> tuple[Finding, ...]:
-    listed: list[Any] = json.loads(stored.facts["findings"])
-    return tuple(Finding(code, grade, message, cure=cure) for code, grade, message, cure in listed)
+    return tuple(map(Finding.from_json, json.loads(stored.facts["findings"])))
 
 
 def _assumed(case: Case, pipeline: PipelineFolder) -> list[Finding]:

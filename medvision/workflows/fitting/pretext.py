@@ -85,6 +85,10 @@ class PretextJob:
         """Return the same with other settings."""
         return replace(self, pipeline=replace(self.pipeline, settings=settings))
 
+    def at(self, place: Place) -> PretextJob:
+        """Return the same at another place."""
+        return replace(self, place=place)
+
     @property
     def train(self) -> Training:
         """The settings of the training, without what needs labels."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,19 +14,19 @@ from medvision.errors import PipelineError, UsageError
 from medvision.files import sha256_of_text, write_json
 from medvision.pipeline import PipelineFolder
 from medvision.progress import Progress, silent
-from medvision.study import Case
-from medvision.training import Split, Store, split
+from medvision.training import Split, split
+from medvision.workflows.cases.targets import with_scaling
 from medvision.workflows.fitting.budget import Budget
-from medvision.workflows.fitting.finished import seconds_of
-from medvision.workflows.fitting.job import Job
-from medvision.workflows.fitting.prepare import PreparedCase, prepare
+from medvision.workflows.fitting.finished import identity_of, seconds_of
+from medvision.workflows.fitting.fit import Terms, fit
+from medvision.workflows.fitting.labelled import labelled_cases
+from medvision.workflows.fitting.machine import Machine
+from medvision.workflows.fitting.seeds import seeded
 from medvision.workflows.fitting.seen import notes_of_starts
-from medvision.workflows.fitting.targets import with_scaling
+from medvision.workflows.fitting.source import digest_of_source as digest_of_source
+from medvision.workflows.fitting.start import Start
+from medvision.workflows.fitting.workbench import Workbench
 from medvision.workflows.scoring.scored import Scored
-from medvision.workflows.train import Machine, Start, alone, labelled_cases, seeded, train_on
-from medvision.workflows.train import with_seed as with_seed
-from medvision.workflows.weights import digest_of_source as digest_of_source
-from medvision.workflows.weights import pinned
 
 _RUN = "run.json"
 _SHARED = "shared.json"
@@ -41,31 +41,27 @@ class Way:
     ----------
     name
         How it is called in tables.
-    source
-        The weights that it starts from, as for ``--from``; None starts from scratch.
-    tune
-        What of them is trained, as for ``--tune``.
-    partial
-        Whether weights may be taken that match less than most of the encoder.
+    start
+        What it starts from; None starts from scratch.
     """
 
     name: str
-    source: str | None = None
-    tune: str = "full"
-    partial: bool = False
-
-    @property
-    def start(self) -> Start | None:
-        """What a training in this way starts from."""
-        return Start(self.source, self.tune, self.partial) if self.source is not None else None
+    start: Start | None = None
 
     def pinned(self) -> Way:
         """Return the same way, that starts in all trainings from what the hub has now, where it starts from there."""
-        return self if self.source is None else replace(self, source=pinned(self.source))
+        return self if self.start is None else replace(self, start=self.start.pinned())
 
     def digest(self) -> str:
         """Return the hash of where it starts and of what is tuned."""
-        return sha256_of_text([digest_of_source(self.source), self.tune, str(self.partial)])
+        start = self.start or Start("")
+        source = digest_of_source(self.start.source if self.start else None)
+        return sha256_of_text([source, start.tune, str(start.partial)])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the way as JSON values; a source is shown by its name, without its folder, and its hash."""
+        source = shown_source(self.start.source) if self.start else None
+        return {"name": self.name, "source": source, "tune": self.start.tune if self.start else "full"}
 
 
 def ways_of(words: str, tune: str = "full") -> tuple[Way, ...]:
@@ -78,13 +74,13 @@ def ways_of(words: str, tune: str = "full") -> tuple[Way, ...]:
 
     Examples
     --------
-    >>> [(way.name, way.source, way.tune) for way in ways_of("scratch,a.pt", "head")]
-    [('scratch', None, 'full'), ('a.pt', 'a.pt', 'head')]
+    >>> [(way.name, way.start and way.start.source) for way in ways_of("scratch,a.pt", "head")]
+    [('scratch', None), ('a.pt', 'a.pt')]
     """
     names = [part.strip() for part in words.split(",")]
     if not all(names):
         raise UsageError("usage", f"the name of a start is missing: {words!r}")
-    return tuple(Way("scratch") if name == "scratch" else Way(_short(name), name, tune) for name in names)
+    return tuple(Way("scratch") if name == "scratch" else Way(_short(name), Start(name, tune)) for name in names)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,8 +114,7 @@ class Run:
 
     def identity(self) -> str:
         """Return the hash of all that its result depends on, besides versions and the machine."""
-        sides = [f"{side}:{_digest_of(case)}" for side in ("train", "val") for case in getattr(self.parts, side)]
-        return sha256_of_text([self.pipeline.settings_sha256, self.way.digest(), str(self.minutes), *sides])
+        return identity_of(self.pipeline, self.parts, self.way.digest(), self.minutes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,72 +161,17 @@ class Trainer(Protocol):
         ...
 
 
-@dataclass(frozen=True, eq=False)
-class Workbench:
-    """Trains runs on the same prepared cases, which are prepared when the first run needs them.
+def trainer_at(work: Workbench, machine: Machine) -> Trainer:
+    """Return what trains runs on the cases of a workbench."""
+    return partial(_fit_run, work, machine)
 
-    Parameters
-    ----------
-    pipeline
-        Its steps prepare the cases.
-    parts
-        All cases that any run trains on or holds out.
-    store
-        Keeps the prepared cases.
-    machine
-        Where and how it runs.
-    progress
-        Told of the cases that are prepared.
-    """
 
-    pipeline: PipelineFolder
-    parts: Split
-    store: Store
-    machine: Machine = field(default_factory=Machine)
-    progress: Progress = silent
-
-    @cached_property
-    def prepared(self) -> Mapping[str, PreparedCase]:
-        """The prepared cases, by id."""
-        cases, workers = [*self.parts.train, *self.parts.val], self.machine.workers
-        return prepare(cases, self.pipeline, self.store, workers=workers, progress=self.progress)
-
-    def digests(self) -> Mapping[str, str]:
-        """Return the hash of each case's voxels, by id."""
-        return {name: entry.digest for name, entry in self.prepared.items()}
-
-    def warm_up(self) -> None:
-        """Do a step and validate a case, so that no run pays for what is imported and set up once."""
-        import torch
-
-        training, held_out = (
-            [self.prepared[case.id] for case in side] for side in (self.parts.train, self.parts.val[:1])
-        )
-        job = Job(self.pipeline, training, held_out, alone(self.machine, self.pipeline))
-        with torch.random.fork_rng(enabled=True):
-            job.step()(0)
-            job.validation_seconds()
-
-    def __call__(self, run: Run, *, budget: Budget | None, progress: Progress) -> Outcome:
-        """Train a run."""
-        cases = [*run.parts.train, *run.parts.val]
-
-        def prepared() -> Mapping[str, PreparedCase]:
-            return {case.id: self.prepared[case.id] for case in cases}
-
-        before, began = seconds_of(run.folder), time.monotonic()
-        trained = train_on(
-            run.parts,
-            prepared,
-            run.pipeline,
-            run.folder,
-            start=run.way.start,
-            budget=budget,
-            machine=self.machine,
-            progress=progress,
-        )
-        steps = int(trained.pipeline.require_weights().trained_with["steps"])
-        return Outcome(tuple(trained.scored), before + time.monotonic() - began, steps)
+def _fit_run(work: Workbench, machine: Machine, run: Run, *, budget: Budget | None, progress: Progress) -> Outcome:
+    before, began = seconds_of(run.folder), time.monotonic()
+    terms = Terms(run.way.start, budget, machine, progress=progress)
+    trained = fit(work, run.parts, run.pipeline, run.folder, terms)
+    steps = int(trained.pipeline.require_weights().trained_with["steps"])
+    return Outcome(tuple(trained.scored), before + time.monotonic() - began, steps)
 
 
 def sides_of(pipeline: PipelineFolder, data: Sequence[Path], *, seed: int | None) -> tuple[PipelineFolder, Split]:
@@ -246,7 +186,7 @@ def sides_of(pipeline: PipelineFolder, data: Sequence[Path], *, seed: int | None
     return replace(pipeline, settings=with_scaling(settings, parts.train)), parts
 
 
-def shared(runs: Sequence[Run], work: Workbench, out: Path) -> Shared:
+def shared(runs: Sequence[Run], work: Workbench, out: Path, *, log: str) -> Shared:
     """Prepare what all runs share, so that none pays for it alone, and compare what their starts have seen.
 
     Where all runs are done, nothing is prepared, and what was found before is returned.
@@ -257,9 +197,13 @@ def shared(runs: Sequence[Run], work: Workbench, out: Path) -> Shared:
         All runs, with the same cases held out.
     out
         Keeps what was found.
+    log
+        The words of ``--log``.
 
     Raises
     ------
+    UsageError, PipelineError, ExtraMissingError
+        What :func:`medvision.workflows.fitting.start.refuse_options` refuses, before any case is prepared.
     InputError
         A run starts from weights that were trained on held-out cases.
     """
@@ -271,7 +215,9 @@ def shared(runs: Sequence[Run], work: Workbench, out: Path) -> Shared:
     if all(is_done(run) for run in runs):
         return before
     began = time.monotonic()
-    sources = {run.way.name: run.way.source for run in runs}
+    for run in {run.way: run for run in reversed(runs) if not is_done(run)}.values():
+        work.refuse_options(run.pipeline, run.folder, run.way.start, log, timed=run.minutes is not None)
+    sources = {run.way.name: run.way.start.source if run.way.start else None for run in runs}
     notes = notes_of_starts(sources, work.parts, work.digests())
     work.warm_up()
     found = Shared(before.seconds + time.monotonic() - began, notes)
@@ -302,10 +248,8 @@ def is_done(run: Run) -> bool:
     return _kept(run) is not None
 
 
-def shown_source(source: str | None) -> str | None:
+def shown_source(source: str) -> str:
     """Return a source as results may hold it: its name without the folder, and the start of its hash."""
-    if source is None:
-        return None
     if not Path(source).exists():
         return source
     return f"{_short(source)} (SHA-256 {digest_of_source(source)[:_SHORT]})"
@@ -331,7 +275,3 @@ def _outcome(run: Run, content: Mapping[str, Any]) -> Outcome:
     patients = {case.id: case.patient_key for case in run.parts.val}
     scored = tuple(Scored(patient=patients[entry["case"]], **entry) for entry in content["cases"])
     return Outcome(scored, content["seconds"], content["steps"])
-
-
-def _digest_of(case: Case) -> str:
-    return f"{case.id}:{case.digest()}:{case.label_digest()}"

@@ -10,9 +10,7 @@ from typing import Any
 
 from medvision.errors import Finding
 from medvision.pipeline import Settings
-
-_SEEN = ("reorient", "resample", "resize", "clip", "window", "rescale", "zscore", "percentile")
-"""The steps that change what a structure looks like; what is cut off or added at the border does not."""
+from medvision.steps import BORDERS, STEPS
 
 
 @dataclass(frozen=True)
@@ -75,8 +73,8 @@ def _input_differences(theirs: Mapping[str, Any], card: Mapping[str, Any], setti
 
 def _step_differences(theirs: Sequence[Any], ours: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Yield the steps that one side has and the other has not, or with other settings; new settings are passed over."""
-    came = [step for step in theirs if isinstance(step, dict) and step.get("use") in _SEEN]
-    here = [step for step in ours if step["use"] in _SEEN]
+    came = [step for step in theirs if isinstance(step, dict) and _shows(step.get("use"))]
+    here = [step for step in ours if _shows(step["use"])]
     if [step["use"] for step in came] != [step["use"] for step in here]:
         yield f"steps {_names(came)}, here {_names(here)}"
         return
@@ -84,6 +82,11 @@ def _step_differences(theirs: Sequence[Any], ours: Sequence[Mapping[str, Any]]) 
         for key in old.keys() & new.keys():
             if old[key] != new[key]:
                 yield f"{old['use']} with {key} {_words(old[key])}, here {_words(new[key])}"
+
+
+def _shows(use: object) -> bool:
+    """Return whether a step of this name changes what a structure looks like."""
+    return isinstance(use, str) and use in STEPS and not issubclass(STEPS[use], BORDERS)
 
 
 def _other_answers(theirs: Mapping[str, Any], settings: Settings) -> str | None:

@@ -1,6 +1,6 @@
 """What the labels of a data set are made for, before there is a pipeline that says so: the task, and the names.
 
-All cases together tell it, to a plan. What each case then states, :mod:`medvision.workflows.fitting.targets` reads, for
+All cases together tell it, to a plan. What each case then states, :mod:`medvision.workflows.cases.targets` reads, for
 plans and trainings alike.
 """
 

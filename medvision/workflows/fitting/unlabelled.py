@@ -23,7 +23,7 @@ from medvision.training import Prepared, Sample, Store, StoredSample, at_hand
 from medvision.workflows.cases.segment import AS_STORED, TURNS, stated_turn
 from medvision.workflows.fitting.label_images import holds_labels, labels_by_name
 
-_FORMAT = "images 2"  # of the stored cases
+_FORMAT = "images 3"  # of the stored cases
 _MOST_BYTES = 2 << 30  # of images that are held in memory; more stay on disk, and are read patch by patch
 
 
@@ -132,7 +132,7 @@ def _made(case: Case, pipeline: PipelineFolder) -> tuple[Sample, Mapping[str, st
         "size": volume.geometry.shape,
         "spacing_mm": spacing,
         "modality": volume.modality or case.modality,
-        "findings": [[entry.code, entry.grade, entry.message, entry.cure] for entry in noticed],
+        "findings": [entry.unplaced().to_json() for entry in noticed],
     }
     return Sample(case.id, image, None), {"digest": volume.digest(), "facts": json.dumps(facts)}
 
@@ -147,5 +147,5 @@ def _prepared(case: Case, sample: Prepared, stored: Mapping[str, str]) -> Prepar
         size=tuple(facts["size"]),
         spacing_mm=None if spacing is None else tuple(spacing),
         modality=facts["modality"],
-        findings=tuple(Finding(code, grade, text, cure=cure) for code, grade, text, cure in facts["findings"]),
+        findings=tuple(map(Finding.from_json, facts["findings"])),
     )

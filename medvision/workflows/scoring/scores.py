@@ -16,7 +16,7 @@ from medvision.report.wording import many
 from medvision.results import MultiLabel, Regression
 from medvision.study import Case
 from medvision.workflows.cases.classify import Answer
-from medvision.workflows.fitting.targets import class_of, marks_of, values_of
+from medvision.workflows.cases.targets import class_of, marks_of, values_of
 from medvision.workflows.scoring.figures import (
     Ranking,
     Statistic,

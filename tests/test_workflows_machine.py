@@ -8,13 +8,19 @@ from typing import Any
 
 import pytest
 import typer
-from conftest import SPHERES_TOML
+from conftest import SPHERES_TOML, write_sphere_data
 
 from medvision.errors import BusyError, UsageError
 from medvision.pipeline import PipelineFolder
-from medvision.training import Alone, Split, Training, launch
-from medvision.workflows.fitting.placing import held, open_place
-from medvision.workflows.train import Machine, train, train_on
+from medvision.training import Alone, Training, launch
+from medvision.workflows.crossvalidate import crossvalidate
+from medvision.workflows.fitting.claim import held
+from medvision.workflows.fitting.machine import Machine
+from medvision.workflows.fitting.runs import Way
+from medvision.workflows.fitting.start import Start
+from medvision.workflows.learning_curve import Asked, learning_curve
+from medvision.workflows.prove import prove_transfer
+from medvision.workflows.train import train
 from medvision_cli import shell
 
 
@@ -32,7 +38,7 @@ def unlaunched(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_one_device_is_this_process_in_the_precision_of_the_settings() -> None:
-    assert open_place("cpu", 1, 1, Training(precision="bf16"), freezes=False) == Alone("cpu", "bf16")
+    assert Machine("cpu").open(Training(precision="bf16")) == Alone("cpu", "bf16")
 
 
 @pytest.mark.usefixtures("unlaunched")
@@ -43,8 +49,13 @@ def test_several_processes_that_nobody_started_are_refused(pipeline: PipelineFol
 
 
 def test_several_processes_do_not_share_folds_or_runs(pipeline: PipelineFolder, tmp_path: Path) -> None:
+    several, data = Machine(device="cpu", devices=2), [write_sphere_data(tmp_path / "data")]
     with pytest.raises(UsageError, match="share one training, and not several"):
-        train_on(Split((), (), ()), {}, pipeline, tmp_path / "out", machine=Machine(device="cpu", devices=2))
+        crossvalidate(pipeline, data, tmp_path / "folds", count=2, machine=several)
+    with pytest.raises(UsageError, match="share one training, and not several"):
+        prove_transfer(pipeline, data, tmp_path / "proof", start=Start("a.pt"), machine=several)
+    with pytest.raises(UsageError, match="share one training, and not several"):
+        learning_curve(pipeline, data, tmp_path / "curve", Asked((2,), 1, (Way("scratch"),)), machine=several)
 
 
 def test_only_the_first_process_holds_the_output_folder(tmp_path: Path) -> None:

@@ -1,0 +1,211 @@
+"""Train one network on one split of prepared cases, and leave a complete pipeline folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from medvision.errors import Finding
+from medvision.frameworks import versions
+from medvision.pipeline import SEEN, PipelineFolder
+from medvision.progress import Progress, silent
+from medvision.training import Fitted, Logs, Pace, Split, checkpoint, open_logs, optimise, seconds_spent
+from medvision.workflows.fitting.budget import Budget
+from medvision.workflows.fitting.choice import choice_of
+from medvision.workflows.fitting.claim import claim, write_settings
+from medvision.workflows.fitting.export import Export
+from medvision.workflows.fitting.finished import CHECKPOINTS, Finished, identity_of, seconds_of
+from medvision.workflows.fitting.held_out import score
+from medvision.workflows.fitting.job import Job
+from medvision.workflows.fitting.label_doubts import require_sides_apart
+from medvision.workflows.fitting.machine import Machine
+from medvision.workflows.fitting.noticed import notice
+from medvision.workflows.fitting.outcome import RESULT, Trained, TrainingResult, done, ids_of, is_done
+from medvision.workflows.fitting.pacing import paced
+from medvision.workflows.fitting.seen import Seen, seen_by_start, start_findings
+from medvision.workflows.fitting.source import Started
+from medvision.workflows.fitting.start import Start, identity_of_start, started
+from medvision.workflows.fitting.training_page import TrainingPage, page_of
+from medvision.workflows.fitting.workbench import Workbench
+
+
+@dataclass(frozen=True, eq=False)
+class Terms:
+    """On what terms a network is trained.
+
+    Parameters
+    ----------
+    start
+        What it starts from; None starts from fresh weights.
+    budget
+        The time in which all must be done; None takes the time that the settings need.
+    machine
+        How it runs.
+    results
+        Sentences for the card where nobody is held out, e.g. those of a cross-validation.
+    progress
+        Told of every step.
+    """
+
+    start: Start | None = None
+    budget: Budget | None = None
+    machine: Machine = field(default_factory=Machine)
+    results: tuple[str, ...] = ()
+    progress: Progress = silent
+
+    @property
+    def minutes(self) -> float | None:
+        """The time that a person asked for, of which the budget may be a part."""
+        return None if self.budget is None else self.budget.asked or self.budget.minutes
+
+
+def fit(work: Workbench, parts: Split, pipeline: PipelineFolder, out: Path, terms: Terms) -> Trained:
+    """Train on one split of the cases of a workbench, and leave a complete pipeline folder in `out`.
+
+    A training that lies there finished is returned as it is, and no case is prepared for it. Of several processes, the
+    first alone writes and measures.
+
+    Parameters
+    ----------
+    work
+        Its cases, and where it runs.
+    parts
+        Who trains and who is held out; where nobody is held out, nothing is measured.
+    pipeline
+        With the settings of this training.
+    out
+        The new pipeline folder.
+    terms
+        Its start, time and machine.
+
+    Raises
+    ------
+    InputError
+        A case cannot be read, or lacks a label.
+    PipelineError
+        `out` holds a training of other settings or other data, or the loss is not finite.
+    """
+    place, start, checkpoints = work.place, terms.start, out / CHECKPOINTS
+    further = [terms.minutes, place.from_first(lambda: identity_of_start(start, checkpoints))]
+    identity = place.from_first(lambda: identity_of(pipeline, parts, *further))
+    if place.from_first(lambda: is_done(out, parts, identity)):
+        return done(out, parts)
+    work.refuse_options(pipeline, out, start, terms.machine.log, timed=terms.budget is not None)
+    whole = work.job(pipeline, parts)
+    require_sides_apart(whole.training, pipeline.settings)
+    noticed = notice(parts, whole.training, whole.held_out, pipeline.settings)
+    if place.is_first:
+        claim(out, pipeline, parts, work.digests(), *further)
+    if place.from_first(lambda: is_done(out, parts)):  # the same voxels in other files
+        return done(out, parts)
+    job, pace, cut = paced(
+        whole,
+        terms.budget,
+        checkpoints=checkpoints,
+        settings_in=out,
+        over=(out / RESULT).is_file() and checkpoint.begun(checkpoints),
+        keep_network=start is not None,
+    )
+    if place.is_first:
+        write_settings(out, job.pipeline)
+    learnt = _optimised(job, parts, out, (*noticed.findings, *cut), pace, terms)
+    if place.is_first:
+        return _left(learnt, terms, noticed.named, identity)
+    place.barrier()
+    seconds: float = place.from_first(lambda: seconds_of(out))  # when the first has written everything
+    result = TrainingResult(out, (), learnt.findings, *ids_of(parts))
+    return Trained(result, (), job.pipeline, learnt.fitted.epoch, len(learnt.fitted.rows), seconds)
+
+
+@dataclass(frozen=True, eq=False)
+class _Learnt:
+    """A network that has been trained: on what and where, what the loop did, and what is to be said of it."""
+
+    job: Job
+    parts: Split
+    out: Path
+    network: Any
+    fitted: Fitted
+    findings: tuple[Finding, ...]
+    page: TrainingPage
+    started: Started | None
+    trained: tuple[str, ...]
+    seen: Seen | None
+
+
+def _optimised(
+    job: Job, parts: Split, out: Path, findings: tuple[Finding, ...], pace: Pace | None, terms: Terms
+) -> _Learnt:
+    """Train the job's network, from where it starts or was stopped."""
+    settings, place, folder, start = job.pipeline.settings, job.place, out / CHECKPOINTS, terms.start
+    network = job.pipeline.build_network(training=True)
+    begun, tuning, trained = started(network, start, job.pipeline, place, folder)
+    findings += begun.findings if begun else ()
+    seen = seen_by_start(start.source if start else None, folder) if place.is_first else None
+    findings += start_findings(seen, [entry.digest for entry in job.held_out])
+    if trained:
+        terms.progress(0, 0, trained[0])
+    budget = terms.budget
+    page = page_of(
+        out,
+        settings,
+        parts,
+        place,
+        minutes=None if budget is None else budget.minutes,
+        seconds_before=seconds_spent(folder) + (time.monotonic() - budget.started if budget else 0.0),
+        decisions=(*(finding.message for finding in findings if finding.code.startswith("budget")), *trained),
+    )
+    facts = {"pipeline": job.pipeline.name, "steps": str(settings.train.total_steps)}
+    logs = open_logs(terms.machine.log, out, title=out.name, settings=facts, also={"page": page})
+    with logs if place.is_first else Logs({}) as logs, job.ahead() as batches:
+        fitted = optimise(
+            network,
+            batches,
+            job.objective(),
+            job.validate if job.held_out else None,
+            settings.train,
+            folder=folder,
+            place=place,
+            deterministic=terms.machine.is_deterministic(place.device),
+            tuning=tuning,
+            pace=pace,
+            logs=logs,
+            progress=terms.progress,
+        )
+    if tuning is not None and place.is_first:
+        tuning.finish(network)
+    findings += (*fitted.findings, *logs.findings) if place.is_first else ()
+    return _Learnt(job, parts, out, network, fitted, findings, page, begun, trained, seen)
+
+
+def _left(learnt: _Learnt, terms: Terms, named: Mapping[str, Sequence[Any]], identity: str) -> Trained:
+    """Measure the network, and leave the pipeline folder; the first process does."""
+    job, parts, out, fitted = learnt.job, learnt.parts, learnt.out, learnt.fitted
+    settings, place, epochs = job.pipeline.settings, job.place, len(fitted.rows)
+    scored = score(learnt.network, job.held_out, settings)
+    trained_with = {
+        **versions(),
+        "device": place.device,
+        "precision": place.precision,
+        "steps": str(epochs * settings.train.steps_per_epoch),
+        "seed": str(settings.train.seed),
+        **(learnt.started.facts if learnt.started else {}),
+        **({"tune": terms.start.tune, "trained": "; ".join(learnt.trained)} if terms.start else {}),
+    }
+    choice = choice_of(fitted, keeps_best=settings.train.keep == "best")
+    figures = [entry.figures for entry in job.training]
+    export = Export(job.pipeline, learnt.network, parts, figures, scored, choice.sentence, terms.results, trained_with)
+    findings = list(learnt.findings)
+    card = export.write(out, findings, learnt.started)
+    job.seen().and_also(learnt.seen).write(out / SEEN, weights_sha256=card.sha256)
+    result = TrainingResult(out, card.results, tuple(findings), *ids_of(parts), named, epochs_before=fitted.before)
+    result.write()
+    learnt.page.complete(card.results, findings)
+    seconds = seconds_of(out)
+    place.barrier()  # nobody reads the checkpoints any more
+    Finished(identity, fitted.epoch, epochs, seconds, tuple(scored), choice.hopeful).write(out)
+    place.from_first(lambda: seconds)
+    return Trained(result, scored, PipelineFolder.open(out), fitted.epoch, epochs, seconds, choice.hopeful)

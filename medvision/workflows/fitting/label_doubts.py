@@ -1,0 +1,76 @@
+"""What a training finds doubtful about the labels of its cases: sides, labels that none has, labels lost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from medvision.errors import Finding, PipelineError
+from medvision.fingerprint import lateral_pairs
+from medvision.pipeline import Settings, lateral_faults
+from medvision.workflows.fitting.prepare import PreparedCase
+
+
+def require_sides_apart(training: Sequence[PreparedCase], settings: Settings) -> None:
+    """Refuse samples that are mirrored along left-right where labels lie as left and right ones, whatever their names.
+
+    Where all cases state one and the same side, nothing is told: the inner and the outer label of a left knee lie as
+    left and right ones do, and a mirrored knee is a right one with the same labels.
+
+    Raises
+    ------
+    PipelineError
+        The augmentation would show left as right, or right cases would be mirrored to be left ones.
+    """
+    sides = {entry.case.side for entry in training}
+    if settings.task != "segmentation" or (len(sides) == 1 and None not in sides):
+        return
+    pairs = lateral_pairs([entry.figures for entry in training], settings.labels)
+    faults = list(lateral_faults(settings, pairs))
+    if faults:
+        cure = "Take that axis out of mirror_axes in [train.augmentation]; or name the labels' sides."
+        raise PipelineError("pipeline-invalid", "; ".join(faults), cure=cure)
+
+
+def label_findings(
+    training: Sequence[PreparedCase], held_out: Sequence[PreparedCase], settings: Settings
+) -> list[Finding]:
+    """Return labels and classes that no training case has, and those that the steps leave no voxel of."""
+    if settings.task == "regression":
+        return []
+    return [*_absent(training, held_out, settings), *_lost([*training, *held_out], settings)]
+
+
+def _absent(training: Sequence[PreparedCase], held_out: Sequence[PreparedCase], settings: Settings) -> list[Finding]:
+    has, shown = ([_present(entry, settings) for entry in side] for side in (training, held_out))
+    absent = [number for number in sorted(settings.labels) if not any(number in numbers for numbers in has)]
+    if not absent:
+        return []
+    names = ", ".join(repr(settings.labels[number]) for number in absent)
+    also = sum(any(number in numbers for number in absent) for numbers in shown)
+    told = f", and {also} held-out cases do" if also else ""
+    return [Finding("label-absent", "warning", f"no training case has {names}{told}: it cannot be learnt")]
+
+
+def _present(entry: PreparedCase, settings: Settings) -> set[int]:
+    """Return the labels or classes that a case has, as stored."""
+    if settings.task == "segmentation":
+        return set(entry.figures.labels or ())
+    target = entry.figures.target or ()
+    if settings.task == "classification":
+        return {int(number) for number in target if number is not None}
+    return {number for number, mark in zip(sorted(settings.labels), target, strict=True) if mark == 1}
+
+
+def _lost(cases: Sequence[PreparedCase], settings: Settings) -> list[Finding]:
+    """Return the labels of which the steps leave no voxel in some cases, with the number of them."""
+    if settings.task != "segmentation":
+        return []
+    found = []
+    for number in sorted(settings.labels):
+        stored = [entry for entry in cases if number in (entry.figures.labels or ())]
+        lost = sum(not entry.sample.counts.get(number) for entry in stored)
+        if lost:
+            name = repr(settings.labels[number])
+            message = f"the steps leave no voxel of {name} in {lost} of {len(stored)} cases that have it"
+            found.append(Finding("label-lost", "warning", message))
+    return found
