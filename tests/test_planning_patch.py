@@ -55,8 +55,7 @@ def test_thick_slices_are_halved_once_the_others_are_as_coarse() -> None:
     assert not topology.isotropic
     found = sampled(spacing=(0.8, 0.8, 5.0), shape=(400, 400, 20))
     assert found.patch[2] <= 24
-    data = segmentation(spacing=(0.8, 0.8, 5.0), shape=(400, 400, 20))
-    network = chosen(segmenter(data, found))
+    network = chosen(segmenter(found))
     assert network["network.strides"] == [list(row) for row in found.topology.strides]
     rows = {name: tuple(map(tuple, network[f"network.{name}"])) for name in ("strides", "kernels")}
     assert DynUNet(channels=tuple(network["network.channels"]), **rows).divisor == found.topology.divisor

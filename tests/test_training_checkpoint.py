@@ -15,7 +15,7 @@ from torch import nn
 from medvision import sealed
 from medvision.errors import PipelineError
 from medvision.training import checkpoint, seconds_spent
-from medvision.training.checkpoint import Progressed
+from medvision.training.checkpoint import TrainingState
 
 
 def network(seed: int = 0) -> Any:
@@ -48,7 +48,7 @@ ROWS = st.lists(ROW, max_size=3).map(tuple)
 @settings(max_examples=15, deadline=None)
 @given(
     st.builds(
-        Progressed,
+        TrainingState,
         epoch=st.integers(0, 10**6),
         share=st.floats(0, 1),
         best=st.one_of(st.none(), st.floats(-1e6, 1e6)),
@@ -58,7 +58,7 @@ ROWS = st.lists(ROW, max_size=3).map(tuple)
     )
 )
 def test_how_far_a_training_is_survives_a_round_trip(
-    tmp_path_factory: pytest.TempPathFactory, state: Progressed
+    tmp_path_factory: pytest.TempPathFactory, state: TrainingState
 ) -> None:
     folder, one = tmp_path_factory.mktemp("checkpoint"), nn.Linear(1, 1)
     optimiser = torch.optim.SGD(one.parameters(), lr=0.1)
@@ -72,7 +72,7 @@ def test_network_average_and_optimiser_go_on_bit_by_bit(tmp_path: Path, kind: st
     one, kept = network(), network(seed=1)
     optimiser = optimiser_of(one, kind)
     stepped(one, optimiser)
-    checkpoint.save(tmp_path, one, kept, optimiser, Progressed(epoch=1))
+    checkpoint.save(tmp_path, one, kept, optimiser, TrainingState(epoch=1))
     other, average = network(seed=2), network(seed=3)
     fresh = optimiser_of(other, kind)
     state, told = checkpoint.load(tmp_path, other, average, fresh)
@@ -87,7 +87,7 @@ def test_network_average_and_optimiser_go_on_bit_by_bit(tmp_path: Path, kind: st
 def test_without_a_checkpoint_a_training_has_not_begun(tmp_path: Path) -> None:
     one = network()
     before = {name: tensor.clone() for name, tensor in one.state_dict().items()}
-    assert checkpoint.load(tmp_path / "none", one, one, optimiser_of(one)) == (Progressed(), ())
+    assert checkpoint.load(tmp_path / "none", one, one, optimiser_of(one)) == (TrainingState(), ())
     assert same(one.state_dict(), before)
     assert seconds_spent(tmp_path / "none") == 0.0
 
@@ -99,9 +99,9 @@ def two(tmp_path: Path) -> tuple[Path, dict[str, Any]]:
     optimiser = optimiser_of(one)
     stepped(one, optimiser)
     first = {name: tensor.clone() for name, tensor in one.state_dict().items()}
-    checkpoint.save(tmp_path, one, one, optimiser, Progressed(epoch=1, seconds=2.5))
+    checkpoint.save(tmp_path, one, one, optimiser, TrainingState(epoch=1, seconds=2.5))
     stepped(one, optimiser)
-    checkpoint.save(tmp_path, one, one, optimiser, Progressed(epoch=2, seconds=5.0))
+    checkpoint.save(tmp_path, one, one, optimiser, TrainingState(epoch=2, seconds=5.0))
     return tmp_path, first
 
 
@@ -153,8 +153,8 @@ def test_a_checkpoint_of_another_optimiser_is_another_trainings(two: tuple[Path,
 
 def test_best_weights_are_loaded_whole_or_refused(tmp_path: Path) -> None:
     one, other, path = network(), network(seed=1), tmp_path / checkpoint.BEST
-    state = Progressed(best=0.5, best_epoch=3)
-    checkpoint.save_best(tmp_path, one, state, before=Progressed())
+    state = TrainingState(best=0.5, best_epoch=3)
+    checkpoint.save_best(tmp_path, one, state, before=TrainingState())
     checkpoint.load_best(tmp_path, other, state)
     assert same(one.state_dict(), other.state_dict())
     with pytest.raises(PipelineError) as caught:
@@ -175,15 +175,15 @@ def test_best_weights_are_loaded_whole_or_refused(tmp_path: Path) -> None:
 
 def test_best_weights_are_those_of_a_states_best_epoch_or_none(tmp_path: Path) -> None:
     """However often the epoch after the best one is done and lost, the best one's weights stay."""
-    known, lost = Progressed(best=0.5, best_epoch=3), Progressed(best=0.75, best_epoch=4)
+    known, lost = TrainingState(best=0.5, best_epoch=3), TrainingState(best=0.75, best_epoch=4)
     networks = [network(seed) for seed in range(4)]
-    checkpoint.save_best(tmp_path, networks[0], known, before=Progressed())
+    checkpoint.save_best(tmp_path, networks[0], known, before=TrainingState())
     for each in networks[1:3]:
         checkpoint.save_best(tmp_path, each, lost, before=known)
     for state, expected in ((known, networks[0]), (lost, networks[2])):
         checkpoint.load_best(tmp_path, networks[3], state)
         assert same(networks[3].state_dict(), expected.state_dict())
-    for other in (Progressed(best=0.5, best_epoch=4), Progressed(best=0.25, best_epoch=3), Progressed()):
+    for other in (TrainingState(best=0.5, best_epoch=4), TrainingState(best=0.25, best_epoch=3), TrainingState()):
         with pytest.raises(sealed.SealBrokenError, match="another epoch"):
             checkpoint.load_best(tmp_path, networks[3], other)
 

@@ -34,7 +34,7 @@ from medvision.training import (
     optimise,
     write_curves,
 )
-from medvision.training.checkpoint import Progressed
+from medvision.training.checkpoint import TrainingState
 from medvision.training.curves import _shown
 
 CALM = Augmentation(rotation_degrees=5, noise=0.05)
@@ -386,7 +386,7 @@ def test_without_any_score_the_last_weights_are_kept_and_it_is_said(tmp_path: Pa
 
 def test_a_time_that_was_over_before_any_validation_is_not_called_a_score_that_is_not_defined(tmp_path: Path) -> None:
     class Hurried:
-        def left(self, state: Progressed) -> int:
+        def left(self, state: TrainingState) -> int:
             return 0 if state.epoch else 9
 
     settings = Training(**{**QUICK, "epochs": 9, "validate_every": 5})
@@ -409,7 +409,7 @@ def test_a_training_killed_after_its_best_weights_and_before_its_checkpoint_keep
     """Epoch 2 was best and then lost; done again on a machine that gives other numbers, it is not: epoch 1 is best."""
     save = checkpoint.save
 
-    def killed(folder: Path, network: Any, kept: Any, optimiser: Any, state: Progressed) -> None:
+    def killed(folder: Path, network: Any, kept: Any, optimiser: Any, state: TrainingState) -> None:
         if state.epoch == 2:
             raise Stopped
         save(folder, network, kept, optimiser, state)
@@ -536,8 +536,8 @@ def test_checkpoints_that_cannot_be_written_stop_the_training(tmp_path: Path) ->
 
 
 def test_progress_in_words_starts_empty() -> None:
-    assert Progressed().words == ""
-    assert Progressed().advanced({"loss": 0.25}, share=0.1, seconds=1.0).words == "loss 0.2500"
+    assert TrainingState().words == ""
+    assert TrainingState().advanced({"loss": 0.25}, share=0.1, seconds=1.0).words == "loss 0.2500"
 
 
 ROWS = (

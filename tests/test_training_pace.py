@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medvision.training import EveryEpoch, UntilDeadline
-from medvision.training.checkpoint import Progressed
+from medvision.training.checkpoint import TrainingState
 
 
-def ran(pace: UntilDeadline, clock: list[float], seconds: list[float]) -> tuple[list[int], Progressed]:
+def ran(pace: UntilDeadline, clock: list[float], seconds: list[float]) -> tuple[list[int], TrainingState]:
     """Train epochs that take these seconds, the last of them for all that follow; return what was left before each."""
-    state, told = Progressed(), []
+    state, told = TrainingState(), []
     while left := pace.left(state):
         told.append(left)
         took = seconds[min(state.epoch, len(seconds) - 1)]
@@ -38,7 +38,7 @@ def paced(
 
 def test_a_fixed_number_of_epochs_counts_down_to_none() -> None:
     pace = EveryEpoch(3)
-    assert [pace.left(Progressed(epoch=epoch)) for epoch in range(5)] == [3, 2, 1, 0, 0]
+    assert [pace.left(TrainingState(epoch=epoch)) for epoch in range(5)] == [3, 2, 1, 0, 0]
 
 
 def test_epochs_that_take_what_was_expected_are_as_many_as_fit() -> None:
@@ -58,7 +58,7 @@ def test_what_is_kept_for_two_validations_and_the_writing_is_not_trained_in() ->
 def test_a_validation_that_was_seen_counts_in_place_of_what_was_expected() -> None:
     row = {"seconds_data": 0.0, "seconds_network": 1.0}
     rows = ({**row, "seconds_validation": 2.0}, {**row, "seconds_validation": 0.0})
-    assert paced([0.0], 20.0, validation=9.0).left(Progressed(epoch=2, share=0.5, rows=rows)) == 16
+    assert paced([0.0], 20.0, validation=9.0).left(TrainingState(epoch=2, share=0.5, rows=rows)) == 16
 
 
 @pytest.mark.parametrize(("busy", "told"), [(2.0, 18), (1.0, 18), (0.5, 16), (0.01, 12)])
@@ -67,15 +67,15 @@ def test_on_a_busy_machine_more_is_kept_for_the_end(busy: float, told: int) -> N
     clock = [0.0]
     pace = paced(clock, 40.0, writing=2.0, busy=busy)
     rows = ({"seconds_data": 0.0, "seconds_network": 1.0},)
-    pace.left(Progressed(epoch=1, share=0.5, rows=rows))
+    pace.left(TrainingState(epoch=1, share=0.5, rows=rows))
     clock[0] = 20.0
-    assert pace.left(Progressed(epoch=1, share=0.5, rows=rows)) == told
+    assert pace.left(TrainingState(epoch=1, share=0.5, rows=rows)) == told
 
 
 def test_how_busy_the_machine_is_is_judged_by_the_last_ten_seconds() -> None:
     clock, computed = [0.0], [0.0]
     pace = UntilDeadline(100.0, 0.0, 1.0, 2.0, clock=lambda: clock[0], computed=lambda: computed[0])
-    state = Progressed(epoch=1, share=0.5, rows=({"seconds_data": 0.0, "seconds_network": 1.0},))
+    state = TrainingState(epoch=1, share=0.5, rows=({"seconds_data": 0.0, "seconds_network": 1.0},))
     for _ in range(30):  # idle at first, and then alone
         clock[0] += 1
         computed[0] += 1 if clock[0] > 15 else 0
@@ -85,7 +85,7 @@ def test_how_busy_the_machine_is_is_judged_by_the_last_ten_seconds() -> None:
 
 def test_the_last_epoch_but_one_is_the_last_where_two_slow_ones_would_not_fit() -> None:
     rows = tuple({"seconds_data": 0.0, "seconds_network": took} for took in (1.0, 1.0, 1.3))
-    state = Progressed(epoch=3, share=0.5, rows=rows)
+    state = TrainingState(epoch=3, share=0.5, rows=rows)
     assert [paced([0.0], left).left(state) for left in (3.5, 2.7, 2.5, 1.5, 0.1)] == [3, 2, 1, 1, 1]
 
 
@@ -116,9 +116,9 @@ def test_an_epoch_is_done_even_where_none_fits_and_nothing_after_the_deadline() 
 
 def test_a_training_that_goes_on_judges_by_the_epochs_it_has_seen() -> None:
     rows = tuple({"seconds_data": 0.0, "seconds_network": 2.0} for _ in range(5))
-    state = Progressed(epoch=5, share=0.5, rows=rows)
+    state = TrainingState(epoch=5, share=0.5, rows=rows)
     assert paced([0.0], 11.0).left(state) == 5
-    assert paced([0.0], 11.0).left(Progressed(epoch=5, share=1.0, rows=rows)) == 0
+    assert paced([0.0], 11.0).left(TrainingState(epoch=5, share=1.0, rows=rows)) == 0
 
 
 @settings(max_examples=80, deadline=None)
@@ -141,6 +141,6 @@ def test_the_clock_is_one_that_never_goes_back() -> None:
     import time
 
     assert UntilDeadline(0.0, 0.0, 1.0).clock is time.monotonic
-    assert UntilDeadline(time.monotonic() + 10, 0.0, 1.0).left(Progressed()) in (9, 10)
+    assert UntilDeadline(time.monotonic() + 10, 0.0, 1.0).left(TrainingState()) in (9, 10)
     with pytest.raises(AttributeError):
         UntilDeadline(0.0, 0.0, 1.0).deadline = 1.0  # type: ignore[misc]

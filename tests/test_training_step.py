@@ -40,8 +40,8 @@ def test_the_step_that_is_timed_clips_and_averages_as_the_loop_does(
     optimiser = loop.build_optimiser(settings, loop.Whole().groups(wanted))
     average = kept(wanted)
     for number in range(2):
-        loop.improve(wanted, wanted, batches(number), objective, optimiser, Alone(), settings.clip)
-        loop.follow(average, wanted, decay=settings.average, step=number)
+        loop.optimiser_step(wanted, wanted, batches(number), objective, optimiser, Alone(), settings.clip)
+        loop.update_average(average, wanted, decay=settings.average, step=number)
     assert all(torch.equal(one, other) for one, other in zip(trained.parameters(), wanted.parameters(), strict=True))
     assert len(averages) == bool(settings.average)
     for found in averages:

@@ -148,7 +148,7 @@ def test_our_own_files_are_known_without_their_card(tmp_path: Path) -> None:
     assert (found := read_weights(tmp_path / "final.safetensors")).origin.kind == "pipeline"
     assert found.axes_are_ours
     assert set(found.tensors) == {"weight", "bias"}
-    checkpoint.save_best(tmp_path, network, checkpoint.Progressed(), before=checkpoint.Progressed())
+    checkpoint.save_best(tmp_path, network, checkpoint.TrainingState(), before=checkpoint.TrainingState())
     assert (found := read_weights(tmp_path / "best.safetensors")).origin.kind == "checkpoint"
     assert found.axes_are_ours
     assert set(found.tensors) == {"weight", "bias"}
@@ -160,7 +160,7 @@ def test_of_a_checkpoint_of_ours_the_average_is_taken_where_it_keeps_one(tmp_pat
     optimiser = torch.optim.AdamW(network.parameters())
     network(torch.ones(1, 2)).sum().backward()
     optimiser.step()
-    checkpoint.save(tmp_path, network, kept if averaged else network, optimiser, checkpoint.Progressed())
+    checkpoint.save(tmp_path, network, kept if averaged else network, optimiser, checkpoint.TrainingState())
     found = read_weights(tmp_path / "last.safetensors")
     wanted = kept if averaged else network
     assert {name: tensor.tolist() for name, tensor in found.tensors.items()} == {

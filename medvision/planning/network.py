@@ -44,7 +44,7 @@ class Classifier:
     decisions: tuple[Decision, ...]
 
 
-def segmenter(data: Fingerprint, sampling: Sampling) -> tuple[Decision, ...]:
+def segmenter(sampling: Sampling) -> tuple[Decision, ...]:
     """Return the U-Net that goes with the patches."""
     topology, dimensions = sampling.topology, len(sampling.patch)
     stages, most = len(topology.kernels), MOST_CHANNELS[dimensions]

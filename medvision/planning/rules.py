@@ -112,7 +112,7 @@ def _dense(data: Fingerprint, grid: Grid, request: Request) -> list[Decision]:
     sampling = sampling_of(data, grid, request)
     voxels = math.prod(sampling.patch)
     return [
-        *segmenter(data, sampling),
+        *segmenter(sampling),
         *sampling.decisions,
         *training_of(data, grid, request, batch=sampling.batch, voxels=voxels),
         *augmentation_of(data, grid, request, whole=sampling.whole),

@@ -13,7 +13,7 @@ def averaged(network: Any) -> Any:
     return copy.deepcopy(network)
 
 
-def follow(kept: Any, network: Any, *, decay: float, step: int) -> None:
+def update_average(kept: Any, network: Any, *, decay: float, step: int) -> None:
     """Move the average, in place, towards the weights after a step; early on it follows faster.
 
     Buffers are averaged too, as the statistics of norms; whole numbers, as how many batches were seen, are copied.

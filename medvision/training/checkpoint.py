@@ -20,7 +20,7 @@ BEST, BEST_BEFORE = "best.safetensors", "best-before.safetensors"
 
 
 @dataclass(frozen=True)
-class Progressed:
+class TrainingState:
     """How far a training is.
 
     Parameters
@@ -52,17 +52,17 @@ class Progressed:
         loss = f"loss {self.rows[-1]['loss']:.4f}" if self.rows else ""
         return loss + (f", best score {self.best:.4f}" if self.best is not None else "")
 
-    def improved(self, score: float) -> Progressed:
+    def improved(self, score: float) -> TrainingState:
         """Return the state with a new best score, of the epoch that is being done."""
         return replace(self, best=score, best_epoch=self.epoch + 1)
 
-    def advanced(self, row: Mapping[str, float], *, share: float, seconds: float) -> Progressed:
+    def advanced(self, row: Mapping[str, float], *, share: float, seconds: float) -> TrainingState:
         """Return the state one epoch on."""
         rows = (*self.rows, row)
         return replace(self, epoch=self.epoch + 1, share=share, seconds=self.seconds + seconds, rows=rows)
 
 
-def save(folder: Path, network: Any, kept: Any, optimiser: Any, state: Progressed) -> None:
+def save(folder: Path, network: Any, kept: Any, optimiser: Any, state: TrainingState) -> None:
     """Write everything that going on needs; the checkpoint that was the last one is kept as the one before."""
     tensors = {f"network.{name}": tensor for name, tensor in state_of(network).items()}
     if kept is not network:
@@ -74,7 +74,7 @@ def save(folder: Path, network: Any, kept: Any, optimiser: Any, state: Progresse
     sealed.save(folder / LAST, _arrays(tensors), {"state": json.dumps(asdict(state))})
 
 
-def load(folder: Path, network: Any, kept: Any, optimiser: Any) -> tuple[Progressed, tuple[Finding, ...]]:
+def load(folder: Path, network: Any, kept: Any, optimiser: Any) -> tuple[TrainingState, tuple[Finding, ...]]:
     """Put network, average and optimiser back to where the last whole checkpoint in `folder` left them.
 
     Returns
@@ -100,7 +100,7 @@ def load(folder: Path, network: Any, kept: Any, optimiser: Any) -> tuple[Progres
     if damaged:
         cure = f"Delete the folder {folder.name!r} to start anew."
         raise PipelineError("unreadable", "no checkpoint is whole", path=present[0], cure=cure)
-    return Progressed(), ()
+    return TrainingState(), ()
 
 
 def seconds_spent(folder: Path) -> float:
@@ -124,7 +124,7 @@ def remove(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def save_best(folder: Path, network: Any, state: Progressed, *, before: Progressed) -> None:
+def save_best(folder: Path, network: Any, state: TrainingState, *, before: TrainingState) -> None:
     """Write the weights of the best epoch, which is being done.
 
     Those that were the best `before` are kept until the next: killed before the checkpoint of this epoch is written, a
@@ -135,7 +135,7 @@ def save_best(folder: Path, network: Any, state: Progressed, *, before: Progress
     sealed.save(folder / BEST, _arrays(state_of(network)), _facts_of_best(state))
 
 
-def load_best(folder: Path, network: Any, state: Progressed) -> None:
+def load_best(folder: Path, network: Any, state: TrainingState) -> None:
     """Load the weights that :func:`save_best` wrote of the state's best epoch.
 
     Raises
@@ -156,7 +156,7 @@ def load_best(folder: Path, network: Any, state: Progressed) -> None:
         raise _other_training(path) from error
 
 
-def _is_best(path: Path, state: Progressed) -> bool:
+def _is_best(path: Path, state: TrainingState) -> bool:
     """Say whether a file is of the state's best epoch, by what its header states."""
     try:
         return sealed.facts_of(path) == _facts_of_best(state)
@@ -164,15 +164,15 @@ def _is_best(path: Path, state: Progressed) -> bool:
         return False
 
 
-def _facts_of_best(state: Progressed) -> dict[str, str]:
+def _facts_of_best(state: TrainingState) -> dict[str, str]:
     return {"epoch": str(state.best_epoch), "score": repr(state.best)}
 
 
-def _state_of(facts: Mapping[str, str]) -> Progressed:
+def _state_of(facts: Mapping[str, str]) -> TrainingState:
     """Return the state that a checkpoint's facts tell; SealBrokenError where they tell none."""
     try:
         content = json.loads(facts["state"])
-        if set(content) != {each.name for each in fields(Progressed)}:
+        if set(content) != {each.name for each in fields(TrainingState)}:
             raise ValueError("entries are missing")
         return _adapter().validate_python(content)
     except (KeyError, TypeError, ValueError) as error:
@@ -180,8 +180,8 @@ def _state_of(facts: Mapping[str, str]) -> Progressed:
 
 
 @lru_cache(maxsize=1)
-def _adapter() -> TypeAdapter[Progressed]:
-    return TypeAdapter(Progressed)
+def _adapter() -> TypeAdapter[TrainingState]:
+    return TypeAdapter(TrainingState)
 
 
 def _restore(path: Path, arrays: Mapping[str, Any], network: Any, kept: Any, optimiser: Any) -> None:

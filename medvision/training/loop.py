@@ -21,7 +21,7 @@ from medvision.frameworks import deterministic_algorithms, set_state, small_conv
 from medvision.progress import Progress, silent
 from medvision.sealed import SealBrokenError
 from medvision.training import checkpoint
-from medvision.training.average import averaged, follow
+from medvision.training.average import averaged, update_average
 from medvision.training.curves import Row as Row
 from medvision.training.curves import of_validation
 from medvision.training.gpu import fastest, gpu_arithmetic
@@ -31,7 +31,7 @@ from medvision.training.pace import EveryEpoch, Pace
 from medvision.training.place import Alone, Place
 from medvision.training.schedules import learning_rate
 from medvision.training.settings import Training
-from medvision.training.step import Batch, Batches, Objective, improve
+from medvision.training.step import Batch, Batches, Objective, optimiser_step
 from medvision.tuning import Tuning, Whole
 
 _DROPOUT = 4  # the number of a stream of random numbers; sides of a split, samples, folds and subsets have 0 to 3
@@ -187,7 +187,7 @@ class _Learner:
     settings: Training
     place: Place
 
-    def epoch(self, state: checkpoint.Progressed, left: int, seconds: dict[str, float], progress: Progress) -> float:
+    def epoch(self, state: checkpoint.TrainingState, left: int, seconds: dict[str, float], progress: Progress) -> float:
         """Do the steps of one of the `left` epochs, and return the sum of their losses."""
         import torch
 
@@ -200,15 +200,17 @@ class _Learner:
                 batch = self.batches(step)
             with _counted(seconds, "network"):
                 torch.manual_seed(_seed_of_dropout(settings.seed, step, place.rank))
-                total += improve(self.called, self.network, batch, self.objective, self.optimiser, place, settings.clip)
-                follow(self.kept, self.network, decay=settings.average, step=step)
+                total += optimiser_step(
+                    self.called, self.network, batch, self.objective, self.optimiser, place, settings.clip
+                )
+                update_average(self.kept, self.network, decay=settings.average, step=step)
             _require_finite(total, "loss", step, batch)
             progress(step + 1, (state.epoch + left) * settings.steps_per_epoch, state.words)
         return total
 
     def validated(
-        self, validate: Callable[[Any], Validation], state: checkpoint.Progressed, folder: Path
-    ) -> tuple[dict[str, float], checkpoint.Progressed]:
+        self, validate: Callable[[Any], Validation], state: checkpoint.TrainingState, folder: Path
+    ) -> tuple[dict[str, float], checkpoint.TrainingState]:
         """Return what the weights to be kept are measured at, and the state, with its best score where none was better.
 
         Of equal scores the last counts: where few cases are held out, a score reaches its limit long before the network
@@ -246,7 +248,7 @@ def _validated(kept: Any, validate: Callable[[Any], Validation]) -> tuple[float 
 
 
 def _leave_best(
-    network: Any, kept: Any, state: checkpoint.Progressed, settings: Training, folder: Path
+    network: Any, kept: Any, state: checkpoint.TrainingState, settings: Training, folder: Path
 ) -> tuple[int, list[Finding]]:
     """Leave the weights to be kept in the network; return their epoch, and what must be said."""
     found = []
@@ -267,14 +269,14 @@ def _leave_best(
     return epoch, found
 
 
-def _without_score(state: checkpoint.Progressed) -> Finding:
+def _without_score(state: checkpoint.TrainingState) -> Finding:
     """Return what is to be said where no score has chosen an epoch."""
     if any(of_validation(name) or row.get("seconds_validation") for row in state.rows for name in row):
         return Finding("score-undefined", "warning", "no validation had a score; the last weights are kept")
     return Finding("budget", "note", "the time was over before the first validation; the last weights are kept")
 
 
-def _without_gain(state: checkpoint.Progressed, settings: Training) -> bool:
+def _without_gain(state: checkpoint.TrainingState, settings: Training) -> bool:
     """Say whether the training is to end, because the score has not risen for long enough."""
     if not settings.early_stopping or not state.best_epoch:  # before the first validation nothing can have risen
         return False

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from medvision.training.checkpoint import Progressed
+from medvision.training.checkpoint import TrainingState
 
 VALIDATIONS_AFTER = 2
 """Validations after the last step: that of the last epoch, and that of the weights that are kept."""
@@ -21,7 +21,7 @@ _SLOWEST = 4.0  # a process that waits for something else than its turn is not t
 class Pace(Protocol):
     """Says how many epochs are left."""
 
-    def left(self, state: Progressed) -> int:
+    def left(self, state: TrainingState) -> int:
         """Return how many epochs are left, this one included; 0 ends the training."""
         ...
 
@@ -32,7 +32,7 @@ class EveryEpoch:
 
     epochs: int
 
-    def left(self, state: Progressed) -> int:
+    def left(self, state: TrainingState) -> int:
         """Return what is missing of the epochs."""
         return max(0, self.epochs - state.epoch)
 
@@ -66,7 +66,7 @@ class UntilDeadline:
     computed: Callable[[], float] = time.process_time
     _marks: deque[tuple[float, float]] = field(default_factory=deque, init=False, repr=False, compare=False)
 
-    def left(self, state: Progressed) -> int:
+    def left(self, state: TrainingState) -> int:
         """Return how many epochs fit into the time that is left, or one; 0 after the deadline, or at a share of 1.
 
         The last but one is the last where two such as the slowest of late would not fit.
@@ -82,7 +82,7 @@ class UntilDeadline:
         fit = max(1, int(left / statistics.median(each)))
         return 1 if fit == 2 and 2 * max(each) > left else fit
 
-    def _after(self, state: Progressed) -> float:
+    def _after(self, state: TrainingState) -> float:
         """Return what the last validations and the writing will take."""
         seen = [row["seconds_validation"] for row in state.rows if row.get("seconds_validation")]
         validation = max(seen[-2:]) if seen else self.validation_seconds

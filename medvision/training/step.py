@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from medvision.frameworks import deterministic_algorithms, small_convolutions_in_fp32
-from medvision.training.average import averaged, follow
+from medvision.training.average import averaged, update_average
 from medvision.training.gpu import finish, gpu_arithmetic
 from medvision.training.optimisers import build_optimiser
 from medvision.training.place import Place
@@ -35,7 +35,7 @@ Objective = Callable[[Any, Batch], Any]
 """The loss of a network on a batch: a scalar tensor."""
 
 
-def improve(
+def optimiser_step(
     called: Any, network: Any, batch: Batch, objective: Objective, optimiser: Any, place: Place, clip: float
 ) -> float:
     """Do one step of the optimiser, and return the loss before it; `called` is `network` as its place calls it."""
@@ -84,8 +84,8 @@ def rehearsal(
             deterministic_algorithms(same_bits),
             gpu_arithmetic(place.precision, deterministic=same_bits),
         ):
-            improve(called, network, batches(number), objective, optimiser, place, settings.clip)
-            follow(kept, network, decay=settings.average, step=number)
+            optimiser_step(called, network, batches(number), objective, optimiser, place, settings.clip)
+            update_average(kept, network, decay=settings.average, step=number)
             finish(place.device)
 
     return step

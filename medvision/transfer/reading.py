@@ -13,7 +13,7 @@ from medvision.files import sha256_of
 from medvision.sealed import MARK
 from medvision.transfer.foreign import Foreign, Kind, Origin
 from medvision.transfer.hub import Hub, HubReference
-from medvision.transfer.others import refuse_others
+from medvision.transfer.not_weights import refuse_not_weights
 from medvision.transfer.torch_file import read_torch
 from medvision.transfer.unwrap import unwrapped
 
@@ -111,7 +111,7 @@ def _read(found: Located, limit_bytes: int) -> Foreign:
         message = f"the file has {size:,} bytes, and at most {limit_bytes:,} are read"
         raise PipelineError("weights-unreadable", message, path=path)
     if not _is_safetensors(path):
-        refuse_others(path)
+        refuse_not_weights(path)
     try:
         if _is_torch(path):
             tensors, chosen = unwrapped(read_torch(path, limit_bytes=limit_bytes))

@@ -27,7 +27,7 @@ from medvision.workflows.cases.targets import stated_of
 from medvision.workflows.fitting.fingerprint import measured
 from medvision.workflows.fitting.taught import names_of, numbers_of, task_of
 
-UNEQUAL = 10.0
+IMBALANCED = 10.0
 """Cases of the most frequent class for each of the rarest, above which it is told."""
 
 TASKS: tuple[Task, ...] = get_args(Task)
@@ -206,7 +206,7 @@ def _doubts_of(data: Fingerprint) -> Iterator[Finding]:
     if data.slabs:
         text = f"slices of one value beside full ones: in {data.slabs} of {many(data.cases, 'case')}"
         yield Finding("slab-constant", "warning", text)
-    if data.imbalance is not None and data.imbalance > UNEQUAL:
+    if data.imbalance is not None and data.imbalance > IMBALANCED:
         text = f"there are {data.imbalance:.3g} cases of the most frequent class for each of the rarest"
         yield Finding("classes-imbalanced", "warning", text)
     empty = [entry.name for entry in data.labels if entry.cases == 0]

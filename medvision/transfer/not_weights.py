@@ -25,7 +25,7 @@ _STARTS: tuple[tuple[bytes, int, str, str], ...] = (
 """What stands in a file, at which byte, what such a file is, and what to do with it."""
 
 
-def refuse_others(path: Path) -> None:
+def refuse_not_weights(path: Path) -> None:
     """Refuse a file that is known to be something else than weights that can be read here.
 
     Raises
