@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import combinations
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -34,6 +35,10 @@ class Prediction:
     thresholds
         Of several labels at once: the probability from which on a label is taken for present, one for each label; none
         takes 0.5 for all.
+    mirror_axes
+        Axes (0, 1, 2) of the network's grid along which the image is also mirrored, alone and together; the mean over
+        all of them is the answer, and each axis doubles the time. Only those that the training mirrored along. A
+        saliency map is that of the image as it is.
     """
 
     window: tuple[PositiveInt, ...] | None = None
@@ -41,6 +46,7 @@ class Prediction:
     precision: Literal["fp32", "bf16"] = "fp32"
     review_margin: float = Field(default=0.2, ge=0.0, le=1.0)
     thresholds: tuple[Annotated[float, Field(gt=0.0, lt=1.0)], ...] = ()
+    mirror_axes: tuple[Literal[0, 1, 2], ...] = ()
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -126,17 +132,18 @@ def voxel_probabilities(network: Any, image: Any, settings: Prediction, *, divis
     -------
     (K, *spatial) float32; the K probabilities of a voxel sum to 1.
     """
-    import torch
 
-    with torch.inference_mode(), autocast(image.device.type, settings.precision):
+    def probabilities(seen: Any) -> Any:
         if settings.window is None:
-            logits = _whole(network, image, divisor)
+            logits = _whole(network, seen, divisor)
         else:
-            window = [-(-size // n) * n for size, n in zip(settings.window, _each(divisor, image), strict=True)]
+            window = [-(-size // n) * n for size, n in zip(settings.window, _each(divisor, seen), strict=True)]
             logits = monai_module("inferers").sliding_window_inference(
-                image, window, 1, network, overlap=settings.overlap, mode="gaussian", padding_mode="replicate"
+                seen, window, 1, network, overlap=settings.overlap, mode="gaussian", padding_mode="replicate"
             )
-    return logits[0].float().softmax(0)
+        return logits[0].float().softmax(0)
+
+    return _over_mirrors(probabilities, image, settings, back=True)
 
 
 def image_probabilities(
@@ -166,12 +173,12 @@ def parts_of(voxels: NDArray[Any], *, dimensions: int) -> list[NDArray[Any]]:
 
 def class_probabilities(network: Any, image: Any, settings: Prediction) -> NDArray[np.float64]:
     """Return the probability of each class: (K,), summing to 1; see :func:`voxel_probabilities`."""
-    return _array(_outputs(network, image, settings).softmax(0))
+    return _array(_over_mirrors(lambda seen: network(seen)[0].double().softmax(0), image, settings))
 
 
 def label_probabilities(network: Any, image: Any, settings: Prediction) -> NDArray[np.float64]:
     """Return the probability of each of several labels that can hold at once: (K,), each from 0 to 1."""
-    return _array(_outputs(network, image, settings).sigmoid())
+    return _array(_over_mirrors(lambda seen: network(seen)[0].double().sigmoid(), image, settings))
 
 
 def standardised_values(network: Any, image: Any, settings: Prediction) -> NDArray[np.float64]:
@@ -182,7 +189,7 @@ def standardised_values(network: Any, image: Any, settings: Prediction) -> NDArr
     InputError
         ``not-finite``: the network gives no number for this image.
     """
-    values = _array(_outputs(network, image, settings))
+    values = _array(_over_mirrors(lambda seen: network(seen)[0].double(), image, settings))
     if not np.isfinite(values).all():
         raise InputError("not-finite", "the network gives no finite value for this image")
     return values
@@ -199,12 +206,21 @@ def padded_to(image: Any, divisor: int | Sequence[int]) -> Any:
     return functional.pad(image, ends, mode="replicate")
 
 
-def _outputs(network: Any, image: Any, settings: Prediction) -> Any:
-    """Return the outputs (K,) of one image as float64."""
+def _over_mirrors(answer: Callable[[Any], Any], image: Any, settings: Prediction, *, back: bool = False) -> Any:
+    """Return the mean answer for the image (1, C, *spatial) as it is and mirrored along every choice of the axes.
+
+    With `back`, answers (K, *spatial) are mirrored back before the mean is taken.
+    """
     import torch
 
+    axes = settings.mirror_axes
+    chosen = [part for count in range(len(axes) + 1) for part in combinations(axes, count)]
+    total: Any = 0.0
     with torch.inference_mode(), autocast(image.device.type, settings.precision):
-        return network(image)[0].double()
+        for part in chosen:
+            found = answer(image.flip([axis + 2 for axis in part]) if part else image)
+            total = total + (found.flip([axis + 1 for axis in part]) if part and back else found)
+    return total / len(chosen)
 
 
 def _array(values: Any) -> NDArray[np.float64]:

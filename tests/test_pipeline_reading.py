@@ -109,11 +109,26 @@ def test_a_fault_is_named_with_its_place_and_with_what_is_allowed(
             "predict.window: a classification sees the whole image",
         ),
         (("scale = 0.1", "mirror_axes = [2]"), "train.augmentation.mirror_axes: there are 2 axes, numbered from 0"),
+        (("scale = 0.1", "mirror_axes = [1, 1]"), "train.augmentation.mirror_axes: an axis stands there twice"),
+        (("[train]\n", "[predict]\nmirror_axes = [2]\n[train]\n"), "predict.mirror_axes: there are 2 axes"),
+        (
+            ("[train]\n", "[predict]\nmirror_axes = [0]\n[train]\n"),
+            "predict.mirror_axes: the training does not mirror along axis 0",
+        ),
     ],
 )
 def test_a_fault_of_a_classification_is_named_too(tmp_path: Path, change: tuple[str, str], message: str) -> None:
     text = (builtin_folder() / "cxr-pneumonia" / "pipeline.toml").read_text(encoding="utf-8")
     assert message in fault(pipeline(tmp_path, change, text=text))
+
+
+def test_an_image_is_mirrored_only_along_axes_that_the_training_mirrors_along(tmp_path: Path) -> None:
+    text = (builtin_folder() / "cxr-pneumonia" / "pipeline.toml").read_text(encoding="utf-8")
+    asked = ("[train]\n", "[predict]\nmirror_axes = [1]\n[train]\n")
+    never = ("scale = 0.1", "mirror_axes = [1]\nprobabilities.mirror = 0.0")
+    assert "does not mirror along axis 1" in fault(pipeline(tmp_path / "never", asked, never, text=text))
+    often = pipeline(tmp_path / "often", asked, ("scale = 0.1", "mirror_axes = [0, 1]"), text=text)
+    assert read_settings(often).predict.mirror_axes == (1,)
 
 
 def test_every_fault_is_named_at_once(tmp_path: Path) -> None:

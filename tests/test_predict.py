@@ -220,3 +220,39 @@ def test_labels_have_probabilities_of_their_own_and_values_are_as_they_are() -> 
 def test_a_value_that_is_no_number_is_refused() -> None:
     with pytest.raises(InputError, match="no finite value"):
         standardised_values(Fixed(1.0, float("nan")), torch.zeros(1, 1, 4, 4), Prediction())
+
+
+class Ramp(nn.Module):
+    """Says of each voxel how far along the first axis it lies, whatever the image."""
+
+    def forward(self, image: Any) -> Any:
+        rise = torch.linspace(-2.0, 2.0, image.shape[2]).reshape(1, 1, -1, 1).expand(1, 1, *image.shape[2:])
+        return torch.cat([torch.zeros_like(rise), rise], dim=1)
+
+
+@pytest.mark.parametrize("window", [None, (12, 8)])
+def test_answers_of_mirrored_images_are_mirrored_back_before_their_mean_is_taken(window: Any) -> None:
+    image = image_of((12, 8))
+    plain = voxel_probabilities(Ramp(), image, Prediction(window=window), divisor=1)
+    both = voxel_probabilities(Ramp(), image, Prediction(window=window, mirror_axes=(0,)), divisor=1)
+    assert torch.allclose(both, (plain + plain.flip(1)) / 2, atol=1e-6)
+    assert torch.allclose(both[1], torch.full((12, 8), 0.5), atol=1e-6), "what follows the grid cancels out"
+    other = voxel_probabilities(Ramp(), image, Prediction(window=window, mirror_axes=(1,)), divisor=1)
+    assert torch.allclose(other, plain, atol=1e-6), "nothing changes along the second axis"
+    network = Mirror(divisor=1)
+    voxel_probabilities(network, image, Prediction(mirror_axes=(0, 1)), divisor=1)
+    assert len(network.sizes) == 4, "as it is, along each axis, along both"
+
+
+def test_the_answer_for_a_whole_image_is_the_mean_over_its_mirror_images() -> None:
+    class Corner(nn.Module):
+        def forward(self, image: Any) -> Any:
+            return torch.stack([torch.zeros(1), image[:, 0, 0, 0]], dim=1)
+
+    image, how = torch.tensor([[0.0, 1.0], [2.0, 5.0]]).reshape(1, 1, 2, 2), Prediction(mirror_axes=(0, 1))
+    values = torch.tensor([0.0, 1.0, 2.0, 5.0], dtype=torch.float64)
+    assert standardised_values(Corner(), image, how).tolist() == [0.0, 2.0]
+    assert label_probabilities(Corner(), image, how)[1] == pytest.approx(values.sigmoid().mean().item())
+    chances = class_probabilities(Corner(), image, how)
+    assert chances[1] == pytest.approx(torch.stack([values * 0, values]).softmax(0)[1].mean().item())
+    assert chances.sum() == pytest.approx(1.0)

@@ -236,10 +236,16 @@ def _size_faults(settings: Settings) -> Iterator[str]:
 
 
 def _augmentation_faults(settings: Settings) -> Iterator[str]:
-    """Yield axes that there are not, and variation that mistakes left for right."""
-    dimensions, augmentation = settings.contract.dimensions, settings.train.augmentation
-    if max(augmentation.mirror_axes, default=0) >= dimensions:
-        yield f"train.augmentation.mirror_axes: there are {dimensions} axes, numbered from 0"
+    """Yield axes that there are not, or are not learned, and variation that mistakes left for right."""
+    dimensions, augmentation = settings.contract.dimensions, settings.train.augmentation.resolved()
+    mirrored = augmentation.mirror_axes if augmentation.probabilities.mirror else ()
+    for place, axes in (("train.augmentation", augmentation.mirror_axes), ("predict", settings.predict.mirror_axes)):
+        if max(axes, default=0) >= dimensions:
+            yield f"{place}.mirror_axes: there are {dimensions} axes, numbered from 0"
+        if len(set(axes)) != len(axes):
+            yield f"{place}.mirror_axes: an axis stands there twice, got {list(axes)}"
+    for axis in set(settings.predict.mirror_axes) - set(mirrored):
+        yield f"predict.mirror_axes: the training does not mirror along axis {axis}, so the network does not know it so"
     if dimensions == 2 and augmentation.rotation_axes is not None:
         yield "train.augmentation.rotation_axes: a picture turns about one axis only; leave it out"
     yield from side_faults(settings)
