@@ -47,10 +47,18 @@ def choose_device(wanted: str = "auto") -> str:
 
 
 def training_precision(wanted: str, device: str) -> Precision:
-    """Return the precision to train in; ``"auto"`` is bf16 on a GPU, and on a processor that computes in it."""
+    """Return the precision to train in; ``"auto"`` is bf16 on a GPU or a processor that computes in it, else fp32."""
     if wanted == "auto":
-        return "bf16" if device == "cuda" or processor_features() & {"avx512_bf16", "amx_bf16"} else "fp32"
+        return "bf16" if _computes_in_bf16(device) else "fp32"
     return "bf16" if wanted == "bf16" else "fp32"
+
+
+def _computes_in_bf16(device: str) -> bool:
+    if device == "cpu":
+        return bool(processor_features() & {"avx512_bf16", "amx_bf16"})
+    import torch
+
+    return bool(torch.cuda.get_device_capability() >= (8, 0))  # Ampere; older ones emulate it
 
 
 def processor_features() -> set[str]:

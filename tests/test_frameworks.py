@@ -122,15 +122,18 @@ def test_a_device_that_is_not_there_is_never_replaced_in_silence(monkeypatch: py
         ("auto", "cpu", {"avx2"}, "fp32"),
         ("auto", "cpu", {"avx2", "amx_bf16"}, "bf16"),
         ("auto", "cpu", {"avx512_bf16"}, "bf16"),
-        ("auto", "cuda", set(), "bf16"),
+        ("auto", "cuda", {(8, 0)}, "bf16"),
+        ("auto", "cuda", {(7, 5), "avx512_bf16"}, "fp32"),
         ("fp32", "cuda", {"amx_bf16"}, "fp32"),
         ("bf16", "cpu", set(), "bf16"),
     ],
 )
 def test_training_is_in_bf16_where_the_device_computes_in_it(
-    monkeypatch: pytest.MonkeyPatch, wanted: str, device: str, features: set[str], precision: str
+    monkeypatch: pytest.MonkeyPatch, wanted: str, device: str, features: set[Any], precision: str
 ) -> None:
     monkeypatch.setattr(frameworks, "processor_features", lambda: features)
+    capability = next((each for each in features if isinstance(each, tuple)), None)
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda: capability)
     assert frameworks.training_precision(wanted, device) == precision
 
 

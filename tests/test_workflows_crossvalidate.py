@@ -147,7 +147,9 @@ def test_folds_that_ended_early_shorten_the_training_on_all_which_cannot_end_ear
     whole = workflow._for_all(opened, trained)
     found = whole.settings.train
     assert (found.epochs, found.keep, found.early_stopping) == (20, "last", 0)
-    assert "the median of their epochs, 20" in workflow._length_of(whole, trained)
+    assert "the median of their epochs, 20" in workflow._length_of(whole, trained, timed=False)
+    told = workflow._length_of(whole, trained, timed=True)
+    assert "20" not in told, "within a time, the schedule is made anew"
     late: Any = [_trained(made)]
     assert workflow._for_all(opened, late).settings.train.epochs == 90, "no fold ended early"
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from medvision.workflows.fitting.fold_figures import fold_estimates, fold_notes
+from medvision.workflows.fitting.fold_figures import fold_counts, fold_estimates, fold_notes
 from medvision.workflows.scoring.scored import Scored
 from medvision.workflows.scoring.scores import counts, estimates, sentences
 
@@ -100,11 +100,16 @@ def test_a_figure_says_over_how_many_of_the_cases_it_is() -> None:
         for n, c, m in (("a", 0.1, False), ("b", 0.9, True), ("c", 0.5, None))
     ]
     assert counts(marks) == {"AUC x": 2, "accuracy x": 2, "F1 x": 2}
-    (first, *_) = sentences(
-        {"AUC x, mean of folds": estimates(marks, seed=None)["AUC x"]}, held_out=3, over=counts(marks)
-    )
-    assert "2 of 3 held-out cases" in first
+    folds = [marks, marks]
+    told = sentences(fold_estimates(folds, seed=None), held_out=6, over=fold_counts(folds))
+    assert [sentence.startswith("AUC x") for sentence in told if "4 of 6 held-out cases" in sentence].count(True) == 2
     values = [
         Scored(n, n, values={"age": 1.0}, truths={"age": t}, units={"age": "1"}) for n, t in (("a", 2.0), ("b", None))
     ]
     assert counts(values)["MAE age"] == 1
+    two = [
+        replace(each, values={"age at scan": 1.0, "age": 1.0}, truths={"age at scan": 2.0, **each.truths})
+        for each in values
+    ]
+    two = [replace(each, units={"age at scan": "1", "age": "1"}) for each in two]
+    assert counts(two) == {title: 1 for title in estimates(two, seed=None) if title.endswith(" age")}

@@ -252,7 +252,7 @@ def test_data_that_teach_nothing_are_refused(tmp_path: Path) -> None:
     data = volumes(tmp_path, 2)
     whole = data.read_text(encoding="utf-8")
     data.write_text(whole.replace("label1.nii", ""), encoding="utf-8")
-    with pytest.raises(InputError, match="1 of 2 cases have no label, first: case1"):
+    with pytest.raises(InputError, match="1 of 2 cases has no label, first: case1"):
         mv.plan(data, tmp_path / "out")
     data.write_text(whole.replace("image1.nii", "gone.nii"), encoding="utf-8")
     with pytest.raises(InputError, match="1 of the files named cannot be used"):

@@ -71,7 +71,11 @@ def smaller_patch(settings: Settings) -> Cut | None:
     if smaller == patch:
         return None
     train = replace(settings.train, patch=smaller)
-    return Cut(replace(settings, train=train), f"the patch: {list(smaller)} voxels in place of {list(patch)}")
+    try:
+        changed = replace(settings, train=train)
+    except ValueError:  # a network that takes images of one size alone
+        return None
+    return Cut(changed, f"the patch: {list(smaller)} voxels in place of {list(patch)}")
 
 
 CUTS: tuple[Callable[[Settings], Cut | None], ...] = (smaller_batch, narrower, smaller_patch)

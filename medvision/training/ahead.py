@@ -27,7 +27,7 @@ def ahead(batches: Batches, place: Place, samples: Sequence[Prepared]) -> contex
 
 @final
 class Ahead:
-    """Batches of which a thread makes the next one; see :class:`medvision.training.loop.Batches`.
+    """Batches of which a thread makes the next one; see :class:`medvision.training.step.Batches`.
 
     They are the same bit by bit, since a batch depends on its step alone. What goes wrong with a batch is raised where
     that batch is asked for. Used as a context, it ends its thread.

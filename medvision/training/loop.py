@@ -34,6 +34,7 @@ from medvision.training.settings import Training
 from medvision.training.step import Batch, Batches, Objective, optimiser_step
 from medvision.tuning import Tuning, Whole
 
+_DIVERGED = "Lower `learning_rate` or set `warmup` in [train], or bring values near 0; train into another --out."
 _DROPOUT = 4  # the number of a stream of random numbers; sides of a split, samples, folds and subsets have 0 to 3
 
 
@@ -265,6 +266,9 @@ def _leave_best(
         except SealBrokenError as error:
             message = f"the best weights cannot be read ({error}); those of the last epoch are kept"
             found.append(Finding("checkpoint-damaged", "warning", message))
+    if not all(bool(tensor.isfinite().all()) for tensor in state_of(network).values()):
+        cause = "the weights are not finite after the last step, which was too large"
+        raise PipelineError("training-diverged", cause, cure=_DIVERGED)
     network.eval()
     return epoch, found
 
@@ -318,5 +322,5 @@ def _require_finite(value: float, name: str, step: int, batch: Batch | None = No
         cure = "Look at the values of the training images, and at what [[steps]] and [train.augmentation] make of them."
     else:
         cause = "steps of the optimiser were too large, or values of the images are far from 0"
-        cure = "Lower `learning_rate` or set `warmup` in [train], or bring values near 0; train into another --out."
+        cure = _DIVERGED
     raise PipelineError("training-diverged", f"the {name} is not finite at step {step}: {cause}", cure=cure)

@@ -19,7 +19,7 @@ from medvision.training.varied import generator_of, varied
 
 @dataclass(frozen=True, eq=False)
 class VariedBatches:
-    """Batches of samples, varied on the device; see :class:`medvision.training.loop.Batches`.
+    """Batches of samples, varied on the device; see :class:`medvision.training.step.Batches`.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class VariedBatches:
 
 @dataclass(frozen=True, eq=False)
 class Supervised:
-    """The loss between what a network says of a batch and the truth; see :data:`medvision.training.loop.Objective`.
+    """The loss between what a network says of a batch and the truth; see :data:`medvision.training.step.Objective`.
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ from medvision.workflows.fitting.crossvalidation_page import page_values
 from medvision.workflows.fitting.fingerprint import write_fingerprint
 from medvision.workflows.fitting.finished import CHECKPOINTS, Finished, is_over, seconds_of
 from medvision.workflows.fitting.fit import Terms, fit
-from medvision.workflows.fitting.fold_figures import fold_estimates, fold_notes
+from medvision.workflows.fitting.fold_figures import fold_counts, fold_estimates, fold_notes
 from medvision.workflows.fitting.labelled import labelled_cases
 from medvision.workflows.fitting.machine import Machine
 from medvision.workflows.fitting.noticed import gathered
@@ -37,7 +37,7 @@ from medvision.workflows.fitting.seeds import seeded
 from medvision.workflows.fitting.seen import Seen
 from medvision.workflows.fitting.start import Start
 from medvision.workflows.fitting.workbench import Workbench, store_of
-from medvision.workflows.scoring.scores import counted_by, counts, scores_csv, sentences
+from medvision.workflows.scoring.scores import counted_by, scores_csv, sentences
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def crossvalidate(
         told_of_all = (
             *results,
             f"These are figures of {count}-fold cross-validation: networks trained like this one.",
-            _length_of(whole, trained),
+            _length_of(whole, trained, timed=budget is not None),
         )
         everyone = Split((*parts[0].train, *parts[0].val), (), parts[0].findings)
         terms = replace(terms, results=told_of_all, budget=shares.of(count), progress=named("all cases", progress))
@@ -182,7 +182,7 @@ def _results(trained: Sequence[Trained], seed: int) -> tuple[str, ...]:
     return sentences(
         fold_estimates(parts, seed=seed),
         held_out=len(scored),
-        over=counts(scored),
+        over=fold_counts(parts),
         notes=(*fold_notes(parts), choice),
         counted=counted_by(scored),
     )
@@ -253,8 +253,10 @@ def _ended_early(one: Trained) -> bool:
     return any(finding.code == "training-ended-early" for finding in one.result.findings)
 
 
-def _length_of(whole: PipelineFolder, trained: Sequence[Trained]) -> str:
+def _length_of(whole: PipelineFolder, trained: Sequence[Trained], *, timed: bool) -> str:
     """Return how long the training on all cases is, as a sentence for its card."""
+    if timed:
+        return "This network was trained for its share of the time, and its last weights are kept."
     if any(_ended_early(one) for one in trained):
         epochs = whole.settings.train.epochs
         return f"Folds ended early; this network was trained for the median of their epochs, {epochs}, to the last one."

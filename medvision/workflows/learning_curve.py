@@ -66,6 +66,8 @@ class Asked:
             raise UsageError("usage", "a learning curve needs a size, a repeat and a start, or more of each")
         if len({way.name for way in self.ways}) < len(self.ways):
             raise UsageError("usage", "a start is named twice")
+        if self.minutes is not None:
+            Budget(self.minutes)  # refuses what is no time
 
     def pinned(self) -> Asked:
         """Return the same, where all repeats of a way start from what the hub has now."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from medvision import io
 from medvision.answers import Task
-from medvision.errors import Finding, InputError, UsageError
+from medvision.errors import Finding, UsageError
 from medvision.files import write_text
 from medvision.fingerprint import CaseFigures, Fingerprint, Target, doubts, summarise
 from medvision.pipeline import FINGERPRINT
@@ -25,6 +25,7 @@ from medvision.study import Case
 from medvision.volume import Volume
 from medvision.workflows.cases.targets import stated_of
 from medvision.workflows.fitting.fingerprint import measured
+from medvision.workflows.fitting.labelled import labelled_cases
 from medvision.workflows.fitting.taught import names_of, numbers_of, task_of
 
 IMBALANCED = 10.0
@@ -122,7 +123,9 @@ def plan(
         There is no such task, or no memory; `out` holds a pipeline already.
     """
     _check(out, task, memory_gb, dry_run=dry_run)
-    cases, left_out = _labelled_cases(data)
+    every = labelled_cases(data)
+    cases = [case for case in every if case.split != "test"]
+    left_out = len(every) - len(cases)
     kind = next((known for known in TASKS if known == task), None) or task_of(cases)
     names = names_of(cases, kind)
     figures: list[CaseFigures] = []
@@ -159,23 +162,6 @@ def _check(out: Path, task: str | None, memory_gb: float, *, dry_run: bool) -> N
     path = out / "pipeline.toml"
     if not dry_run and path.exists():
         raise UsageError("output-exists", "there is a pipeline already", path=path, cure="Choose another --out.")
-
-
-def _labelled_cases(data: Sequence[Path]) -> tuple[list[Case], int]:
-    """Return all cases but those of a test, and the number of these; what cannot be used is an error."""
-    found = io.scan(data)
-    if found.rejected:
-        first = found.rejected[0]
-        text = f"{len(found.rejected)} of the files named cannot be used, first: {first.message}"
-        raise InputError(first.code, text, path=first.path)
-    cases = [case for case in found.cases if case.split != "test"]
-    if not cases:
-        raise InputError("label-missing", "there is no case to train on in the data", path=data[0])
-    unlabelled = [case.id for case in cases if case.label is None]
-    if unlabelled:
-        text = f"{len(unlabelled)} of {len(cases)} cases have no label, first: {unlabelled[0]}"
-        raise InputError("label-missing", text, path=data[0])
-    return cases, len(found.cases) - len(cases)
 
 
 def _target_of(case: Case, task: Task, names: Mapping[int, str], volume: Volume) -> Target:

@@ -12,14 +12,14 @@ from medvision.batch import holding
 from medvision.errors import Finding, InputError, UsageError
 from medvision.files import sha256_of_text, write_json
 from medvision.fingerprint import Spread
-from medvision.frameworks import choose_device, training_precision, versions
+from medvision.frameworks import versions
 from medvision.networks import save_weights
 from medvision.pipeline import PRETRAINING, SEEN, PipelineFolder
 from medvision.progress import Progress, silent
 from medvision.report import TrainingValues
 from medvision.report.wording import flattened
 from medvision.training import (
-    Alone,
+    Place,
     Split,
     find_copies,
     open_logs,
@@ -131,14 +131,14 @@ def pretrain(
     budget
         The time in which all must be done; None takes the steps that the settings state.
     machine
-        Where and how it runs; on one device.
+        Where and how it runs; on one device. `workers` is not used: images are prepared one by one.
     progress
         Told of every image that is prepared, and of every step.
 
     Raises
     ------
     UsageError
-        The method does not fit the network; `out` holds a pipeline.
+        The method does not fit the network; `out` holds a pipeline; several processes are wanted.
     InputError
         Fewer than two patients' images can be used; patients stand on both sides of a split.
     PipelineError
@@ -152,6 +152,7 @@ def pretrain(
     if not found.cases:
         return PretrainingResult(None, chosen, refused=found.rejected, skipped=found.skipped)
     settings = pipeline.settings.train
+    place = machine.alone(settings)
     parts = split(found.cases, validation=settings.validation, seed=settings.seed)
     with holding(out), store_of(out, machine) as store:
         prepared, unread = prepare_images([*parts.train, *parts.val], pipeline, store, progress=progress)
@@ -160,7 +161,7 @@ def pretrain(
         skipped = (*found.skipped, *labels)
         if not prepared:
             return PretrainingResult(None, chosen, refused=refused, skipped=skipped)
-        asked = _Asked(pipeline, out, chosen, licence, budget, machine, progress)
+        asked = _Asked(pipeline, out, chosen, licence, budget, machine, place, progress)
         result = replace(_pretrained(asked, _of(prepared, parts), prepared), refused=refused, skipped=skipped)
         placed = {"folder": ".", "refused": _unplaced(refused), "skipped": _unplaced(skipped)}
         write_json(out / _RESULT, result.to_json() | placed)
@@ -177,6 +178,7 @@ class _Asked:
     licence: str | None
     budget: Budget | None
     machine: Machine
+    place: Place
     progress: Progress
 
     @property
@@ -223,10 +225,8 @@ def _pretrained(asked: _Asked, parts: Split, prepared: Mapping[str, PreparedImag
 
 
 def _job(asked: _Asked, parts: Split, prepared: Mapping[str, PreparedImage]) -> PretextJob:
-    device = choose_device(asked.machine.device)
-    place = Alone(device, training_precision(asked.pipeline.settings.train.precision, device))
     training, held_out = ([prepared[case.id] for case in side] for side in (parts.train, parts.val))
-    return PretextJob(asked.pipeline, asked.method, training, held_out, place)
+    return PretextJob(asked.pipeline, asked.method, training, held_out, asked.place)
 
 
 def _write_card(asked: _Asked, job: PretextJob, network: Any, results: tuple[str, ...], *, steps: int) -> None:

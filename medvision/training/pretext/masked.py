@@ -95,7 +95,7 @@ def hide(images: Any, masks: Any) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class MaskedBatches:
-    """Batches of varied images with parts hidden; see :class:`medvision.training.loop.Batches`.
+    """Batches of varied images with parts hidden; see :class:`medvision.training.step.Batches`.
 
     The targets of a batch are the whole images and the masks.
 
@@ -129,7 +129,7 @@ class MaskedBatches:
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """The mean squared error over the hidden voxels; see :data:`medvision.training.loop.Objective`."""
+    """The mean squared error over the hidden voxels; see :data:`medvision.training.step.Objective`."""
 
     place: Place = ALONE
 

@@ -179,7 +179,7 @@ def _two_views(images: Any, of: TwoViews | HeldOutViews, random: Any, batch: int
 
 @dataclass(frozen=True)
 class Agreement:
-    """The loss of VICReg on two views; see :data:`medvision.training.loop.Objective`."""
+    """The loss of VICReg on two views; see :data:`medvision.training.step.Objective`."""
 
     views: Views = field(default_factory=Views)
     place: Place = ALONE

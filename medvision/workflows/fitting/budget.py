@@ -203,7 +203,8 @@ def _scheduled(settings: Settings, steps: int, often: int) -> Settings:
     each = max(1, steps // _EPOCHS)
     epochs = max(1, steps // each)
     every = max(1, epochs // often)
-    patience = settings.train.early_stopping and max(settings.train.early_stopping, every)  # a validation at least
+    share = epochs / settings.train.epochs  # a patience is a part of the schedule, and a validation at least
+    patience = settings.train.early_stopping and max(round(settings.train.early_stopping * share), every)
     train = replace(settings.train, epochs=epochs, steps_per_epoch=each, validate_every=every, early_stopping=patience)
     return replace(settings, train=train)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from medvision.files import sha256_of_text, write_json
 from medvision.pipeline import PipelineFolder
 from medvision.study import Case
 from medvision.training import Split, checkpoint, seconds_spent
-from medvision.workflows.fitting.claim import patients_of
+from medvision.workflows.fitting.claim import patients_of, read_state
 from medvision.workflows.scoring.scored import Scored
 
 CHECKPOINTS = "checkpoints"
@@ -59,7 +58,7 @@ class Finished:
         path = out / CHECKPOINTS / _DONE
         if not path.is_file() or not (out / "weights.safetensors").is_file():
             return None
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_state(path)
         patients = {case.id: case.patient_key for case in held_out}
         cases = content.pop("cases")
         if {entry["case"] for entry in cases} - patients.keys():  # another training's, which the claim will refuse
@@ -92,7 +91,7 @@ def seconds_of(out: Path) -> float:
     """Return the time that the training in `out` has taken so far, or took; 0 where it has not begun."""
     path = out / CHECKPOINTS / _DONE
     if path.is_file():
-        return float(json.loads(path.read_text(encoding="utf-8"))["seconds"])
+        return float(read_state(path)["seconds"])
     return seconds_spent(out / CHECKPOINTS)
 
 

@@ -112,9 +112,9 @@ def fit(work: Workbench, parts: Split, pipeline: PipelineFolder, out: Path, term
     if place.is_first:
         write_settings(out, job.pipeline)
     learnt = _optimised(job, parts, out, (*noticed.findings, *cut), pace, terms)
+    place.barrier()  # nobody reads the checkpoints any more
     if place.is_first:
         return _left(learnt, terms, noticed.named, identity)
-    place.barrier()
     seconds: float = place.from_first(lambda: seconds_of(out))  # when the first has written everything
     result = TrainingResult(out, (), learnt.findings, *ids_of(parts))
     return Trained(result, (), job.pipeline, learnt.fitted.epoch, len(learnt.fitted.rows), seconds)
@@ -200,12 +200,11 @@ def _left(learnt: _Learnt, terms: Terms, named: Mapping[str, Sequence[Any]], ide
     export = Export(job.pipeline, learnt.network, parts, figures, scored, choice.sentence, terms.results, trained_with)
     findings = list(learnt.findings)
     card = export.write(out, findings, learnt.started)
-    job.seen().and_also(learnt.seen).write(out / SEEN, weights_sha256=card.sha256)
+    job.seen(hopeful=choice.hopeful).and_also(learnt.seen).write(out / SEEN, weights_sha256=card.sha256)
     result = TrainingResult(out, card.results, tuple(findings), *ids_of(parts), named, epochs_before=fitted.before)
     result.write()
     learnt.page.complete(card.results, findings)
     seconds = seconds_of(out)
-    place.barrier()  # nobody reads the checkpoints any more
     Finished(identity, fitted.epoch, epochs, seconds, tuple(scored), choice.hopeful).write(out)
     place.from_first(lambda: seconds)
     return Trained(result, scored, PipelineFolder.open(out), fitted.epoch, epochs, seconds, choice.hopeful)

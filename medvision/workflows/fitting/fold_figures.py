@@ -15,7 +15,7 @@ from medvision.evaluate import Estimate
 from medvision.intervals import least_patients
 from medvision.workflows.scoring.figures import Ranking
 from medvision.workflows.scoring.scored import Scored
-from medvision.workflows.scoring.scores import estimates, left_out, rankings
+from medvision.workflows.scoring.scores import counts, estimates, left_out, rankings
 
 MEAN = ", mean of folds"
 POOLED = ", pooled over folds"
@@ -51,6 +51,13 @@ def fold_estimates(folds: Sequence[Sequence[Scored]], *, seed: int | None) -> di
         else:
             told[title] = figure
     return told
+
+
+def fold_counts(folds: Sequence[Sequence[Scored]]) -> dict[str, int]:
+    """Return over how many cases each figure of :func:`fold_estimates` is, where it is not over all of them."""
+    found = counts([entry for fold in folds for entry in fold])
+    ranked = {title + how: found[title] for title in rankings(folds[0]) if title in found for how in (MEAN, POOLED)}
+    return found | ranked
 
 
 def fold_notes(folds: Sequence[Sequence[Scored]]) -> tuple[str, ...]:

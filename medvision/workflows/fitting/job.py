@@ -79,9 +79,9 @@ class Job:
         settings = self.pipeline.settings
         return validation(score(network, self.held_out, settings), settings)
 
-    def seen(self) -> Seen:
-        """Return which images the weights have seen in the end: to learn from, or to be chosen by."""
-        chosen = self.held_out if self.pipeline.settings.train.keep == "best" else ()
+    def seen(self, *, hopeful: bool) -> Seen:
+        """Return which images the weights have seen in the end: to learn from, or, where `hopeful`, to be chosen by."""
+        chosen = self.held_out if hopeful else ()
         return Seen.of(trained=(each.digest for each in self.training), chosen=(each.digest for each in chosen))
 
     def step(self) -> Callable[[int], None]:

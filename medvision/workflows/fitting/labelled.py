@@ -15,6 +15,9 @@ from medvision.workflows.fitting.label_names import require_same_names
 def labelled_cases(data: Sequence[Path], labels: Mapping[int, str] | None = None) -> list[Case]:
     """Return all cases; for a training, anything that cannot be used is an error, so that nothing is missed.
 
+    Cases of the split ``"test"`` are among them, with or without a label: no training sees them, and none of their
+    patients may stand on another side.
+
     Parameters
     ----------
     labels
@@ -30,12 +33,13 @@ def labelled_cases(data: Sequence[Path], labels: Mapping[int, str] | None = None
         first = found.rejected[0]
         message = f"{len(found.rejected)} of the files named cannot be used, first: {first.message}"
         raise InputError(first.code, message, path=first.path)
-    if not found.cases:
-        raise InputError("label-missing", "there is no case in the data", path=data[0])
-    unlabelled = [case.id for case in found.cases if case.label is None]
+    cases = [case for case in found.cases if case.split != "test"]
+    if not cases:
+        raise InputError("label-missing", "there is no case to train on in the data", path=data[0])
+    unlabelled = [case.id for case in cases if case.label is None]
     if unlabelled:
         have = "has" if len(unlabelled) == 1 else "have"
-        message = f"{len(unlabelled)} of {many(len(found.cases), 'case')} {have} no label, first: {unlabelled[0]}"
+        message = f"{len(unlabelled)} of {many(len(cases), 'case')} {have} no label, first: {unlabelled[0]}"
         raise InputError("label-missing", message, path=data[0])
     require_same_names(found.cases, labels or {})
     return list(found.cases)

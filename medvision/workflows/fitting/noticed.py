@@ -14,6 +14,7 @@ from medvision.workflows.fitting.label_doubts import label_findings
 from medvision.workflows.fitting.label_names import name_findings
 from medvision.workflows.fitting.prepare import PreparedCase
 
+_GRADES = ("error", "warning", "note")
 _OF_TRAINING = {
     *("budget", "budget-cut", "training-ended-early", "score-undefined", "checkpoint-damaged", "logger-failed"),
     *("network-compiled", "start-differs", "weights-axes", "weights-partial"),
@@ -51,14 +52,15 @@ def notice(
 
 
 def counted(findings: Sequence[tuple[str, Finding]]) -> list[Finding]:
-    """Return one finding for each code, with the number of cases and what is said of the first of them."""
-    found: dict[str, list[tuple[str, Finding]]] = {}
-    for case, finding in findings:
-        found.setdefault(finding.code, []).append((case, finding))
+    """Return one finding for each code, with the number of cases and what is said of the first of the gravest."""
+    found: dict[str, list[Finding]] = {}
+    for _, finding in findings:
+        found.setdefault(finding.code, []).append(finding)
+    cases = cases_of(findings)
+    gravest = {code: min(entries, key=lambda entry: _GRADES.index(entry.grade)) for code, entries in found.items()}
     return [
-        Finding(code, first.grade, f"{many(len(entries), 'case')}: {first.message}", cure=first.cure)
-        for code, entries in found.items()
-        for _, first in entries[:1]
+        replace(one, message=f"{many(len(cases[code]), 'case')}: {one.message}", path=None)
+        for code, one in gravest.items()
     ]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from medvision.errors import Finding, PipelineError
 from medvision.files import write_json
 from medvision.pipeline import PipelineFolder
 from medvision.training import Split
+from medvision.workflows.fitting.claim import read_state
 from medvision.workflows.fitting.finished import Finished
 from medvision.workflows.scoring.scored import Scored
 
@@ -118,7 +118,7 @@ def done(out: Path, parts: Split) -> Trained:
     PipelineError
         It has been removed in the meantime.
     """
-    found, told = Finished.read(out, parts.val), json.loads((out / RESULT).read_text(encoding="utf-8"))
+    found, told = Finished.read(out, parts.val), read_state(out / RESULT)
     if found is None:
         raise PipelineError("weights-missing", "the training that lay here is gone", path=out)
     findings = tuple(map(Finding.from_json, told["findings"]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ from medvision.files import write_json
 from medvision.pipeline import PipelineFolder, Settings, read_settings
 from medvision.training import Alone, EveryEpoch, Pace, Place, UntilDeadline, seconds_spent
 from medvision.workflows.fitting.budget import EXPORT_SECONDS, Budget, Timed, fit_into
-from medvision.workflows.fitting.claim import write_settings
+from medvision.workflows.fitting.claim import read_state, write_settings
 
 
 class Paceable(Protocol):
@@ -100,7 +99,7 @@ def paced(
 
 def _as_before(job: Paceable, settings_in: Path, kept: Path) -> Timed:
     """Return what was found before the training was stopped."""
-    found = json.loads(kept.read_text(encoding="utf-8"))
+    found = read_state(kept)
     path = settings_in / "pipeline.toml"
     settings = read_settings(path)
     if job.changed(settings).pipeline.settings_sha256 != found.get("settings_sha256"):

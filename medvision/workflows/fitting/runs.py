@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from medvision.progress import Progress, silent
 from medvision.training import Split, split
 from medvision.workflows.cases.targets import with_scaling
 from medvision.workflows.fitting.budget import Budget
+from medvision.workflows.fitting.claim import read_state
 from medvision.workflows.fitting.finished import identity_of, seconds_of
 from medvision.workflows.fitting.fit import Terms, fit
 from medvision.workflows.fitting.labelled import labelled_cases
@@ -210,7 +210,7 @@ def shared(runs: Sequence[Run], work: Workbench, out: Path, *, log: str) -> Shar
     path = out / _SHARED
     before = Shared()
     if path.is_file():
-        kept = json.loads(path.read_text(encoding="utf-8"))
+        kept = read_state(path)
         before = Shared(float(kept["seconds"]), tuple(kept["notes"]))
     if all(is_done(run) for run in runs):
         return before
@@ -264,7 +264,7 @@ def _kept(run: Run) -> Outcome | None:
     path = run.folder / _RUN
     if not path.is_file():
         return None
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = read_state(path)
     if content["identity"] != run.identity():
         message = "a training of other settings, other data or another start lies here"
         raise PipelineError("weights-mismatch", message, path=run.folder, cure="Choose another --out.")

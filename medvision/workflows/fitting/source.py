@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from medvision.errors import Finding
 from medvision.files import write_json
 from medvision.pipeline import PipelineFolder, builtin_names, find
 from medvision.transfer import Foreign, Hub, Match, Origin, locate_weights, match, read_weights, require
+from medvision.workflows.fitting.claim import read_state
 from medvision.workflows.fitting.source_card import compared
 
 PUBLIC = Hub()
@@ -94,7 +94,7 @@ class Started:
     @classmethod
     def read(cls, path: Path) -> Started:
         """Return what :meth:`write` kept."""
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_state(path)
         findings = tuple(map(Finding.from_json, content["findings"]))
         return cls(content["record"], content["facts"], content["sentence"], findings)
 
@@ -113,7 +113,7 @@ def identity_of_source(source: str, *, hub: Hub = PUBLIC, kept: Path | None = No
         the hub cannot be reached any more, or has a newer commit.
     """
     if source.startswith("hf:") and kept is not None and kept.is_file():
-        content = json.loads(kept.read_text(encoding="utf-8"))
+        content = read_state(kept)
         if content["source"] == source:
             return str(content["identity"])
     return digest_of_source(source, hub=hub)

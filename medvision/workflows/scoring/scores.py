@@ -6,6 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -154,7 +155,8 @@ def counts(scored: Sequence[Scored]) -> dict[str, int]:
         found |= {f"{title} {name}": known for title in ("AUC", "accuracy", "F1")}
     for name in scored[0].values:
         known = sum(entry.truths[name] is not None for entry in scored)
-        found |= {title: known for title in of_values(scored, None) if f" {name}" in title}
+        alone = [replace(entry, values={name: entry.values[name]}) for entry in scored]
+        found |= dict.fromkeys(of_values(alone, None), known)
     return {title: count for title, count in found.items() if count < len(scored)}
 
 
@@ -183,7 +185,7 @@ def sentences(
     """
     told, fewer, cases = [], over or {}, many(held_out, "held-out case")
     for name, found in figures.items():
-        count = fewer.get(name, fewer.get(name.split(", ")[0]))  # "AUC, mean of folds" is over the cases of "AUC"
+        count = fewer.get(name)
         told.append(f"{name} {found}; {cases if count is None else f'{count} of {cases}'}, {counted}")
     return (*told, *notes)
 
