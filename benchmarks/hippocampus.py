@@ -29,7 +29,10 @@ def main(out: str, theirs: str) -> None:
     reference = json.loads(Path(theirs).read_text(encoding="utf-8"))["cases"]
     patients = {case.id: case.patient_key for case in io.scan([Path(theirs).parent]).cases}
     with (Path(out) / "crossvalidation.csv").open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["case"] in reference]
+        every = list(csv.DictReader(file))
+    rows = [row for row in every if row["case"] in reference]
+    if len(rows) < len(every):
+        print(f"{len(every) - len(rows)} of {len(every)} cases are left out: nnU-Net's Dice of them is not known")
     names = [f"dice_{name.capitalize()}" for name in LABELS]
     subjects = [patients[row["case"]] for row in rows]
     dice = np.array([[float(row[name]) for name in names] for row in rows])

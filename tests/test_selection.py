@@ -320,7 +320,7 @@ def test_the_shipped_pipelines_choose_nothing_and_keep_their_hashes() -> None:
     assert hashes == {
         "ct-adrenal": "60c30915af368ffe8bdf7a8019b74fe65342cbfd938b84bd482250687f91dc2f",
         "cxr-pneumonia": "8e550ee4545ea387d7334d20fbb9c904e7a78b051bf1562edf476a1350e98be4",
-        "mr-hippocampus": "ef7cfde2de09384f445dd8eca166d3dcb10bbadef297549ee36c963a3cf8a594",
+        "mr-hippocampus": "185cca0c7af3fb83858ae8036ee160050703b8805919fff924ee3f7ae1f73847",
     }
 
 

@@ -122,6 +122,11 @@ def test_starts_are_named_as_in_the_command_and_shown_without_their_folder(tmp_p
     (tmp_path / "a.pt").write_bytes(b"")
     found = ways_of(f"scratch, {tmp_path / 'a.pt'}", "lora:r=2")
     assert found == (Way("scratch"), Way("a.pt", Start(str(tmp_path / "a.pt"), "lora:r=2")))
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.pt").write_bytes(b"")
+    both = ways_of(f"scratch,{tmp_path / 'one' / 'a.pt'},{tmp_path / 'two' / 'a.pt'}")
+    assert [way.name for way in both] == ["scratch", "one/a.pt", "two/a.pt"]
     with pytest.raises(UsageError, match="missing"):
         ways_of("scratch,,a")
 

@@ -213,7 +213,7 @@ def test_a_case_that_cannot_be_read_or_has_no_label_stops_a_training(tmp_path: P
 
 def test_data_of_which_everything_is_skipped_hold_no_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("medvision.io.scan", lambda _: Collection((), (), ()))
-    with pytest.raises(InputError, match="there is no case in the data") as caught:
+    with pytest.raises(InputError, match="there is no case to train on in the data") as caught:
         labelled_cases([tmp_path])
     assert (caught.value.code, caught.value.path) == ("label-missing", tmp_path)
 

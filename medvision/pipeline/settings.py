@@ -126,18 +126,18 @@ class Settings:
     def to_json(self) -> dict[str, Any]:
         """Return all settings as JSON values, those left out in the file included.
 
-        Without `select` where it is None, `regression` where there is none, and `slices` and `unsized` where they are
-        false: so the hash of a pipeline that has none of them is what it was before there were any, and its results
-        stay its own.
+        Without `select` where it is None, `regression` and `mirror_axes` of `predict` where there is none, and `slices`
+        and `unsized` where they are false: so the hash of a pipeline that has none of them is what it was before there
+        were any, and its results stay its own.
         """
         values: dict[str, Any] = TypeAdapter(Settings).dump_python(self, mode="json")
         if self.select is None:
             del values["select"]
         if not self.regression:
             del values["regression"]
-        for key in ("slices", "unsized"):
-            if not values["contract"][key]:
-                del values["contract"][key]
+        for table, key in (("contract", "slices"), ("contract", "unsized"), ("predict", "mirror_axes")):
+            if not values[table][key]:
+                del values[table][key]
         return values
 
     def meaning(self) -> dict[str, Any]:

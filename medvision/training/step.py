@@ -12,7 +12,7 @@ from medvision.training.gpu import finish, gpu_arithmetic
 from medvision.training.optimisers import build_optimiser
 from medvision.training.place import Place
 from medvision.training.settings import Training
-from medvision.tuning import Whole
+from medvision.tuning import Tuning, Whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +58,7 @@ def rehearsal(
     *,
     place: Place,
     deterministic: bool | None = None,
+    tuning: Tuning | None = None,
 ) -> Callable[[int], None]:
     """Return the loop's step as a function of its number: batch, loss, clip, optimiser and average.
 
@@ -71,10 +72,14 @@ def rehearsal(
         See :func:`medvision.training.loop.optimise`; of one process.
     deterministic
         Whether every run gives the same bits; None: on a CPU.
+    tuning
+        What is trained, as it is at the end of a training; None trains everything.
     """
+    tuning = tuning or Whole()
     network.to(place.device).train()
+    tuning.begin_epoch(network, 1.0)
     kept = averaged(network) if settings.average else network
-    optimiser = build_optimiser(settings, Whole().groups(network))
+    optimiser = build_optimiser(settings, tuning.groups(network))
     called, optimiser = place.setup(network, optimiser)
     same_bits = place.device == "cpu" if deterministic is None else deterministic
 

@@ -64,8 +64,11 @@ class Asked:
     def __post_init__(self) -> None:
         if not self.sizes or self.repeats < 1 or not self.ways:
             raise UsageError("usage", "a learning curve needs a size, a repeat and a start, or more of each")
-        if len({way.name for way in self.ways}) < len(self.ways):
-            raise UsageError("usage", "a start is named twice")
+        names = [way.name for way in self.ways]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            cure = "Name each start once; of two files, give folders of other names."
+            raise UsageError("usage", f"a start is named twice: {twice}", cure=cure)
         if self.minutes is not None:
             Budget(self.minutes)  # refuses what is no time
 

@@ -79,7 +79,7 @@ class Export:
             )
         if started is not None:
             results = (*results, started.sentence)
-            write_json(out / "transfer.json", started.record)
+            write_json(out / "start.json", {"schema": "medvision.start/1", **started.record})
         fingerprint_sha256, doubtful = write_fingerprint(self.figures, settings, out)
         findings.extend(doubtful)
         unit = next((step.use for step in reversed(settings.steps) if not isinstance(step, SPATIAL)), "as stored")

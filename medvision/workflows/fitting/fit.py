@@ -94,7 +94,8 @@ def fit(work: Workbench, parts: Split, pipeline: PipelineFolder, out: Path, term
     if place.from_first(lambda: is_done(out, parts, identity)):
         return done(out, parts)
     work.refuse_options(pipeline, out, start, terms.machine.log, timed=terms.budget is not None)
-    whole = work.job(pipeline, parts)
+    deterministic = terms.machine.is_deterministic(place.device)
+    whole = work.job(pipeline, parts, tune=start.tune if start else "full", deterministic=deterministic)
     require_sides_apart(whole.training, pipeline.settings)
     noticed = notice(parts, whole.training, whole.held_out, pipeline.settings)
     if place.is_first:
@@ -169,7 +170,7 @@ def _optimised(
             settings.train,
             folder=folder,
             place=place,
-            deterministic=terms.machine.is_deterministic(place.device),
+            deterministic=bool(job.deterministic),
             tuning=tuning,
             pace=pace,
             logs=logs,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -21,6 +22,7 @@ from medvision.training import (
     default_loss,
     rehearsal,
 )
+from medvision.transfer.tuning import tuning_of
 from medvision.workflows.fitting.held_out import score, validation
 from medvision.workflows.fitting.prepare import PreparedCase
 from medvision.workflows.fitting.seen import Seen
@@ -40,12 +42,18 @@ class Job:
         The cases of each side.
     place
         Where the network computes, and in what.
+    tune
+        Which stages are trained, as for ``--tune``.
+    deterministic
+        Whether every run gives the same bits; None: on a CPU.
     """
 
     pipeline: PipelineFolder
     training: Sequence[PreparedCase]
     held_out: Sequence[PreparedCase]
     place: Place
+    tune: str = "full"
+    deterministic: bool | None = None
 
     def changed(self, settings: Settings) -> Job:
         """Return the same with other settings."""
@@ -86,8 +94,11 @@ class Job:
 
     def step(self) -> Callable[[int], None]:
         """Return one step of the training as a function of its number, on a network that is thrown away."""
-        network = self.pipeline.build_network(training=True)
-        return rehearsal(network, self.batches(), self.objective(), self.pipeline.settings.train, place=self.place)
+        network, settings = self.pipeline.build_network(training=True), self.pipeline.settings
+        tuning = tuning_of(self.tune, settings.network.parts.stages, epochs=sys.maxsize)
+        tuning.prepare(network, seed=settings.train.seed)
+        how: dict[str, Any] = {"place": self.place, "deterministic": self.deterministic, "tuning": tuning}
+        return rehearsal(network, self.batches(), self.objective(), settings.train, **how)
 
     def validation_seconds(self) -> float:
         """Return the time that a validation takes, by that of one case; of a quick one, after one that warms up."""

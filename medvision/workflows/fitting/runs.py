@@ -80,7 +80,10 @@ def ways_of(words: str, tune: str = "full") -> tuple[Way, ...]:
     names = [part.strip() for part in words.split(",")]
     if not all(names):
         raise UsageError("usage", f"the name of a start is missing: {words!r}")
-    return tuple(Way("scratch") if name == "scratch" else Way(_short(name), Start(name, tune)) for name in names)
+    short = [_short(name) for name in names]
+    told = [_short(name, parts=2) if short.count(last) > 1 else last for name, last in zip(names, short, strict=True)]
+    pairs = zip(told, names, strict=True)
+    return tuple(Way(last) if name == "scratch" else Way(last, Start(name, tune)) for last, name in pairs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,9 +258,9 @@ def shown_source(source: str) -> str:
     return f"{_short(source)} (SHA-256 {digest_of_source(source)[:_SHORT]})"
 
 
-def _short(source: str) -> str:
-    """Return a source without the folder that it lies in."""
-    return Path(source).resolve().name if Path(source).exists() else source
+def _short(source: str, parts: int = 1) -> str:
+    """Return the last parts of the path of a source; of what is no path here, all of it."""
+    return "/".join(Path(source).resolve().parts[-parts:]) if Path(source).exists() else source
 
 
 def _kept(run: Run) -> Outcome | None:

@@ -72,7 +72,7 @@ class Started:
     Parameters
     ----------
     record
-        For ``transfer.json``.
+        For ``start.json``.
     facts
         For the card of the weights.
     sentence

@@ -60,10 +60,12 @@ class Workbench:
         """Return the hash of each case's voxels, by id."""
         return {name: entry.digest for name, entry in self.prepared.items()}
 
-    def job(self, pipeline: PipelineFolder, parts: Split) -> Job:
-        """Return what a pipeline is trained with on some of these cases."""
+    def job(
+        self, pipeline: PipelineFolder, parts: Split, *, tune: str = "full", deterministic: bool | None = None
+    ) -> Job:
+        """Return what a pipeline is trained with on some of these cases; see :class:`Job` for the parameters."""
         training, held_out = ([self.prepared[case.id] for case in side] for side in (parts.train, parts.val))
-        return Job(pipeline, training, held_out, self.place)
+        return Job(pipeline, training, held_out, self.place, tune, deterministic)
 
     def refuse_options(
         self, pipeline: PipelineFolder, out: Path, start: Start | None, log: str, *, timed: bool
