@@ -35,7 +35,8 @@ def test_the_demo_finds_two_plausible_hippocampi_and_says_that_this_is_a_templat
         record = json.loads((folder / "record.json").read_text())
         assert record["checks"]["orientation"] == ("as stored" if side == "left" else "mirrored left to right")
         warnings = {finding["code"] for finding in record["findings"] if finding["grade"] == "warning"}
-        assert warnings <= {"label-at-edge"}  # the template's hippocampus is longer than the field of view
+        # The template's hippocampus is longer than the field of view, and an average of heads is smoother than a head.
+        assert warnings <= {"label-at-edge", "values-outside"}
         volumes[side] = sum(entry["volume_ml"] for entry in record["measurements"])
         front, back = (np.array(entry["centroid_ras_mm"]) for entry in record["measurements"])
         assert front[1] > back[1] + 10
