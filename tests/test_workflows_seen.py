@@ -193,7 +193,9 @@ def test_what_was_seen_is_copied_with_the_weights(tmp_path: Path, monkeypatch: p
 def test_a_training_leaves_what_it_has_seen_and_the_next_and_an_evaluation_tell_of_it(tmp_path: Path) -> None:
     data, settings = write_sphere_data(tmp_path / "data"), tmp_path / "settings"
     settings.mkdir()
-    short = SPHERES_TOML.replace("epochs = 4", "epochs = 2").replace("steps_per_epoch = 40", "steps_per_epoch = 2")
+    short = SPHERES_TOML.replace("epochs = 4", "epochs = 2\nvalidate_every = 1").replace(
+        "steps_per_epoch = 40", "steps_per_epoch = 2"
+    )
     (settings / "pipeline.toml").write_text(short)
     opened = PipelineFolder.open(settings)
     first = train(opened, [data], tmp_path / "first")
