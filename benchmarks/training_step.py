@@ -26,8 +26,8 @@ from medvision.pipeline import PipelineFolder
 from medvision.training import Alone, Batch, Store, build_optimiser, rehearsal
 from medvision.tuning import Whole
 from medvision.workflows.fitting.job import Job
-from medvision.workflows.fitting.labelled import labelled_cases
-from medvision.workflows.fitting.prepare import prepare
+from medvision.workflows.training_data.labelled import labelled_cases
+from medvision.workflows.training_data.prepare import prepare
 
 ROUNDS, STEPS, CASES = 7, 4, 24
 Step = Callable[[int], object]

@@ -12,8 +12,8 @@ import numpy as np
 from medvision.pipeline import PipelineFolder
 from medvision.progress import Progress
 from medvision.training import Split
+from medvision.workflows.comparing.runs import Outcome, Run
 from medvision.workflows.fitting.budget import Budget
-from medvision.workflows.fitting.runs import Outcome, Run
 from medvision.workflows.scoring.scored import Scored
 
 SETTINGS = """

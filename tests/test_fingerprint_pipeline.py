@@ -22,7 +22,7 @@ from medvision.pipeline import PipelineFolder, copy
 from medvision.study import Case, Source
 from medvision.volume import Labels, Volume
 from medvision.workflows.cases.analyse import Analysis, analyse
-from medvision.workflows.fitting.fingerprint import measured, write_fingerprint
+from medvision.workflows.training_data.fingerprint import measured, write_fingerprint
 
 GRID = Geometry.from_spacing((1, 1, 1), (16, 16, 16))
 CLASSES = """

@@ -15,10 +15,10 @@ from medvision.errors import InputError
 from medvision.pipeline import PipelineFolder
 from medvision.training import Alone, Batch, Sample, Sampler, Store, Training, VariedBatches
 from medvision.training.ahead import Ahead, ahead
-from medvision.workflows.fitting import prepare as preparing
 from medvision.workflows.fitting.job import Job
-from medvision.workflows.fitting.labelled import labelled_cases
 from medvision.workflows.train import train
+from medvision.workflows.training_data import prepare as preparing
+from medvision.workflows.training_data.labelled import labelled_cases
 
 SETTINGS = Training(epochs=2, steps_per_epoch=4, batch=3, patch=(8, 8, 8))
 

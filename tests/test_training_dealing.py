@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from medvision.study import Case, Flags, Numbers, Source
 from medvision.training import folds, split
 from medvision.training.dealing import by_patient, in_parts, in_turn
-from medvision.workflows.fitting.subsets import subset
+from medvision.workflows.training_data.subsets import subset
 
 IMAGE = (Source("nifti", (Path("image.nii"),)),)
 

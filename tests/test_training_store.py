@@ -16,9 +16,9 @@ from medvision.errors import InputError, OutputError
 from medvision.pipeline import PipelineFolder
 from medvision.study import Case, Source
 from medvision.training import Sample, Store, StoredSample, at_hand
-from medvision.workflows.fitting import prepare as workflow
-from medvision.workflows.fitting.prepare import PreparedCase, prepare
 from medvision.workflows.train import Machine, train
+from medvision.workflows.training_data import prepare as workflow
+from medvision.workflows.training_data.prepare import PreparedCase, prepare
 
 KEY = "ab" * 32
 

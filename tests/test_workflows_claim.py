@@ -9,7 +9,7 @@ from planned import segmentation
 
 from medvision.pipeline import PipelineFolder, read_settings
 from medvision.planning import Request, pipeline_toml, plan
-from medvision.workflows.fitting.claim import write_settings
+from medvision.workflows.training_folder.claim import write_settings
 
 
 def planned(folder: Path) -> PipelineFolder:

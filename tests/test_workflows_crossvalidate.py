@@ -155,7 +155,7 @@ def test_folds_that_ended_early_shorten_the_training_on_all_which_cannot_end_ear
 
 
 def _trained(made: Made) -> Any:
-    from medvision.workflows.fitting.outcome import Trained, TrainingResult
+    from medvision.workflows.training_folder.outcome import Trained, TrainingResult
 
     return Trained(TrainingResult(made.out, (), (), (), ()), (), PipelineFolder.open(made.out), 1, 1, 1.0)
 

@@ -17,8 +17,8 @@ from medvision.pipeline import Settings
 from medvision.study import Case, Source
 from medvision.training import Sample
 from medvision.volume import Labels, Volume
-from medvision.workflows.fitting.label_doubts import label_findings, require_sides_apart
-from medvision.workflows.fitting.prepare import PreparedCase
+from medvision.workflows.training_data.label_doubts import label_findings, require_sides_apart
+from medvision.workflows.training_data.prepare import PreparedCase
 
 GRID = Geometry.from_spacing((2, 2, 2), (24, 14, 12))
 NAMES = {1: "dim", 2: "bright"}

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from medvision.study import Case, Source
-from medvision.workflows.fitting.label_images import holds_labels, labels_by_name
+from medvision.workflows.training_data.label_images import holds_labels, labels_by_name
 
 
 def found(*files: str) -> set[str]:

@@ -14,8 +14,8 @@ from medvision.errors import InputError
 from medvision.pipeline import PipelineFolder
 from medvision.study import Case, Source
 from medvision.workflows.crossvalidate import crossvalidate
-from medvision.workflows.fitting.label_names import name_findings, named_otherwise, require_same_names
 from medvision.workflows.train import train
+from medvision.workflows.training_data.label_names import name_findings, named_otherwise, require_same_names
 
 KIDNEYS = {1: "Left kidney", 2: "Right kidney", 3: "Tumour"}
 

@@ -17,12 +17,12 @@ from typer.testing import CliRunner
 from medvision.errors import PipelineError, UsageError
 from medvision.pipeline import PipelineFolder
 from medvision.study import Case, Source
+from medvision.workflows.comparing.paired import Comparable
+from medvision.workflows.comparing.runs import Way, shown_source, ways_of
 from medvision.workflows.fitting.machine import Machine
-from medvision.workflows.fitting.paired import Comparable
-from medvision.workflows.fitting.runs import Way, shown_source, ways_of
-from medvision.workflows.fitting.start import Start
-from medvision.workflows.fitting.subsets import sizes_of, subset
 from medvision.workflows.learning_curve import Asked, LearningCurve, learning_curve, plan_of_curve
+from medvision.workflows.starting.start import Start
+from medvision.workflows.training_data.subsets import sizes_of, subset
 
 WAYS = (Way("scratch"), Way("a", Start("a.pt", "head")))
 
@@ -30,7 +30,7 @@ WAYS = (Way("scratch"), Way("a", Start("a.pt", "head")))
 @pytest.fixture(autouse=True)
 def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     """How intervals behave is tested in test_comparison; here they are only to be quick."""
-    monkeypatch.setattr("medvision.workflows.fitting.paired._RESAMPLES", 200)
+    monkeypatch.setattr("medvision.workflows.comparing.paired._RESAMPLES", 200)
 
 
 @pytest.fixture(autouse=True)
@@ -185,7 +185,7 @@ def test_what_all_points_share_is_done_before_the_first_and_is_told_apart(
             super().warm_up()
             clock[0] += 2.0
 
-    monkeypatch.setattr("medvision.workflows.fitting.runs.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("medvision.workflows.comparing.runs.time.monotonic", lambda: clock[0])
     played = Slow(by_size().gain)
     curve = played_curve(played, *pictures, tmp_path / "out", Asked((8,), 1, WAYS, 2.0))
     assert (played.prepared_before, played.warmed) == (0, 1)
@@ -240,7 +240,7 @@ def test_no_interval_reaches_beyond_what_there_can_be(
 def test_the_picture_has_no_figure_that_there_cannot_be(
     pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from medvision.workflows.fitting import curve as workflow
+    from medvision.workflows.comparing import curve as workflow
 
     shown: list[tuple[float, float]] = []
     real = workflow._shown

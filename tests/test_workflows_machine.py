@@ -13,14 +13,14 @@ from conftest import SPHERES_TOML, write_sphere_data
 from medvision.errors import BusyError, UsageError
 from medvision.pipeline import PipelineFolder
 from medvision.training import Alone, Training, launch
+from medvision.workflows.comparing.runs import Way
 from medvision.workflows.crossvalidate import crossvalidate
-from medvision.workflows.fitting.claim import held
 from medvision.workflows.fitting.machine import Machine
-from medvision.workflows.fitting.runs import Way
-from medvision.workflows.fitting.start import Start
 from medvision.workflows.learning_curve import Asked, learning_curve
 from medvision.workflows.prove import prove_transfer
+from medvision.workflows.starting.start import Start
 from medvision.workflows.train import train
+from medvision.workflows.training_folder.claim import held
 from medvision_cli import shell
 
 

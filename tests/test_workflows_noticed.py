@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from medvision.errors import Finding
-from medvision.workflows.fitting.noticed import cases_of, counted, gathered
+from medvision.workflows.training_data.noticed import cases_of, counted, gathered
 
 CT = Finding("modality-differs", "warning", "the image is CT", cure="Look.")
 

@@ -19,8 +19,8 @@ from medvision.fingerprint import Fingerprint
 from medvision.geometry import Geometry
 from medvision.pipeline import PipelineFolder, read_settings
 from medvision.study import Case, Flags, Label, Numbers, Source
-from medvision.workflows.fitting.taught import task_of
 from medvision.workflows.plan import PlanResult
+from medvision.workflows.training_data.taught import task_of
 from medvision_cli.app import app
 
 

@@ -16,9 +16,9 @@ from medvision.geometry import Geometry
 from medvision.pipeline import PipelineFolder
 from medvision.study import Case
 from medvision.training import Store
-from medvision.workflows.fitting import prepare as preparing
-from medvision.workflows.fitting.labelled import labelled_cases
-from medvision.workflows.fitting.prepare import PreparedCase, prepare
+from medvision.workflows.training_data import prepare as preparing
+from medvision.workflows.training_data.labelled import labelled_cases
+from medvision.workflows.training_data.prepare import PreparedCase, prepare
 
 
 @pytest.fixture(scope="module")

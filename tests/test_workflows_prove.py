@@ -15,9 +15,9 @@ from medvision.errors import InputError, PipelineError, UsageError
 from medvision.files import sha256_of
 from medvision.pipeline import PipelineFolder, Settings
 from medvision.transfer.hub import Fetched, Hub, HubReference
+from medvision.workflows.comparing.paired import comparable
+from medvision.workflows.comparing.runs import Run, Way, digest_of_source, shown_source
 from medvision.workflows.fitting.budget import Budget
-from medvision.workflows.fitting.paired import comparable
-from medvision.workflows.fitting.runs import Run, Way, digest_of_source, shown_source
 from medvision.workflows.prove import TransferProof, prove_transfer
 from medvision.workflows.scoring.scored import Scored
 from medvision.workflows.train import Start
@@ -26,7 +26,7 @@ from medvision.workflows.train import Start
 @pytest.fixture(autouse=True)
 def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     """How intervals behave is tested in test_comparison; here they are only to be quick."""
-    monkeypatch.setattr("medvision.workflows.fitting.paired._RESAMPLES", 200)
+    monkeypatch.setattr("medvision.workflows.comparing.paired._RESAMPLES", 200)
 
 
 @pytest.fixture(autouse=True)

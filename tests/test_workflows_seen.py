@@ -16,9 +16,11 @@ from medvision.pipeline import SEEN, PipelineFolder
 from medvision.pipeline import copy as copy_pipeline
 from medvision.study import Case, Source
 from medvision.training import Split
+from medvision.workflows.comparing.runs import Way
 from medvision.workflows.evaluate import evaluate
-from medvision.workflows.fitting.runs import Way
-from medvision.workflows.fitting.seen import (
+from medvision.workflows.learning_curve import Asked, learning_curve
+from medvision.workflows.run import run
+from medvision.workflows.starting.seen import (
     Seen,
     evaluation_note,
     notes_of_starts,
@@ -26,8 +28,6 @@ from medvision.workflows.fitting.seen import (
     seen_of_source,
     start_findings,
 )
-from medvision.workflows.learning_curve import Asked, learning_curve
-from medvision.workflows.run import run
 from medvision.workflows.train import Start, train
 
 HASHES = {name: name * 64 for name in "abcdef"}

@@ -19,12 +19,12 @@ from medvision.files import sha256_of
 from medvision.pipeline import PipelineFolder
 from medvision.study import Case, Collection, Reading
 from medvision.training import Split, Store
-from medvision.workflows.fitting.claim import claim
-from medvision.workflows.fitting.finished import identity_of
-from medvision.workflows.fitting.labelled import labelled_cases
-from medvision.workflows.fitting.prepare import prepare
-from medvision.workflows.fitting.source import identity_of_source
+from medvision.workflows.starting.source import identity_of_source
 from medvision.workflows.train import Machine, Start, train
+from medvision.workflows.training_data.labelled import labelled_cases
+from medvision.workflows.training_data.prepare import prepare
+from medvision.workflows.training_folder.claim import claim
+from medvision.workflows.training_folder.finished import identity_of
 
 STRIPES_TOML = """
 name = "stripes"
@@ -232,7 +232,7 @@ def test_a_label_of_a_class_that_the_pipeline_does_not_know_is_refused(
 def test_cases_of_the_other_side_are_mirrored_for_training_too(tmp_path: Path) -> None:
     from medvision import io
     from medvision.study import Case
-    from medvision.workflows.fitting.prepare import _sample
+    from medvision.workflows.training_data.prepare import _sample
 
     text = SPHERES_TOML.replace('modality = "MR"', 'modality = "MR"\nside = "left"')
     (tmp_path / "pipeline.toml").write_text(text, encoding="utf-8")

@@ -19,8 +19,8 @@ from medvision.files import sha256_of
 from medvision.frameworks import state_of
 from medvision.networks import WeightsCard, save_weights
 from medvision.pipeline import PipelineFolder
-from medvision.workflows.fitting.source import Started
-from medvision.workflows.fitting.source_card import Compared, compared
+from medvision.workflows.starting.source import Started
+from medvision.workflows.starting.source_card import Compared, compared
 from medvision.workflows.weights import inspect, start_from
 from medvision_cli.app import app, main
 

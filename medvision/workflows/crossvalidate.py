@@ -23,21 +23,21 @@ from medvision.workflows.cases.targets import with_scaling
 from medvision.workflows.fitting.budget import Budget, Shares
 from medvision.workflows.fitting.card import card_text
 from medvision.workflows.fitting.choice import choice_of_folds
-from medvision.workflows.fitting.claim import refuse_begun, refuse_settings, write_settings
 from medvision.workflows.fitting.crossvalidation_page import page_values
-from medvision.workflows.fitting.fingerprint import write_fingerprint
-from medvision.workflows.fitting.finished import CHECKPOINTS, Finished, is_over, seconds_of
 from medvision.workflows.fitting.fit import Terms, fit
 from medvision.workflows.fitting.fold_figures import fold_counts, fold_estimates, fold_notes
-from medvision.workflows.fitting.labelled import labelled_cases
 from medvision.workflows.fitting.machine import Machine
-from medvision.workflows.fitting.noticed import gathered
-from medvision.workflows.fitting.outcome import Trained
 from medvision.workflows.fitting.seeds import seeded
-from medvision.workflows.fitting.seen import Seen
-from medvision.workflows.fitting.start import Start
 from medvision.workflows.fitting.workbench import Workbench, store_of
 from medvision.workflows.scoring.scores import counted_by, scores_csv, sentences
+from medvision.workflows.starting.seen import Seen
+from medvision.workflows.starting.start import Start
+from medvision.workflows.training_data.fingerprint import write_fingerprint
+from medvision.workflows.training_data.labelled import labelled_cases
+from medvision.workflows.training_data.noticed import gathered
+from medvision.workflows.training_folder.claim import refuse_begun, refuse_settings, write_settings
+from medvision.workflows.training_folder.finished import CHECKPOINTS, Finished, is_over, seconds_of
+from medvision.workflows.training_folder.outcome import Trained
 
 
 @dataclass(frozen=True)

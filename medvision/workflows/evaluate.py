@@ -18,10 +18,10 @@ from medvision.pipeline import SEEN, PipelineFolder
 from medvision.progress import Progress, silent
 from medvision.results import Record
 from medvision.study import AS_IT_STANDS, Case, Collection, Reading, Source
-from medvision.workflows.fitting.label_names import named_otherwise
-from medvision.workflows.fitting.seen import Seen, evaluation_note
 from medvision.workflows.report import require_results, verified_record
 from medvision.workflows.scoring.scores import Scored, estimates, left_out, scored_answer, scores_csv, undefined
+from medvision.workflows.starting.seen import Seen, evaluation_note
+from medvision.workflows.training_data.label_names import named_otherwise
 
 _NAMED = 3  # names that a message shows of many
 

@@ -13,13 +13,10 @@ from medvision.pipeline import PipelineFolder
 from medvision.progress import Progress, named, silent
 from medvision.study import safe_id
 from medvision.training import Split
-from medvision.workflows.fitting.budget import Budget
-from medvision.workflows.fitting.claim import refuse_settings
-from medvision.workflows.fitting.curve import LearningCurve as LearningCurve
-from medvision.workflows.fitting.curve import Point
-from medvision.workflows.fitting.machine import Machine
-from medvision.workflows.fitting.paired import Comparable, comparable
-from medvision.workflows.fitting.runs import (
+from medvision.workflows.comparing.curve import LearningCurve as LearningCurve
+from medvision.workflows.comparing.curve import Point
+from medvision.workflows.comparing.paired import Comparable, comparable
+from medvision.workflows.comparing.runs import (
     Outcome,
     Run,
     Shared,
@@ -30,9 +27,12 @@ from medvision.workflows.fitting.runs import (
     sides_of,
     trainer_at,
 )
+from medvision.workflows.fitting.budget import Budget
+from medvision.workflows.fitting.machine import Machine
 from medvision.workflows.fitting.seeds import with_seed
-from medvision.workflows.fitting.subsets import Sizes, subset
 from medvision.workflows.fitting.workbench import Workbench, store_of
+from medvision.workflows.training_data.subsets import Sizes, subset
+from medvision.workflows.training_folder.claim import refuse_settings
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,9 @@ from medvision.report.wording import many
 from medvision.study import Case
 from medvision.volume import Volume
 from medvision.workflows.cases.targets import stated_of
-from medvision.workflows.fitting.fingerprint import measured
-from medvision.workflows.fitting.labelled import labelled_cases
-from medvision.workflows.fitting.taught import names_of, numbers_of, task_of
+from medvision.workflows.training_data.fingerprint import measured
+from medvision.workflows.training_data.labelled import labelled_cases
+from medvision.workflows.training_data.taught import names_of, numbers_of, task_of
 
 IMBALANCED = 10.0
 """Cases of the most frequent class for each of the rarest, above which it is told."""

@@ -28,16 +28,16 @@ from medvision.training import (
     split,
 )
 from medvision.workflows.fitting.budget import Budget
-from medvision.workflows.fitting.claim import claim
 from medvision.workflows.fitting.machine import Machine
-from medvision.workflows.fitting.noticed import counted
 from medvision.workflows.fitting.pacing import paced
 from medvision.workflows.fitting.pretext import METHODS, Method, PretextJob, method_for
 from medvision.workflows.fitting.seeds import seeded
-from medvision.workflows.fitting.seen import Seen
 from medvision.workflows.fitting.training_page import TrainingPage
-from medvision.workflows.fitting.unlabelled import PreparedImage, prepare_images, unlabelled
 from medvision.workflows.fitting.workbench import store_of
+from medvision.workflows.starting.seen import Seen
+from medvision.workflows.training_data.noticed import counted
+from medvision.workflows.training_data.unlabelled import PreparedImage, prepare_images, unlabelled
+from medvision.workflows.training_folder.claim import claim
 
 _CHECKPOINTS = "checkpoints"
 _RESULT = "pretraining.json"

@@ -11,14 +11,14 @@ from medvision.progress import Progress, silent
 from medvision.training import split
 from medvision.workflows.cases.targets import with_scaling
 from medvision.workflows.fitting.budget import Budget
-from medvision.workflows.fitting.claim import held, refuse_settings
 from medvision.workflows.fitting.fit import Terms, fit
-from medvision.workflows.fitting.labelled import labelled_cases
 from medvision.workflows.fitting.machine import Machine as Machine
-from medvision.workflows.fitting.outcome import TrainingResult as TrainingResult
 from medvision.workflows.fitting.seeds import seeded
-from medvision.workflows.fitting.start import Start as Start
 from medvision.workflows.fitting.workbench import Workbench, store_of
+from medvision.workflows.starting.start import Start as Start
+from medvision.workflows.training_data.labelled import labelled_cases
+from medvision.workflows.training_folder.claim import held, refuse_settings
+from medvision.workflows.training_folder.outcome import TrainingResult as TrainingResult
 
 
 def train(

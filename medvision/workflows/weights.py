@@ -11,8 +11,8 @@ from medvision.errors import Finding
 from medvision.pipeline import PipelineFolder
 from medvision.transfer import Hub, Match, Origin, read_weights, recognise, require
 from medvision.transfer.overview import StageCounts, stages
-from medvision.workflows.fitting.source import PUBLIC, matched, place_of
-from medvision.workflows.fitting.source import start_from as start_from
+from medvision.workflows.starting.source import PUBLIC, matched, place_of
+from medvision.workflows.starting.source import start_from as start_from
 
 
 @dataclass(frozen=True, eq=False)

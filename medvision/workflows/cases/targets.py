@@ -1,7 +1,7 @@
 """What one case states as a whole, once task and names are known, and what a network is trained on for it.
 
 What all cases of a data set are labelled for, before there is a pipeline that says so, tells
-:mod:`medvision.workflows.fitting.taught`.
+:mod:`medvision.workflows.training_data.taught`.
 """
 
 from __future__ import annotations

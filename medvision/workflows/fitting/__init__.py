@@ -1,1 +1,1 @@
-"""What trainings share: their data, their time, their folder and what they leave; the verbs use it."""
+"""One training, from prepared cases to a pipeline folder: its time, its loop and what it leaves."""

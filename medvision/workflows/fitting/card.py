@@ -11,7 +11,7 @@ from medvision.predict import Quantity
 from medvision.report.wording import many
 from medvision.study import Case
 from medvision.training import Split
-from medvision.workflows.fitting.noticed import is_of_training
+from medvision.workflows.training_data.noticed import is_of_training
 
 
 def card_text(settings: Settings, weights: WeightsCard, parts: Split, findings: Sequence[Finding]) -> str:

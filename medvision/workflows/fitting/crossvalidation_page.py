@@ -9,8 +9,8 @@ from medvision.evaluate import Estimate
 from medvision.pipeline import Settings
 from medvision.report import CaseFigures, CrossvalidationValues, Figure, FoldFacts
 from medvision.workflows.fitting.fold_figures import MEAN, fold_estimates
-from medvision.workflows.fitting.outcome import Trained
 from medvision.workflows.scoring.scores import Scored, case_figures, estimates, rankings
+from medvision.workflows.training_folder.outcome import Trained
 
 
 def page_values(

@@ -15,8 +15,6 @@ from medvision.pipeline import PipelineFolder, input_spacing_mm
 from medvision.steps import SPATIAL
 from medvision.training import Split
 from medvision.workflows.fitting.card import card_text
-from medvision.workflows.fitting.fingerprint import write_fingerprint
-from medvision.workflows.fitting.source import Started
 from medvision.workflows.scoring.scores import (
     Scored,
     counted_by,
@@ -26,6 +24,8 @@ from medvision.workflows.scoring.scores import (
     scores_csv,
     sentences,
 )
+from medvision.workflows.starting.source import Started
+from medvision.workflows.training_data.fingerprint import write_fingerprint
 
 
 @dataclass(frozen=True, eq=False)

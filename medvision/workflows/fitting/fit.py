@@ -15,21 +15,21 @@ from medvision.progress import Progress, silent
 from medvision.training import Fitted, Logs, Pace, Split, checkpoint, open_logs, optimise, seconds_spent
 from medvision.workflows.fitting.budget import Budget
 from medvision.workflows.fitting.choice import choice_of
-from medvision.workflows.fitting.claim import claim, write_settings
 from medvision.workflows.fitting.export import Export
-from medvision.workflows.fitting.finished import CHECKPOINTS, Finished, identity_of, seconds_of
 from medvision.workflows.fitting.held_out import score
 from medvision.workflows.fitting.job import Job
-from medvision.workflows.fitting.label_doubts import require_sides_apart
 from medvision.workflows.fitting.machine import Machine
-from medvision.workflows.fitting.noticed import notice
-from medvision.workflows.fitting.outcome import RESULT, Trained, TrainingResult, done, ids_of, is_done
 from medvision.workflows.fitting.pacing import paced
-from medvision.workflows.fitting.seen import Seen, seen_by_start, start_findings
-from medvision.workflows.fitting.source import Started
-from medvision.workflows.fitting.start import Start, identity_of_start, started
 from medvision.workflows.fitting.training_page import TrainingPage, page_of
 from medvision.workflows.fitting.workbench import Workbench
+from medvision.workflows.starting.seen import Seen, seen_by_start, start_findings
+from medvision.workflows.starting.source import Started
+from medvision.workflows.starting.start import Start, identity_of_start, started
+from medvision.workflows.training_data.label_doubts import require_sides_apart
+from medvision.workflows.training_data.noticed import notice
+from medvision.workflows.training_folder.claim import claim, write_settings
+from medvision.workflows.training_folder.finished import CHECKPOINTS, Finished, identity_of, seconds_of
+from medvision.workflows.training_folder.outcome import RESULT, Trained, TrainingResult, done, ids_of, is_done
 
 
 @dataclass(frozen=True, eq=False)

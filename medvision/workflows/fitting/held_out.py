@@ -15,8 +15,8 @@ from medvision.predict import image_probabilities, to_tensor
 from medvision.training import Validation
 from medvision.volume import Labels
 from medvision.workflows.cases.classify import answered
-from medvision.workflows.fitting.prepare import PreparedCase
 from medvision.workflows.scoring.scores import Scored, deciding, estimates, scored_answer
+from medvision.workflows.training_data.prepare import PreparedCase
 
 
 def score(network: Any, held_out: Sequence[PreparedCase], settings: Settings) -> list[Scored]:

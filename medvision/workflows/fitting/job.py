@@ -24,8 +24,8 @@ from medvision.training import (
 )
 from medvision.transfer.tuning import tuning_of
 from medvision.workflows.fitting.held_out import score, validation
-from medvision.workflows.fitting.prepare import PreparedCase
-from medvision.workflows.fitting.seen import Seen
+from medvision.workflows.starting.seen import Seen
+from medvision.workflows.training_data.prepare import PreparedCase
 
 _QUICK_SECONDS = 5.0  # a case that takes less is validated twice: the first one also pays for what is set up once
 

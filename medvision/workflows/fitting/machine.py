@@ -29,7 +29,7 @@ class Machine:
         Processes that share every batch, on each machine, and machines; see :mod:`medvision.training.ranks`.
     workers
         Processes that prepare cases; 0: none but this one; None: as many as are worth it, see
-        :func:`medvision.workflows.fitting.prepare.usual_workers`.
+        :func:`medvision.workflows.training_data.prepare.usual_workers`.
     """
 
     device: str = "auto"

@@ -12,7 +12,7 @@ from medvision.files import write_json
 from medvision.pipeline import PipelineFolder, Settings, read_settings
 from medvision.training import Alone, EveryEpoch, Pace, Place, UntilDeadline, seconds_spent
 from medvision.workflows.fitting.budget import EXPORT_SECONDS, Budget, Timed, fit_into
-from medvision.workflows.fitting.claim import read_state, write_settings
+from medvision.workflows.training_folder.claim import read_state, write_settings
 
 
 class Paceable(Protocol):

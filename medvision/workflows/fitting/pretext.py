@@ -23,7 +23,7 @@ from medvision.training.pretext import (
     has_collapsed,
     with_projector,
 )
-from medvision.workflows.fitting.unlabelled import PreparedImage
+from medvision.workflows.training_data.unlabelled import PreparedImage
 
 _QUICK_SECONDS = 1.0  # what takes less is done twice: the first one also pays for what is set up once
 _FEW = 4  # images by which a validation is timed: one alone has no other to be told from

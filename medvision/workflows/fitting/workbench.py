@@ -12,11 +12,11 @@ from pathlib import Path
 from medvision.pipeline import PipelineFolder
 from medvision.progress import Progress, silent
 from medvision.training import Place, Split, Store
-from medvision.workflows.fitting.finished import CHECKPOINTS
 from medvision.workflows.fitting.job import Job
 from medvision.workflows.fitting.machine import Machine
-from medvision.workflows.fitting.prepare import PreparedCase, prepare
-from medvision.workflows.fitting.start import Start, refuse_options
+from medvision.workflows.starting.start import Start, refuse_options
+from medvision.workflows.training_data.prepare import PreparedCase, prepare
+from medvision.workflows.training_folder.finished import CHECKPOINTS
 
 _PREPARED = "prepared"
 
@@ -36,7 +36,7 @@ class Workbench:
     place
         Where networks compute.
     workers
-        Processes that prepare cases; see :func:`medvision.workflows.fitting.prepare.prepare`.
+        Processes that prepare cases; see :func:`medvision.workflows.training_data.prepare.prepare`.
     progress
         Told of the cases that are prepared.
     """
@@ -70,7 +70,7 @@ class Workbench:
     def refuse_options(
         self, pipeline: PipelineFolder, out: Path, start: Start | None, log: str, *, timed: bool
     ) -> None:
-        """Refuse what a training in `out` would; see :func:`medvision.workflows.fitting.start.refuse_options`."""
+        """Refuse what a training in `out` would; see :func:`medvision.workflows.starting.start.refuse_options`."""
         refuse_options(start, log, pipeline, self.place, out / CHECKPOINTS, timed=timed)
 
     def warm_up(self) -> None:

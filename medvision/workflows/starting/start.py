@@ -11,8 +11,8 @@ from medvision.pipeline import PipelineFolder
 from medvision.training import Place, checkpoint, open_logs
 from medvision.transfer.tuning import summary, tuning_of
 from medvision.tuning import Tuning
-from medvision.workflows.fitting.finished import is_over
-from medvision.workflows.fitting.source import Started, identity_of_source, pinned, start_from
+from medvision.workflows.starting.source import Started, identity_of_source, pinned, start_from
+from medvision.workflows.training_folder.finished import is_over
 
 _KEPT = "start.json"
 

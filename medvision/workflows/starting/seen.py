@@ -13,7 +13,7 @@ from medvision.files import write_json
 from medvision.pipeline import SEEN
 from medvision.training import Split
 from medvision.transfer import locate_weights
-from medvision.workflows.fitting.source import place_of
+from medvision.workflows.starting.source import place_of
 
 _DIGITS = (
     16  # of a hash: of a million images beside a million others, two differ by chance but in one try of 10 million

@@ -10,8 +10,8 @@ from medvision.files import sha256_of_text, write_json
 from medvision.pipeline import PipelineFolder
 from medvision.study import Case
 from medvision.training import Split, checkpoint, seconds_spent
-from medvision.workflows.fitting.claim import patients_of, read_state
 from medvision.workflows.scoring.scored import Scored
+from medvision.workflows.training_folder.claim import patients_of, read_state
 
 CHECKPOINTS = "checkpoints"
 """The folder, in that of a training, of where it stands; of one that is done, of what it was."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from medvision.errors import Finding, PipelineError
 from medvision.fingerprint import lateral_pairs
 from medvision.pipeline import Settings, lateral_faults
-from medvision.workflows.fitting.prepare import PreparedCase
+from medvision.workflows.training_data.prepare import PreparedCase
 
 
 def require_sides_apart(training: Sequence[PreparedCase], settings: Settings) -> None:

@@ -21,7 +21,7 @@ from medvision.steps import apply
 from medvision.study import Case, Collection
 from medvision.training import Prepared, Sample, Store, StoredSample, at_hand
 from medvision.workflows.cases.segment import AS_STORED, TURNS, stated_turn
-from medvision.workflows.fitting.label_images import holds_labels, labels_by_name
+from medvision.workflows.training_data.label_images import holds_labels, labels_by_name
 
 _FORMAT = "images 3"  # of the stored cases
 _MOST_BYTES = 2 << 30  # of images that are held in memory; more stay on disk, and are read patch by patch

@@ -11,9 +11,9 @@ from medvision.errors import Finding, PipelineError
 from medvision.files import write_json
 from medvision.pipeline import PipelineFolder
 from medvision.training import Split
-from medvision.workflows.fitting.claim import read_state
-from medvision.workflows.fitting.finished import Finished
 from medvision.workflows.scoring.scored import Scored
+from medvision.workflows.training_folder.claim import read_state
+from medvision.workflows.training_folder.finished import Finished
 
 RESULT = "training.json"
 """The name of the file, in the folder of a training that has come to its end."""

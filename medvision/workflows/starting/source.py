@@ -11,8 +11,8 @@ from medvision.errors import Finding
 from medvision.files import write_json
 from medvision.pipeline import PipelineFolder, builtin_names, find
 from medvision.transfer import Foreign, Hub, Match, Origin, locate_weights, match, read_weights, require
-from medvision.workflows.fitting.claim import read_state
-from medvision.workflows.fitting.source_card import compared
+from medvision.workflows.starting.source_card import compared
+from medvision.workflows.training_folder.claim import read_state
 
 PUBLIC = Hub()
 """Where ``hf:`` leads, unless another hub is named."""

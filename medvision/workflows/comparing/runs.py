@@ -16,17 +16,17 @@ from medvision.progress import Progress, silent
 from medvision.training import Split, split
 from medvision.workflows.cases.targets import with_scaling
 from medvision.workflows.fitting.budget import Budget
-from medvision.workflows.fitting.claim import read_state
-from medvision.workflows.fitting.finished import identity_of, seconds_of
 from medvision.workflows.fitting.fit import Terms, fit
-from medvision.workflows.fitting.labelled import labelled_cases
 from medvision.workflows.fitting.machine import Machine
 from medvision.workflows.fitting.seeds import seeded
-from medvision.workflows.fitting.seen import notes_of_starts
-from medvision.workflows.fitting.source import digest_of_source as digest_of_source
-from medvision.workflows.fitting.start import Start
 from medvision.workflows.fitting.workbench import Workbench
 from medvision.workflows.scoring.scored import Scored
+from medvision.workflows.starting.seen import notes_of_starts
+from medvision.workflows.starting.source import digest_of_source as digest_of_source
+from medvision.workflows.starting.start import Start
+from medvision.workflows.training_data.labelled import labelled_cases
+from medvision.workflows.training_folder.claim import read_state
+from medvision.workflows.training_folder.finished import identity_of, seconds_of
 
 _RUN = "run.json"
 _SHARED = "shared.json"
@@ -149,7 +149,7 @@ class Shared:
         The time that went, once for all, into preparing cases and into what is set up once.
     notes
         What must be said of comparing the ways of training, a sentence each; see
-        :func:`medvision.workflows.fitting.seen.notes_of_starts`.
+        :func:`medvision.workflows.starting.seen.notes_of_starts`.
     """
 
     seconds: float = 0.0
@@ -206,7 +206,7 @@ def shared(runs: Sequence[Run], work: Workbench, out: Path, *, log: str) -> Shar
     Raises
     ------
     UsageError, PipelineError, ExtraMissingError
-        What :func:`medvision.workflows.fitting.start.refuse_options` refuses, before any case is prepared.
+        What :func:`medvision.workflows.starting.start.refuse_options` refuses, before any case is prepared.
     InputError
         A run starts from weights that were trained on held-out cases.
     """

@@ -10,9 +10,9 @@ from medvision.errors import Finding
 from medvision.pipeline import Settings
 from medvision.report.wording import listed, many
 from medvision.training import Split, copies, find_copies
-from medvision.workflows.fitting.label_doubts import label_findings
-from medvision.workflows.fitting.label_names import name_findings
-from medvision.workflows.fitting.prepare import PreparedCase
+from medvision.workflows.training_data.label_doubts import label_findings
+from medvision.workflows.training_data.label_names import name_findings
+from medvision.workflows.training_data.prepare import PreparedCase
 
 _GRADES = ("error", "warning", "note")
 _OF_TRAINING = {

@@ -9,7 +9,7 @@ from medvision import io
 from medvision.errors import InputError
 from medvision.report.wording import many
 from medvision.study import Case
-from medvision.workflows.fitting.label_names import require_same_names
+from medvision.workflows.training_data.label_names import require_same_names
 
 
 def labelled_cases(data: Sequence[Path], labels: Mapping[int, str] | None = None) -> list[Case]:

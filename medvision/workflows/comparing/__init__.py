@@ -1,0 +1,1 @@
+"""Several trainings on the same cases, and by how much they differ."""

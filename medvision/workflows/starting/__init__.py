@@ -1,0 +1,1 @@
+"""What a training starts from in place of fresh weights, and what those have seen."""

@@ -1,0 +1,1 @@
+"""The cases of trainings: labelled or not, read and prepared, and what is doubtful about them."""
