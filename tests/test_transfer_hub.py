@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -119,6 +120,14 @@ def test_a_file_in_the_cache_is_not_fetched_again_and_a_pinned_one_needs_no_netw
     away = Hub("http://127.0.0.1:1", hub.cache, timeout_s=1)
     found = read_weights(f"hf:org/net@v1#sha256={SHA256}", hub=away)
     assert found.origin.licence == "mit"
+    (first,) = (hub.cache or Path()).rglob("*.origin.json")
+    before = first.parent.parent / ("0" * 40)  # an older commit with the same bytes
+    shutil.copytree(first.parent, before)
+    note = before / first.name
+    note.write_text(note.read_text().replace(COMMIT, "0" * 40))
+    for commit in (COMMIT, "0" * 40):
+        named = f"hf:org/net@{commit}:model.safetensors"
+        assert read_weights(f"{named}#sha256={SHA256}", hub=away).origin.source == named
     error = refused("weights-unreachable", "cannot be reached", "hf:org/net", away)
     assert "Download the file" in str(error.finding.cure)
 

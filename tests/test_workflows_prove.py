@@ -198,13 +198,17 @@ def test_a_proof_that_starts_from_the_hub_is_of_one_commit(
     played.stop_at = 2
     with pytest.raises(KeyboardInterrupt):
         proved(pictures, tmp_path / "out", played, source="hf:org/repo")
-    assert played.done[1].way.start == Start("hf:org/repo@one:w.pt", "full")
+    taken = f"hf:org/repo@one:w.pt#sha256={sha256_of(Path('weights.pt'))}"
+    assert played.done[1].way.start == Start(taken, "full")
     proved(pictures, tmp_path / "out", of_transfer(0.2), source="hf:org/repo")
     told = json.loads((tmp_path / "out" / "transfer.json").read_text())
-    assert told["source"] == "hf:org/repo@one:w.pt"
-    commits.append("two")
+    assert told["source"] == taken
+    commits.append("two")  # the hub moves on; what has begun does not
+    played = of_transfer(0.2)
+    assert proved(pictures, tmp_path / "out", played, source="hf:org/repo").source == taken
+    assert not played.done
     with pytest.raises(PipelineError, match="another start"):
-        proved(pictures, tmp_path / "out", of_transfer(0.2), source="hf:org/repo")
+        proved(pictures, tmp_path / "out", of_transfer(0.2), source="hf:org/repo@two")
 
 
 def test_settings_that_a_training_would_write_over_are_refused_at_once(

@@ -121,8 +121,9 @@ class Hub:
             meant. ``weights-unreadable``: it is larger than `limit_bytes`.
         """
         folder = (self.cache or _user_cache()) / wanted.repository.replace("/", "--")
-        if wanted.sha256 and (kept := next(_kept(folder, wanted.sha256), None)):
-            return kept
+        if wanted.sha256 and (same := list(_kept(folder, wanted.sha256))):
+            asked = f"@{wanted.revision}:{wanted.file}"  # of the same bytes in several commits, the one that is named
+            return min(same, key=lambda kept: not kept.reference.endswith(asked))
         listing = self._listing(wanted)
         commit = _commit(listing, wanted)
         name, stated = _chosen(listing, wanted)

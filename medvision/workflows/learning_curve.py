@@ -22,7 +22,9 @@ from medvision.workflows.comparing.runs import (
     Shared,
     Way,
     is_done,
+    keep_pinned,
     once,
+    pinned,
     shared,
     sides_of,
     trainer_at,
@@ -71,10 +73,6 @@ class Asked:
             raise UsageError("usage", f"a start is named twice: {twice}", cure=cure)
         if self.minutes is not None:
             Budget(self.minutes)  # refuses what is no time
-
-    def pinned(self) -> Asked:
-        """Return the same, where all repeats of a way start from what the hub has now."""
-        return replace(self, ways=tuple(way.pinned() for way in self.ways))
 
 
 @dataclass(frozen=True)
@@ -137,7 +135,9 @@ def learning_curve(
     machine = machine or Machine()
     with holding(out), store_of(out, machine) as store:
         pipeline, parts = sides_of(pipeline, data, seed=seed)
-        asked = asked.pinned()
+        ways = pinned(asked.ways, out)
+        keep_pinned(asked.ways, ways, out)
+        asked = replace(asked, ways=ways)
         runs = _runs(pipeline, parts, out, asked)
         refuse_settings(pipeline, *(run.folder for run in runs.values()))
         work = Workbench(pipeline, parts, store, machine.alone(pipeline.settings.train), machine.workers, progress)
@@ -157,7 +157,7 @@ def plan_of_curve(
 ) -> tuple[Planned, ...]:
     """Return the trainings that :func:`learning_curve` would do, and which of them are done; nothing is written."""
     pipeline, parts = sides_of(pipeline, data, seed=seed)
-    runs = _runs(pipeline, parts, out, asked.pinned())
+    runs = _runs(pipeline, parts, out, replace(asked, ways=pinned(asked.ways, out)))
     return tuple(
         Planned(run.way.name, repeat, len(run.parts.train), _patients(run), is_done(run))
         for (_, _, repeat), run in runs.items()

@@ -18,7 +18,9 @@ from medvision.workflows.comparing.runs import (
     Outcome,
     Run,
     Way,
+    keep_pinned,
     once,
+    pinned,
     shared,
     sides_of,
     trainer_at,
@@ -81,8 +83,9 @@ def prove_transfer(
     with holding(out), store_of(out, machine) as store:
         pipeline, parts = sides_of(pipeline, data, seed=seed)
         work = Workbench(pipeline, parts, store, machine.alone(pipeline.settings.train), machine.workers, progress)
-        transfer = Way("transfer", start.pinned())
-        ways = (Way("scratch"), transfer)
+        asked = (Way("scratch"), Way("transfer", start))
+        ways = pinned(asked, out)
+        keep_pinned(asked, ways, out)
         runs = _runs(pipeline, parts, out, ways, seeds, None if budget is None else budget.minutes)
         refuse_settings(pipeline, *(run.folder for run in runs))
         whole = None if budget is None else replace(budget, may_cut=False)
@@ -94,7 +97,7 @@ def prove_transfer(
             outcomes.append(
                 once(run, trainer_at(work, machine), budget=shares.of(number), progress=named(words, progress))
             )
-        found = _proof(out, runs, outcomes, transfer.start or start, common.notes)
+        found = _proof(out, runs, outcomes, ways[1].start or start, common.notes)
         found.write()
     return found
 

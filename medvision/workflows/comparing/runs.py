@@ -30,6 +30,7 @@ from medvision.workflows.training_folder.finished import identity_of, seconds_of
 
 _RUN = "run.json"
 _SHARED = "shared.json"
+_STARTS = "starts.json"
 _SHORT = 12  # hex digits of a source's hash that are shown
 
 
@@ -47,10 +48,6 @@ class Way:
 
     name: str
     start: Start | None = None
-
-    def pinned(self) -> Way:
-        """Return the same way, that starts in all trainings from what the hub has now, where it starts from there."""
-        return self if self.start is None else replace(self, start=self.start.pinned())
 
     def digest(self) -> str:
         """Return the hash of where it starts and of what is tuned."""
@@ -84,6 +81,32 @@ def ways_of(words: str, tune: str = "full") -> tuple[Way, ...]:
     told = [_short(name, parts=2) if short.count(last) > 1 else last for name, last in zip(names, short, strict=True)]
     pairs = zip(told, names, strict=True)
     return tuple(Way(last) if name == "scratch" else Way(last, Start(name, tune)) for last, name in pairs)
+
+
+def pinned(ways: Sequence[Way], out: Path) -> tuple[Way, ...]:
+    """Return the ways as all trainings in `out` take them: from the hub, from what it had when the first of them began.
+
+    Raises
+    ------
+    PipelineError
+        The hub cannot be reached.
+    """
+    path = out / _STARTS
+    kept = read_state(path) if path.is_file() else {}
+    starts = [None if way.start is None else _pinned_start(way.start, kept) for way in ways]
+    return tuple(replace(way, start=start) for way, start in zip(ways, starts, strict=True))
+
+
+def keep_pinned(asked: Sequence[Way], taken: Sequence[Way], out: Path) -> None:
+    """Keep what :func:`pinned` found: the comparison may go on when the hub has something newer, or is not there."""
+    pairs = [(way.start, other.start) for way, other in zip(asked, taken, strict=True)]
+    kept = {one.source: other.source for one, other in pairs if one and other and one.source != other.source}
+    if kept:
+        write_json(out / _STARTS, kept)
+
+
+def _pinned_start(start: Start, kept: Mapping[str, str]) -> Start:
+    return replace(start, source=kept[start.source]) if start.source in kept else start.pinned()
 
 
 @dataclass(frozen=True, eq=False)

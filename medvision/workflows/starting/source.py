@@ -134,14 +134,17 @@ def digest_of_source(source: str | None, *, hub: Hub = PUBLIC) -> str:
 
 
 def pinned(source: str, *, hub: Hub = PUBLIC) -> str:
-    """Return a source that stays the same: of the hub, the commit and the file that it names now.
+    """Return a source that stays the same: of the hub, the commit and the file that it names now, with its hash.
 
     Raises
     ------
     PipelineError
         The hub cannot be reached.
     """
-    return locate_weights(source, hub=hub).origin.source if source.startswith("hf:") else source
+    if not source.startswith("hf:"):
+        return source
+    origin = locate_weights(source, hub=hub).origin
+    return f"{origin.source}#sha256={origin.sha256}"
 
 
 def start_from(
