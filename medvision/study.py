@@ -6,6 +6,7 @@ A source names files, not yet their voxels: ten thousand cases cost little until
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import lru_cache, partial
@@ -73,6 +74,9 @@ class Reading:
         return {name: value for name, (value, default) in values.items() if value != default}
 
 
+_SETTLED_NS = 10_000_000_000
+"""A file that was changed a moment ago may change again without a change of its time, where that is kept in seconds."""
+
 AS_IT_STANDS = Reading()
 """No allowance is made."""
 
@@ -116,13 +120,17 @@ class Source:
         Of how it is read, only what differs from the default counts: a choice that comes later changes no older hash.
         """
         if self.member is not None:
-            return sha256_of_text([self._shared_sha256(), *map(str, self.member)])
+            return sha256_of_text([self._contents_sha256(), *map(str, self.member)])
         chosen = [f"{name}={value}" for name, value in self.reading.choices().items()]
-        contents = sha256_of(*self.files) if self.part is None else self._shared_sha256()
+        contents = self._contents_sha256()
         return contents if self.part is None and not chosen else sha256_of_text([contents, str(self.part), *chosen])
 
-    def _shared_sha256(self) -> str:
-        return _sha256_of_shared(self.files, tuple(map(stamp_of, self.files)))
+    def _contents_sha256(self) -> str:
+        stamps = tuple(map(stamp_of, self.files))
+        now = time.time_ns()
+        if any(abs(now - changed) < _SETTLED_NS for _, changed in stamps):
+            return sha256_of(*self.files)
+        return _sha256_of_settled(self.files, stamps)
 
 
 @dataclass(frozen=True)
@@ -371,9 +379,9 @@ def by_image(cases: Iterable[Case]) -> list[tuple[Case, ...]]:
     return [tuple(volumes) for volumes in images.values()]
 
 
-@lru_cache(maxsize=8)
-def _sha256_of_shared(files: tuple[Path, ...], stamps: tuple[tuple[int, int], ...]) -> str:
-    """Return the hash of files that hold many cases: it is kept until one of them changes."""
+@lru_cache(maxsize=1 << 14)
+def _sha256_of_settled(files: tuple[Path, ...], stamps: tuple[tuple[int, int], ...]) -> str:
+    """Return the hash of files, which is kept until one of them changes: folds and repeats ask for it again."""
     return sha256_of(*files)
 
 

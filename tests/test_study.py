@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import time
 from pathlib import Path
 
 import pytest
@@ -89,6 +91,35 @@ def test_volumes_are_one_image_by_its_name_and_not_by_their_own(tmp_path: Path) 
     cases = [Case(name, image, image=held) for name, held in names]
     grouped = [[case.id for case in volumes] for volumes in by_image(cases)]
     assert grouped == [["bold"], ["bold-v001", "bold-v002"], ["bold-v001_brain"]]
+
+
+def test_a_file_is_hashed_once_until_it_changes_and_anew_while_it_may_still_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: list[Path] = []
+
+    def counted(*paths: Path) -> str:
+        hashed.extend(paths)
+        return sha256_of(*paths)
+
+    monkeypatch.setattr("medvision.study.sha256_of", counted)
+    path = tmp_path / "a.nii"
+    path.write_bytes(b"one")
+    image = Source("nifti", (path,))
+    just_now = time.time()
+    os.utime(path, (just_now, just_now))
+    before = image.digest()
+    path.write_bytes(b"two")  # a file system may keep whole seconds: the time is the same, and so is the size
+    os.utime(path, (just_now, just_now))
+    assert image.digest() != before
+    hashed.clear()
+    for long_ago in (just_now - 3600, just_now + 3600):
+        os.utime(path, (long_ago, long_ago))
+        assert image.digest() == image.digest() == sha256_of(path)
+    assert len(hashed) == 2
+    path.write_bytes(b"six")
+    os.utime(path, (just_now - 1800, just_now - 1800))
+    assert image.digest() == sha256_of(path)
 
 
 def test_pictures_in_one_archive_have_digests_of_their_own(tmp_path: Path) -> None:
