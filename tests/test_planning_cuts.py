@@ -62,6 +62,14 @@ def test_the_batch_is_halved_down_to_two(tmp_path: Path) -> None:
     assert smaller_batch(settings(tmp_path, batch=1)) is None
 
 
+@pytest.mark.parametrize(("batch", "shared_by", "smaller"), [(12, 4, 8), (8, 4, 4), (4, 4, None), (6, 3, 3), (9, 3, 6)])
+def test_a_batch_that_processes_share_stays_a_multiple_of_their_number(
+    tmp_path: Path, batch: int, shared_by: int, smaller: int | None
+) -> None:
+    cut = smaller_batch(settings(tmp_path, batch=batch), shared_by=shared_by)
+    assert (cut and cut.settings.train.batch) == smaller
+
+
 @pytest.mark.parametrize(
     ("patch", "smaller"),
     [

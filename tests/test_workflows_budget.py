@@ -320,7 +320,7 @@ def begun(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[
     """A training with a time that was stopped after an epoch that, by its checkpoint, took 7 seconds."""
     from medvision.workflows.fitting import fit as workflow
 
-    def fitted(seconds: float, wished: Settings, *_: Any, may_cut: bool, keep_network: bool) -> Timed:
+    def fitted(seconds: float, wished: Settings, *_: Any, may_cut: bool, keep_network: bool, **__: Any) -> Timed:
         assert may_cut
         assert not keep_network
         train = replace(wished.train, epochs=3, steps_per_epoch=1, batch=1)
@@ -414,7 +414,7 @@ def test_a_training_with_a_start_keeps_its_network_in_a_time(
 ) -> None:
     kept: list[bool] = []
 
-    def fitted(seconds: float, wished: Settings, *_: Any, may_cut: bool, keep_network: bool) -> Timed:
+    def fitted(seconds: float, wished: Settings, *_: Any, may_cut: bool, keep_network: bool, **__: Any) -> Timed:
         kept.append(keep_network)
         return Timed(replace(wished, train=replace(wished.train, epochs=1, steps_per_epoch=1, batch=1)), 0.01, 0.02, ())
 
@@ -432,3 +432,10 @@ def test_another_time_is_another_training(data: Path, begun: tuple[PipelineFolde
     for other in (Budget(6.0), None):
         with pytest.raises(PipelineError, match="other settings or data"):
             train(pipeline, [data], out, budget=other)
+
+
+def test_a_batch_that_processes_share_is_cut_to_what_they_can_share(
+    wished: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = timed(monkeypatch, lambda settings: 1.0 * settings.train.batch)
+    assert clock.fit(10.0, wished, shared_by=4).settings.train.batch == 4

@@ -49,9 +49,18 @@ def narrower(settings: Settings) -> Cut | None:
     return Cut(replace(settings, network=network), words)
 
 
-def smaller_batch(settings: Settings) -> Cut | None:
-    """Return half the batch, of 2 samples at least; None where it has no more."""
+def smaller_batch(settings: Settings, *, shared_by: int = 1) -> Cut | None:
+    """Return about half the batch, of 2 samples at least and as many for each process; None where it has no more.
+
+    Parameters
+    ----------
+    settings
+        Before the cut.
+    shared_by
+        How many processes share a batch.
+    """
     batch = max(_LEAST_BATCH, settings.train.batch // 2)
+    batch = math.ceil(batch / shared_by) * shared_by
     if batch >= settings.train.batch:
         return None
     train = replace(settings.train, batch=batch)

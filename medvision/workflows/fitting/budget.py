@@ -7,12 +7,15 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from medvision.errors import Finding, UsageError
 from medvision.pipeline import Settings
-from medvision.planning.cuts import CUTS, Cut, narrower
+from medvision.planning.cuts import CUTS, Cut, narrower, smaller_batch
 from medvision.report.wording import many
 from medvision.training import VALIDATIONS_AFTER
+
+_Cutting = Callable[[Settings], Cut | None]
 
 _ENOUGH_STEPS = 1000  # where fewer fit, more and smaller ones learn more in the same time: benchmarks/budgets.py
 _FEW_STEPS = 50  # after fewer, a network has hardly left its start
@@ -125,6 +128,7 @@ def fit_into(
     *,
     may_cut: bool = True,
     keep_network: bool = False,
+    shared_by: int = 1,
 ) -> Timed:
     """Return settings whose training fits into `seconds`, the time for measuring included.
 
@@ -148,6 +152,8 @@ def fit_into(
         Whether patch, batch and network may become smaller; else there are only fewer steps.
     keep_network
         Whether the network stays as it is all the same.
+    shared_by
+        How many processes share a batch.
     """
     deadline = time.monotonic() + seconds
     first = step_of(wished)  # it imports what is not there yet, which says nothing about a step
@@ -155,7 +161,8 @@ def fit_into(
     seconds = max(0.0, deadline - ready)
     stop = ready + MEASURING * seconds
     step = _seconds_of(first, _EACH * seconds, stop)
-    useful = [kind for kind in CUTS if may_cut and not (keep_network and kind is narrower)]
+    useful: list[_Cutting] = [kind for kind in CUTS if may_cut and not (keep_network and kind is narrower)]
+    useful = [partial(kind, shared_by=shared_by) if kind is smaller_batch else kind for kind in useful]
     settings, step, cuts = _cut(wished, step, step_of, useful, deadline, stop, _EACH * seconds)
     validation = validation_of(settings)
     fitting = _steps(deadline, step, validation)
@@ -168,7 +175,7 @@ def _cut(
     settings: Settings,
     step: float,
     step_of: Callable[[Settings], Callable[[int], None]],
-    kinds: Sequence[Callable[[Settings], Cut | None]],
+    kinds: Sequence[_Cutting],
     deadline: float,
     stop: float,
     most: float,

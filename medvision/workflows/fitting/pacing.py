@@ -87,7 +87,7 @@ def paced(
         if kept.is_file():
             timed = _as_before(alone, settings_in, kept)
         else:
-            timed = _measured(alone, budget, settings_in, kept, keep_network=keep_network)
+            timed = _measured(alone, budget, settings_in, kept, keep_network=keep_network, shared_by=place.world)
     fitted = job.changed(timed.settings)
     if over:
         return fitted, EveryEpoch(0), timed.findings
@@ -109,7 +109,9 @@ def _as_before(job: Paceable, settings_in: Path, kept: Path) -> Timed:
     return Timed(settings, found["step_seconds"], found["validation_seconds"], findings)
 
 
-def _measured(job: Paceable, budget: Budget, settings_in: Path, kept: Path, *, keep_network: bool) -> Timed:
+def _measured(
+    job: Paceable, budget: Budget, settings_in: Path, kept: Path, *, keep_network: bool, shared_by: int
+) -> Timed:
     """Return what fits into the time, and keep it for the next try, with the hash of the settings."""
     import torch
 
@@ -121,6 +123,7 @@ def _measured(job: Paceable, budget: Budget, settings_in: Path, kept: Path, *, k
             lambda settings: job.changed(settings).validation_seconds(),
             may_cut=budget.may_cut,
             keep_network=keep_network,
+            shared_by=shared_by,
         )
     fitted = job.changed(timed.settings).pipeline
     write_settings(settings_in, fitted)
