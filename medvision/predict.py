@@ -37,8 +37,8 @@ class Prediction:
         takes 0.5 for all.
     mirror_axes
         Axes (0, 1, 2) of the network's grid along which the image is also mirrored, alone and together; the mean over
-        all of them is the answer, and each axis doubles the time. Only those that the training mirrored along. A
-        saliency map is that of the image as it is.
+        all of them is the answer, and so of saliency maps; each axis doubles the time. Only those that the training
+        mirrored along.
     """
 
     window: tuple[PositiveInt, ...] | None = None
@@ -206,6 +206,15 @@ def padded_to(image: Any, divisor: int | Sequence[int]) -> Any:
     return functional.pad(image, ends, mode="replicate")
 
 
+def mirrors(axes: Sequence[int]) -> list[tuple[int, ...]]:
+    """Return the choices of axes along which an image is mirrored, from none to all of them.
+
+    >>> mirrors((0, 2))
+    [(), (0,), (2,), (0, 2)]
+    """
+    return [part for count in range(len(axes) + 1) for part in combinations(axes, count)]
+
+
 def _over_mirrors(answer: Callable[[Any], Any], image: Any, settings: Prediction, *, back: bool = False) -> Any:
     """Return the mean answer for the image (1, C, *spatial) as it is and mirrored along every choice of the axes.
 
@@ -213,8 +222,7 @@ def _over_mirrors(answer: Callable[[Any], Any], image: Any, settings: Prediction
     """
     import torch
 
-    axes = settings.mirror_axes
-    chosen = [part for count in range(len(axes) + 1) for part in combinations(axes, count)]
+    chosen = mirrors(settings.mirror_axes)
     total: Any = 0.0
     with torch.inference_mode(), autocast(image.device.type, settings.precision):
         for part in chosen:

@@ -318,7 +318,7 @@ def test_the_shipped_pipelines_choose_nothing_and_keep_their_hashes() -> None:
     hashes = {name: PipelineFolder.open(name).settings_sha256 for name in builtin_names()}
     assert all(PipelineFolder.open(name).settings.select is None for name in hashes)
     assert hashes == {
-        "ct-adrenal": "60c30915af368ffe8bdf7a8019b74fe65342cbfd938b84bd482250687f91dc2f",
+        "ct-adrenal": "ceda130feea02780d859ca67f1b1510dd996dfd6072fe0732f31b39200fea2b1",
         "cxr-pneumonia": "8e550ee4545ea387d7334d20fbb9c904e7a78b051bf1562edf476a1350e98be4",
         "mr-hippocampus": "185cca0c7af3fb83858ae8036ee160050703b8805919fff924ee3f7ae1f73847",
     }

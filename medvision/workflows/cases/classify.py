@@ -125,7 +125,8 @@ def _explain(
     network: Any,
 ) -> Saliency:
     spacing = prepared.geometry.spacing[: settings.contract.dimensions] if volume.geometry.physical else None
-    explained = explained_by(method, network, image, target, spacing_mm=spacing)
+    axes = settings.predict.mirror_axes
+    explained = explained_by(method, network, image, target, spacing_mm=spacing, mirror_axes=axes)
     values = explained.values if settings.contract.dimensions == 3 else explained.values[..., None]
     return Saliency(
         undo(values, prepared.geometry, volume.geometry, order=1, fill=0.0),

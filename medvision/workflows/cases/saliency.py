@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from medvision.explain import ExplainedMap, Method
+from medvision.explain import ExplainedMap, Method, Region
 from medvision.networks import members_of
+from medvision.predict import mirrors
 
 
 def explained_by(
-    method: Method, network: Any, image: Any, target: Any, *, spacing_mm: Sequence[float] | None
+    method: Method,
+    network: Any,
+    image: Any,
+    target: Any,
+    *,
+    spacing_mm: Sequence[float] | None,
+    mirror_axes: Sequence[int] = (),
 ) -> ExplainedMap:
-    """Return the map of a method; of an ensemble the mean over its members.
+    """Return the map of a method; of an ensemble, and of mirrored images, the mean over all that answer together.
 
-    A layer speaks for its own member alone, so that each member is explained by itself. What the method chose (layer,
-    size of a cell) is the same for all, since they are built alike; ``score`` is the mean of theirs, and ``members``
-    their number.
+    A layer speaks for its own member alone, so that each member is explained by itself, and so is each mirrored image;
+    its map is mirrored back. What the method chose (layer, size of a cell) is the same for all, since they are built
+    alike; ``score`` is the mean of theirs, ``members`` the number of networks and ``mirrored`` that of images.
 
     Parameters
     ----------
@@ -29,15 +37,40 @@ def explained_by(
         What is explained, as the method wants it.
     spacing_mm
         Of the voxels of `image`; None for a picture.
+    mirror_axes
+        Along which the image is mirrored for the answer; see :class:`medvision.predict.Prediction`.
 
     Raises
     ------
     UsageError
         The method does not fit the network.
     """
-    maps = [method(member, image, target, spacing_mm=spacing_mm) for member in members_of(network)]
+    members, mirrored = members_of(network), mirrors(mirror_axes)
+    maps = [
+        _mirrored(method, member, image, target, spacing_mm, axes)
+        for member, axes in itertools.product(members, mirrored)
+    ]
     if len(maps) == 1:
         return maps[0]
     score = float(np.mean([each.parameters["score"] for each in maps]))
-    parameters = {**maps[0].parameters, "score": score, "members": len(maps)}
+    counts = {"members": len(members), "mirrored": len(mirrored)}
+    counted = {name: count for name, count in counts.items() if count > 1}
+    parameters = {**maps[0].parameters, "score": score, **counted}
     return replace(maps[0], values=np.mean([each.values for each in maps], axis=0), parameters=parameters)
+
+
+def _mirrored(
+    method: Method,
+    network: Any,
+    image: Any,
+    target: Any,
+    spacing_mm: Sequence[float] | None,
+    axes: tuple[int, ...],
+) -> ExplainedMap:
+    """Return the map of a mirrored image, mirrored back."""
+    if not axes:
+        return method(network, image, target, spacing_mm=spacing_mm)
+    if isinstance(target, Region):
+        target = replace(target, mask=np.flip(target.mask, axes).copy())
+    found = method(network, image.flip([axis + 2 for axis in axes]), target, spacing_mm=spacing_mm)
+    return replace(found, values=np.flip(found.values, axes))

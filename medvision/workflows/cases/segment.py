@@ -214,7 +214,8 @@ def _explained(
     region = np.zeros(tuple(image.shape[2:]), dtype=bool)
     inside = tuple(slice(size) for size in tensor.shape[2:])
     region[inside] = found.reshape(tensor.shape[2:])
-    explained = explained_by(method, network, image, Region(region), spacing_mm=spacing_mm)
+    axes = settings.predict.mirror_axes
+    explained = explained_by(method, network, image, Region(region), spacing_mm=spacing_mm, mirror_axes=axes)
     return explained.values[inside].reshape(found.shape), explained
 
 
