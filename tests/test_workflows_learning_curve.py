@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from stubbed_training import CLASSES, Played, write_pictures, write_settings
 from typer.testing import CliRunner
 
+import medvision as mv
 from medvision.errors import PipelineError, UsageError
 from medvision.pipeline import PipelineFolder
 from medvision.study import Case, Source
@@ -50,6 +51,30 @@ def played_curve(played: Played, *given: Any) -> LearningCurve:
         patched.setattr("medvision.workflows.learning_curve.Workbench", played.at)
         patched.setattr("medvision.workflows.learning_curve.trainer_at", played.trainer_at)
         return learning_curve(*given)
+
+
+def test_from_python_it_is_a_method_of_a_pipeline(
+    pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    played = by_size()
+    monkeypatch.setattr("medvision.workflows.learning_curve.Workbench", played.at)
+    monkeypatch.setattr("medvision.workflows.learning_curve.trainer_at", played.trainer_at)
+    pipeline, (data,) = pictures
+    asked: dict[str, Any] = {
+        "sizes": [8, None],
+        "repeats": 1,
+        "sources": ["scratch", "a.pt"],
+        "tune": "head",
+        "minutes_each": 3.0,
+    }
+    curve = mv.Pipeline(pipeline).learning_curve(str(data), str(tmp_path / "out"), **asked)
+    assert [(point.way, point.cases) for point in curve.points] == [
+        ("scratch", 8),
+        ("scratch", curve.points[1].cases),
+        ("a.pt", 8),
+        ("a.pt", curve.points[1].cases),
+    ]
+    assert {(run.way.start, run.minutes) for run in played.done} == {(None, 3.0), (Start("a.pt", "head"), 3.0)}
 
 
 def by_size() -> Played:
@@ -120,15 +145,15 @@ def test_sizes_that_are_none_are_refused(words: str) -> None:
 
 def test_starts_are_named_as_in_the_command_and_shown_without_their_folder(tmp_path: Path) -> None:
     (tmp_path / "a.pt").write_bytes(b"")
-    found = ways_of(f"scratch, {tmp_path / 'a.pt'}", "lora:r=2")
+    found = ways_of(["scratch", f" {tmp_path / 'a.pt'}"], "lora:r=2")
     assert found == (Way("scratch"), Way("a.pt", Start(str(tmp_path / "a.pt"), "lora:r=2")))
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "a.pt").write_bytes(b"")
-    both = ways_of(f"scratch,{tmp_path / 'one' / 'a.pt'},{tmp_path / 'two' / 'a.pt'}")
+    both = ways_of(["scratch", *(str(tmp_path / name / "a.pt") for name in ("one", "two"))])
     assert [way.name for way in both] == ["scratch", "one/a.pt", "two/a.pt"]
     with pytest.raises(UsageError, match="missing"):
-        ways_of("scratch,,a")
+        ways_of(["scratch", "", "a"])
 
 
 @pytest.mark.parametrize(

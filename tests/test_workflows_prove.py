@@ -11,6 +11,7 @@ import pytest
 from conftest import write_sphere_data
 from stubbed_training import CLASSES, MASKS, Played, write_pictures, write_settings
 
+import medvision as mv
 from medvision.errors import InputError, PipelineError, UsageError
 from medvision.files import sha256_of
 from medvision.pipeline import PipelineFolder, Settings
@@ -88,6 +89,19 @@ def test_the_answer_is_helped_hurt_or_no_difference(
     assert found.table().splitlines()[-1] == found.words
     assert len(found.table().splitlines()) == 7
     assert found.table().splitlines()[-2] == told["notes"][0] == found.notes[0]
+
+
+def test_from_python_it_is_a_method_of_a_pipeline(
+    pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    played = of_transfer(0.4)
+    monkeypatch.setattr("medvision.workflows.prove.Workbench", played.at)
+    monkeypatch.setattr("medvision.workflows.prove.trainer_at", played.trainer_at)
+    pipeline, (data,) = pictures
+    start = Start("weights.pt", "head")
+    found = mv.Pipeline(pipeline).prove_transfer(str(data), str(tmp_path / "out"), start=start, seeds=2, minutes=2.0)
+    assert found.difference.verdict == "helped"
+    assert [(run.way.start, run.minutes) for run in played.done] == [(None, 2.0), (start, 2.0)] * 2
 
 
 def test_all_trainings_share_the_split_and_the_two_of_a_seed_its_number(

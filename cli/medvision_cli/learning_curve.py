@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medvision_cli import shell
-from medvision_cli.train import DataArgument, SeedOption
+from medvision_cli.train import CacheOption, DataArgument, DeterministicOption, SeedOption, WorkersOption
 
 if TYPE_CHECKING:
     from medvision.workflows.learning_curve import Planned
@@ -46,6 +46,9 @@ def command(
         ),
     ] = None,
     seed: SeedOption = None,
+    cache: CacheOption = None,
+    workers: WorkersOption = None,
+    deterministic: DeterministicOption = None,
     device: shell.DeviceOption = "auto",
     dry_run: shell.DryRunOption = False,
     as_json: shell.JsonOption = False,
@@ -62,12 +65,13 @@ def command(
     from medvision.workflows.training_data.subsets import sizes_of
 
     opened = PipelineFolder.open(pipeline)
-    asked = Asked(sizes_of(sizes), repeats, ways_of(start, tune), minutes)
+    asked = Asked(sizes_of(sizes), repeats, ways_of(start.split(","), tune), minutes)
     if dry_run:
         _tell_plan(plan_of_curve(opened, data, out, asked, seed=seed), as_json=as_json)
         return
+    machine = Machine(device=device, deterministic=deterministic, cache=cache, workers=workers)
     with shell.progress("learning curve") as progress:
-        curve = learning_curve(opened, data, out, asked, seed=seed, machine=Machine(device), progress=progress)
+        curve = learning_curve(opened, data, out, asked, seed=seed, machine=machine, progress=progress)
     if as_json:
         shell.print_json(curve.to_json())
         return

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medvision_cli import clock, shell
-from medvision_cli.train import CacheOption, MinutesOption, SeedOption
+from medvision_cli.train import CacheOption, DeterministicOption, MinutesOption, SeedOption
 
 if TYPE_CHECKING:
     from medvision.workflows.pretrain import PretrainingResult
@@ -33,6 +33,7 @@ def command(
         str | None,
         typer.Option("--licence", metavar="TEXT", help="Terms for the use of the weights.", show_default=False),
     ] = None,
+    deterministic: DeterministicOption = None,
     device: shell.DeviceOption = "auto",
     as_json: shell.JsonOption = False,
 ) -> None:
@@ -53,7 +54,7 @@ def command(
         result = pretrain(
             opened, data, out, method=method, licence=licence, seed=seed,
             budget=None if max_minutes is None else Budget(max_minutes, began),
-            machine=Machine(device=device, cache=cache), progress=progress,
+            machine=Machine(device=device, deterministic=deterministic, cache=cache), progress=progress,
         )  # fmt: skip
     if as_json:
         shell.print_json(result.to_json() | {"exit_code": result.exit_code})

@@ -10,11 +10,14 @@ from medvision.files import Paths, as_paths
 from medvision.pipeline import PipelineFolder
 from medvision.progress import Progress, silent
 from medvision.study import AS_IT_STANDS, Reading
+from medvision.workflows.comparing.runs import ways_of
 from medvision.workflows.crossvalidate import CrossValidation, crossvalidate
 from medvision.workflows.evaluate import Evaluation, evaluate
 from medvision.workflows.explain import explain
 from medvision.workflows.fitting.budget import Budget
+from medvision.workflows.learning_curve import Asked, LearningCurve, learning_curve
 from medvision.workflows.pretrain import PretrainingResult, pretrain
+from medvision.workflows.prove import TransferProof, prove_transfer
 from medvision.workflows.report import Pages, report
 from medvision.workflows.run import BatchResult, run
 from medvision.workflows.train import Machine, Start, TrainingResult, train
@@ -140,6 +143,70 @@ class Pipeline:
             machine=machine,
             progress=progress,
         )
+
+    def prove_transfer(
+        self,
+        data: Paths,
+        out: str | Path,
+        *,
+        start: Start,
+        seeds: int = 3,
+        seed: int | None = None,
+        minutes: float | None = None,
+        machine: Machine | None = None,
+        progress: Progress = silent,
+    ) -> TransferProof:
+        """Say whether a start helps; see :func:`medvision.workflows.prove.prove_transfer`.
+
+        `minutes` is the time for all trainings together; None takes the time that the settings need.
+        """
+        return prove_transfer(
+            self.folder,
+            as_paths(data),
+            Path(out),
+            start=start,
+            seeds=seeds,
+            seed=seed,
+            budget=None if minutes is None else Budget(minutes),
+            machine=machine,
+            progress=progress,
+        )
+
+    def learning_curve(
+        self,
+        data: Paths,
+        out: str | Path,
+        *,
+        sizes: Sequence[int | None],
+        repeats: int = 3,
+        sources: Sequence[str] = ("scratch",),
+        tune: str = "full",
+        minutes_each: float | None = None,
+        seed: int | None = None,
+        machine: Machine | None = None,
+        progress: Progress = silent,
+    ) -> LearningCurve:
+        """Train on subsets of `data`; see :func:`medvision.workflows.learning_curve.learning_curve`.
+
+        Parameters
+        ----------
+        data, out, seed, machine, progress
+            As of :meth:`train`; `out` takes the curve.
+        sizes
+            Numbers of cases to train on, in rising order; None is all of the training side.
+        repeats
+            Subsets of each size.
+        sources
+            Weights to start from, by pipeline, file or ``hf:ORG/REPO``; ``"scratch"`` is none. All are compared with
+            the first.
+        tune
+            What of them is trained.
+        minutes_each
+            The time of each training; None takes the time that the settings need.
+        """
+        asked = Asked(tuple(sizes), repeats, ways_of(sources, tune), minutes_each)
+        where = as_paths(data), Path(out)
+        return learning_curve(self.folder, *where, asked, seed=seed, machine=machine, progress=progress)
 
     def evaluate(
         self, out: str | Path, data: Paths, *, split: str | None = None, progress: Progress = silent

@@ -61,8 +61,8 @@ class Way:
         return {"name": self.name, "source": source, "tune": self.start.tune if self.start else "full"}
 
 
-def ways_of(words: str, tune: str = "full") -> tuple[Way, ...]:
-    """Return the ways to train that start from the weights named, with commas between; ``scratch`` is none.
+def ways_of(sources: Sequence[str], tune: str = "full") -> tuple[Way, ...]:
+    """Return the ways to train that start from the weights named; ``scratch`` is none.
 
     Raises
     ------
@@ -71,12 +71,12 @@ def ways_of(words: str, tune: str = "full") -> tuple[Way, ...]:
 
     Examples
     --------
-    >>> [(way.name, way.start and way.start.source) for way in ways_of("scratch,a.pt", "head")]
+    >>> [(way.name, way.start and way.start.source) for way in ways_of(["scratch", "a.pt"], "head")]
     [('scratch', None), ('a.pt', 'a.pt')]
     """
-    names = [part.strip() for part in words.split(",")]
+    names = [source.strip() for source in sources]
     if not all(names):
-        raise UsageError("usage", f"the name of a start is missing: {words!r}")
+        raise UsageError("usage", f"the name of a start is missing: {','.join(names)!r}")
     short = [_short(name) for name in names]
     told = [_short(name, parts=2) if short.count(last) > 1 else last for name, last in zip(names, short, strict=True)]
     pairs = zip(told, names, strict=True)

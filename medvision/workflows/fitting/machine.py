@@ -38,7 +38,7 @@ class Machine:
     log: str = ""
     devices: int = 1
     nodes: int = 1
-    workers: int | None = 0
+    workers: int | None = None
 
     def is_deterministic(self, device: str) -> bool:
         """Say whether a training on this device is to give the same bits in every run.
