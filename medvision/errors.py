@@ -7,7 +7,7 @@ what to do; the errors, the ledger, ``--json`` and the pages all use it.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,9 @@ from medvision.reasons import REASONS as REASONS
 from medvision.reasons import Reason as Reason
 
 Grade = Literal["error", "warning", "note"]
+
+
+_NOTHING_THERE = ("empty-folder", "no-image")
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,15 @@ def printable(path: Path | str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def nothing_there(problems: Iterable[Finding | None]) -> bool:
+    """Return whether all that is wrong is that there was no image; None is an image that has no problem.
+
+    >>> nothing_there([Finding("no-image", "error", "no image")]), nothing_there([None])
+    (True, False)
+    """
+    return all(problem is not None and problem.code in _NOTHING_THERE for problem in problems)
 
 
 class MedvisionError(Exception):

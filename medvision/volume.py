@@ -84,6 +84,10 @@ class Volume:
         return replace(self, voxels=np.stack(moved), geometry=geometry)
 
 
+UNNAMED = {number: f"label {number}" for number in range(1, 1 << 16)}
+"""Names of labels that nobody has named: any number may be one."""
+
+
 @dataclass(frozen=True, eq=False)
 class Labels:
     """A mask: one whole number a voxel, with the names of the numbers.

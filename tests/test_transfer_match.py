@@ -458,7 +458,6 @@ def test_less_than_four_fifths_is_refused_unless_partial() -> None:
     with pytest.raises(PipelineError, match=r"layer4\.0\.conv1\.weight: skipped, kernels of 5x5"):
         require(matched)
     assert require(matched, partial=True) is matched
-    assert require(matched, least=0.1) is matched
 
 
 def test_names_of_no_known_family_are_matched_by_the_network_s_own_after_a_prefix() -> None:

@@ -19,7 +19,7 @@ EXTENT_MARGIN = 1.5
 
 def contract_of(data: Fingerprint, request: Request) -> tuple[Decision, ...]:
     """Return the contract: what is known of the training data, with margins."""
-    shows = request.shows or f"{_capital(kind_of(data))} {_size(data)}, like those of the training data"
+    shows = f"{_capital(kind_of(data))} {_size(data)}, like those of the training data"
     flat = "Every image is one slice." if data.dimensions == 2 else "Images have several slices."
     names = [channel.name for channel in data.channels]
     return (

@@ -24,8 +24,6 @@ class Request:
         Whether a person gave that name; else it was made of the folder's.
     unnamed
         Whether the data set names no label, class or value, so that they are called by their numbers.
-    shows
-        What an image must show, in words for a person; None says what the data tell.
     memory_gb
         Memory of the device that trains, in 10^9 bytes.
     sides
@@ -37,7 +35,6 @@ class Request:
     name: str
     named: bool = True
     unnamed: bool = False
-    shows: str | None = None
     memory_gb: float = MEMORY_GB
     sides: bool = False
     fixed_split: bool = False

@@ -18,6 +18,10 @@ State = Literal["loaded", "adapted", "skipped", "missing"]
 STATES: tuple[State, ...] = ("loaded", "adapted", "skipped", "missing")
 
 
+_LEAST = 0.8
+"""Share of the encoder's parameters that must be taken to start from weights."""
+
+
 @dataclass(frozen=True)
 class Row:
     """What became of one tensor of the network.
@@ -174,15 +178,13 @@ def match(
     return Match(tuple(rows), values, unused, found.family.name if found else None, _assumed(foreign, found))
 
 
-def require(matched: Match, *, least: float = 0.8, partial: bool = False) -> Match:
+def require(matched: Match, *, partial: bool = False) -> Match:
     """Return the match where it is enough to start from.
 
     Parameters
     ----------
     matched
         What was found.
-    least
-        Share of the encoder's parameters that must be taken, 0 to 1.
     partial
         Take any share but none.
 
@@ -192,12 +194,12 @@ def require(matched: Match, *, least: float = 0.8, partial: bool = False) -> Mat
         ``weights-partial``: less is taken; the first reasons are named.
     """
     share = matched.share_of_parameters
-    if share >= least or (partial and share > 0):
+    if share >= _LEAST or (partial and share > 0):
         return matched
     left = sorted((row for row in matched.rows if row.part == "encoder" and not row.taken), key=lambda r: -r.numbers)
     reasons = "; ".join(f"{row.name}: {row.state}, {row.why}" for row in left[:3])
     family = f"the file holds a {matched.family}; " if matched.family else "the file's layout is not known; "
-    message = f"{family}{share:.0%} of the encoder's parameters were found, and {least:.0%} are wanted. {reasons}"
+    message = f"{family}{share:.0%} of the encoder's parameters were found, and {_LEAST:.0%} are wanted. {reasons}"
     if partial:
         message = f"{family}nothing of the encoder was found. {reasons}"
     raise PipelineError("weights-partial", message)

@@ -9,20 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from medvision import io, quality
-from medvision.errors import Finding, GeometryError, MedvisionError, printable, unforeseen
+from medvision.errors import Finding, GeometryError, MedvisionError, nothing_there, printable, unforeseen
 from medvision.files import write_text
 from medvision.io.read import label_grid
 from medvision.progress import Progress, silent
 from medvision.report import InventoryRow, Thumbnail, render_inventory, thumbnail
 from medvision.report.inventory import Verdict
 from medvision.study import AS_IT_STANDS, Case, Collection, Reading, Series, Source, by_image
-from medvision.volume import Labels, Volume
+from medvision.volume import UNNAMED, Labels, Volume
 
 _READ_WHOLE = 64  # volumes; of a series of more, the first, the middle one and the last are read
-_UNNAMED = {number: f"label {number}" for number in range(1, 1 << 16)}
 _CLEAN_A_FOLDER = 12  # images without anything wrong that a page shows of each folder
 _OF_ANY_SET = ("duplicate", "near-duplicate")  # what is worth telling of images that only lie in one folder
-_NOTHING_THERE = ("empty-folder", "no-image")
 _KINDS = {"nifti": "NIfTI image", "picture": "picture", "npz": "picture of an archive", "dicom": "DICOM image"}
 
 
@@ -112,7 +110,7 @@ class CheckResult:
     def exit_code(self, *, strict: bool = False) -> int:
         """Return 0 all good, 3 no image found, 4 something refused or the set at fault, 5 everything refused."""
         bad = self.count("refused") + (self.count("review") if strict else 0)
-        if all(one.findings and one.findings[0].code in _NOTHING_THERE for one in self.images):
+        if nothing_there(one.findings[0] if one.findings else None for one in self.images):
             return 3
         if bad == len(self.images):
             return 5
@@ -268,7 +266,7 @@ def _measured(named: Case, case: Case, volume: Volume, figures: dict[str, qualit
     findings: list[Finding] = []
     if isinstance(case.label, Source):
         try:
-            labels = io.read_labels(case, case.label_names or _UNNAMED, volume.geometry)
+            labels = io.read_labels(case, case.label_names or UNNAMED, volume.geometry)
         except MedvisionError as error:
             findings.append(_explained(error, case.label, volume))
     figures[named.id] = quality.measured(volume, labels)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from medvision import __version__, io
-from medvision.errors import Finding, InputError, MedvisionError, OutputError, UsageError, unforeseen
+from medvision.errors import Finding, InputError, MedvisionError, OutputError, UsageError, nothing_there, unforeseen
 from medvision.files import write_json
 from medvision.io.dicom.sidecar import sidecar, volume_step_s
 from medvision.io.dicom.write import write_dicom_series
@@ -17,7 +17,6 @@ from medvision.progress import Progress, silent
 from medvision.study import AS_IT_STANDS, Case, Reading, by_image
 from medvision.volume import Volume
 
-_NOTHING_THERE = ("empty-folder", "no-image")
 _IN_TIME = ("time", "time index", "acquisition number", "acquisition time")  # as `Series.order` says
 
 
@@ -132,7 +131,7 @@ class ConvertResult:
             return 0 if self.converted else 3
         if self.converted:
             return 4
-        return 3 if all(finding.code in _NOTHING_THERE for finding in self.rejected) else 5
+        return 3 if nothing_there(self.rejected) else 5
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as JSON values."""

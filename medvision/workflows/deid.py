@@ -26,7 +26,7 @@ from medvision.deid import (
 )
 from medvision.deid.report import render
 from medvision.deid.summary import Outcome, Summary
-from medvision.errors import Finding, InputError, MedvisionError, OutputError, UsageError
+from medvision.errors import Finding, InputError, MedvisionError, OutputError, UsageError, nothing_there
 from medvision.files import replacing, write_json, write_text
 from medvision.io.dicom.content import opened
 from medvision.io.dicom.decode import decoded
@@ -40,7 +40,6 @@ from medvision.study import safe_id
 REPORT = "deid-report.json"
 """The record of what was done, in the output folder; the page beside it is made from it."""
 
-_NOTHING_THERE = ("empty-folder", "no-image")
 _Names = dict[tuple[str, str], str]  # the user's pseudonyms, by Patient ID and its issuer
 
 
@@ -73,7 +72,7 @@ class DeidResult:
             return 0 if self.written else 3
         if self.written:
             return 4
-        return 3 if all(finding.code in _NOTHING_THERE for finding in self.refused) else 5
+        return 3 if nothing_there(self.refused) else 5
 
 
 def deidentify(

@@ -22,7 +22,7 @@ from medvision.planning.training import FEW_PATIENTS
 from medvision.progress import Progress, silent
 from medvision.report.wording import many
 from medvision.study import Case
-from medvision.volume import Volume
+from medvision.volume import UNNAMED, Volume
 from medvision.workflows.cases.targets import stated_of
 from medvision.workflows.training_data.fingerprint import measured
 from medvision.workflows.training_data.labelled import labelled_cases
@@ -34,7 +34,6 @@ IMBALANCED = 10.0
 TASKS: tuple[Task, ...] = get_args(Task)
 """The tasks by their names in a ``pipeline.toml``."""
 
-_UNNAMED = {number: f"label {number}" for number in range(1, 1 << 16)}
 _HEAD = (
     "Planned by `medvision plan`: the words above a setting say why it is so. Change what you know better, before the\n"
     "training. What is not said here has its default: see docs/reference/pipeline-toml.md."
@@ -167,7 +166,7 @@ def _check(out: Path, task: str | None, memory_gb: float, *, dry_run: bool) -> N
 def _target_of(case: Case, task: Task, names: Mapping[int, str], volume: Volume) -> Target:
     """Return what is to be learned of a case, as a fingerprint takes it."""
     if task == "segmentation":
-        return io.read_labels(case, names or _UNNAMED, volume.geometry)
+        return io.read_labels(case, names or UNNAMED, volume.geometry)
     return stated_of(case, task, names)
 
 

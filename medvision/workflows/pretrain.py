@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from medvision.batch import holding
-from medvision.errors import Finding, InputError, UsageError
+from medvision.errors import Finding, InputError, UsageError, nothing_there
 from medvision.files import sha256_of_text, write_json
 from medvision.fingerprint import Spread
 from medvision.frameworks import versions
@@ -41,7 +41,6 @@ from medvision.workflows.training_folder.claim import claim
 
 _CHECKPOINTS = "checkpoints"
 _RESULT = "pretraining.json"
-_NOTHING_THERE = ("empty-folder", "no-image")
 _LABEL = "label-as-image"
 
 
@@ -81,7 +80,7 @@ class PretrainingResult:
         """0 all good, 3 no image found, 4 some images refused, 5 all of them."""
         if self.folder is not None:
             return 4 if self.refused else 0
-        return 3 if all(finding.code in _NOTHING_THERE for finding in self.refused) else 5
+        return 3 if nothing_there(self.refused) else 5
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as JSON values."""

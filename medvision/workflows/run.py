@@ -13,7 +13,7 @@ from typing import Any
 
 from medvision import io
 from medvision.batch import Entry, Ledger, State, peak_memory_mb
-from medvision.errors import Finding, InputError, MedvisionError, OutputError, UsageError, unforeseen
+from medvision.errors import Finding, InputError, MedvisionError, OutputError, UsageError, nothing_there, unforeseen
 from medvision.files import write_bytes, write_json, write_text
 from medvision.frameworks import choose_device, versions
 from medvision.pipeline import PipelineFolder
@@ -24,8 +24,6 @@ from medvision.selection import Selection, chosen
 from medvision.study import AS_IT_STANDS, Case, Collection, Reading, by_image
 from medvision.workflows.cases.analyse import Analysis, analyse
 from medvision.workflows.report import PAGE, read_record, write_case_page, write_cohort
-
-_NOTHING_THERE = ("empty-folder", "no-image")
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ class BatchResult:
         bad = self.count("refused") + self.count("failed") + (self.count("review") if strict else 0)
         if not bad:
             return 0 if self.entries else 3
-        if all(entry.problem and entry.problem.code in _NOTHING_THERE for entry in self.entries):
+        if nothing_there(entry.problem for entry in self.entries):
             return 3
         return 5 if bad == len(self.entries) else 4
 

@@ -19,7 +19,6 @@ def draw(
     generator: Any,
     *,
     channels: int = 1,
-    spacing: Sequence[float] | None = None,
 ) -> Variation:
     """Draw the parameters for a batch.
 
@@ -38,8 +37,6 @@ def draw(
         A ``torch.Generator`` on the CPU.
     channels
         Number of channels that get their own brightness, contrast, gamma, blur and resolution; 1 treats all alike.
-    spacing
-        Distance of voxels along each axis, in any unit, so that a rotation is one in space; None takes them as equal.
     """
     import torch
 
@@ -54,7 +51,6 @@ def draw(
     zoom = of.ratio(settings.scale, chances.scale, dimensions)
     zoom = zoom if settings.scale_each_axis else zoom[:, :1].expand(-1, dimensions)
     shifts = of.within(settings.shift, chances.shift, dimensions)
-    sides = [size * step for size, step in zip(shape, spacing or [1.0] * dimensions, strict=True)]
 
     noise = of.within(settings.noise, chances.noise).abs()
     seeds = torch.randint(2**62, (batch,), generator=generator)
@@ -67,7 +63,7 @@ def draw(
     gamma = of.ratio(settings.gamma, chances.gamma, channels)
     return Variation(
         mirrored=mirrored,
-        matrices=affine_matrices(angles, zoom, shifts, sides),
+        matrices=affine_matrices(angles, zoom, shifts, shape),
         noise=noise,
         seeds=seeds,
         blur=blur,

@@ -31,8 +31,6 @@ class Logs:
     ----------
     loggers
         By the name that a message gives them.
-    tell
-        Called with the finding when a logger fails.
 
     Examples
     --------
@@ -45,9 +43,8 @@ class Logs:
     ['logger-failed']
     """
 
-    def __init__(self, loggers: Mapping[str, Logger], tell: Callable[[Finding], None] | None = None) -> None:
+    def __init__(self, loggers: Mapping[str, Logger]) -> None:
         self._loggers = dict(loggers)
-        self._tell = tell
         self._findings: list[Finding] = []
 
     @property
@@ -87,7 +84,5 @@ class Logs:
         """Drop a logger; the words of a foreign error stay out, since a server may write anything into them."""
         del self._loggers[name]
         cause = error.finding.message if isinstance(error, MedvisionError) else type(error).__name__
-        finding = Finding("logger-failed", "warning", f"{name} is told no more of this training: {cause}")
-        self._findings.append(finding)
-        if self._tell is not None:
-            self._tell(finding)
+        message = f"{name} is told no more of this training: {cause}"
+        self._findings.append(Finding("logger-failed", "warning", message))

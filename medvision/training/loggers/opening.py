@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
-from medvision.errors import Finding, UsageError
+from medvision.errors import UsageError
 from medvision.training.loggers.curves import CurvesLogger
 from medvision.training.loggers.logger import Logger, Logs
 from medvision.training.loggers.mlflow import DEFAULT_ADDRESS, MLflowLogger
@@ -20,7 +20,6 @@ def open_logs(
     title: str,
     settings: Mapping[str, str],
     also: Mapping[str, Logger] | None = None,
-    tell: Callable[[Finding], None] | None = None,
 ) -> Logs:
     """Return the loggers that `wanted` names, besides the curves, which are always written.
 
@@ -39,8 +38,6 @@ def open_logs(
         Shown beside the figures, where the logger can.
     also
         Further loggers, by the name that a message gives them.
-    tell
-        Called with the finding when a logger fails.
 
     Raises
     ------
@@ -61,4 +58,4 @@ def open_logs(
         else:
             cure = "Choose tensorboard, mlflow or mlflow=ADDRESS, with commas between."
             raise UsageError("usage", f"--log names {word!r}, which is no logger", cure=cure)
-    return Logs(loggers, tell)
+    return Logs(loggers)
