@@ -142,5 +142,3 @@ def test_the_clock_is_one_that_never_goes_back() -> None:
 
     assert UntilDeadline(0.0, 0.0, 1.0).clock is time.monotonic
     assert UntilDeadline(time.monotonic() + 10, 0.0, 1.0).left(TrainingState()) in (9, 10)
-    with pytest.raises(AttributeError):
-        UntilDeadline(0.0, 0.0, 1.0).deadline = 1.0  # type: ignore[misc]

@@ -37,7 +37,7 @@ class EveryEpoch:
         return max(0, self.epochs - state.epoch)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)  # it keeps what it has seen of the machine
 class UntilDeadline:
     """As many epochs as end before a moment, judged anew after each by how long the last ones took.
 
@@ -64,7 +64,7 @@ class UntilDeadline:
     writing_seconds: float = 0.0
     clock: Callable[[], float] = time.monotonic
     computed: Callable[[], float] = time.process_time
-    _marks: deque[tuple[float, float]] = field(default_factory=deque, init=False, repr=False, compare=False)
+    _marks: deque[tuple[float, float]] = field(default_factory=deque, init=False, repr=False)
 
     def left(self, state: TrainingState) -> int:
         """Return how many epochs fit into the time that is left, or one; 0 after the deadline, or at a share of 1.
