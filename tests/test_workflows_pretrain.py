@@ -327,6 +327,14 @@ def test_label_images_in_the_folder_are_passed_over_by_name_and_by_value(
     assert "nothing was written" in told.out
 
 
+def test_pictures_that_an_archive_names_as_images_are_images_whatever_their_values(tmp_path: Path) -> None:
+    pipeline = opened(tmp_path / "settings", PICTURES)
+    shapes = np.random.default_rng(0).integers(0, 2, (40, 16, 16)).astype(np.uint8) * 255
+    np.savez(tmp_path / "shapes.npz", train_images=shapes[:32], val_images=shapes[32:])
+    result = pretrain(pipeline, [tmp_path / "shapes.npz"], tmp_path / "out", machine=Machine("cpu"))
+    assert (len(result.train) + len(result.val), result.skipped, result.exit_code) == (40, (), 0)
+
+
 def test_where_no_image_can_be_used_nothing_is_written(tmp_path: Path) -> None:
     pipeline = opened(tmp_path / "settings", VOLUMES)
     (tmp_path / "empty").mkdir()
