@@ -297,6 +297,15 @@ def test_an_image_that_cannot_be_read_is_told_and_the_rest_goes_on(tmp_path: Pat
     assert len(list(cache.rglob("*.safetensors"))) == 4
 
 
+def test_an_image_that_a_step_refuses_is_named(tmp_path: Path) -> None:
+    pipeline = opened(tmp_path / "settings", VOLUMES)
+    data = write_volumes(tmp_path / "data")
+    flat = tmp_path / "data" / "image1.nii.gz"
+    write_nifti(flat, np.full((12, 10, 9), 7, np.float32), Geometry.from_spacing((1, 1, 2), (12, 10, 9)))
+    result = pretrain(pipeline, [data], tmp_path / "out", machine=Machine("cpu"))
+    assert [(finding.code, finding.path) for finding in result.refused] == [("constant-image", flat)]
+
+
 def test_label_images_in_the_folder_are_passed_over_by_name_and_by_value(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,6 +15,7 @@ from medvision.errors import Finding, InputError, OutputError
 from medvision.errors import MedvisionError as AnyError
 from medvision.files import sha256_of_text
 from medvision.frameworks import versions
+from medvision.io.located import located
 from medvision.pipeline import PipelineFolder
 from medvision.progress import Progress, silent
 from medvision.steps import apply
@@ -123,7 +124,8 @@ def _made(case: Case, pipeline: PipelineFolder) -> tuple[Sample, Mapping[str, st
         raise InputError("label-as-image", text, path=case.path)
     noticed = [*volume.findings, *settings.contract.check(volume, case)]
     turned = volume.geometry.turned(TURNS[stated_turn(case, settings) or AS_STORED])
-    prepared = apply(settings.steps, replace(volume, geometry=turned)).voxels
+    with located(case.path):  # a step does not know whose image it refuses
+        prepared = apply(settings.steps, replace(volume, geometry=turned)).voxels
     image = np.asarray(prepared[..., 0] if settings.contract.dimensions == 2 else prepared, dtype=np.float32)
     if not np.isfinite(image).all():
         raise InputError("not-finite", f"case {case.id} is not finite after the steps", path=case.path)
