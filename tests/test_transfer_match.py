@@ -318,6 +318,37 @@ def test_a_network_of_pictures_sees_a_volume_that_is_constant_along_k_as_its_sli
     torch.testing.assert_close(found[0][..., found[0].shape[-1] // 2], expected, atol=1e-5, rtol=1e-4)
 
 
+def test_a_u_net_of_pictures_enlarges_a_volume_that_is_constant_along_k_as_its_slice() -> None:
+    settings_ = ours.DynUNet(channels=(4, 6, 8))
+    theirs = settings_.build(in_channels=3, out_channels=5, dimensions=2)
+    network, matched = loaded(theirs, settings_, dimensions=3)
+    assert {row.state for row in matched.rows} == {"loaded", "adapted"}
+    pairs = [
+        (dict(theirs.named_modules())[name], module)
+        for name, module in network.named_modules()
+        if isinstance(module, torch.nn.ConvTranspose3d)
+    ]
+    assert len(pairs) == 2
+    for flat, deep in pairs:
+        picture = torch.randn(1, flat.in_channels, 3, 4)
+        with torch.inference_mode():
+            found = deep(picture[..., None].expand(-1, -1, -1, -1, 5))
+            torch.testing.assert_close(found, flat(picture)[..., None].expand_as(found))
+
+
+def test_a_head_of_as_many_classes_is_taken_into_a_volume_and_one_of_others_is_not() -> None:
+    settings_ = ours.DynUNet(channels=(4, 6, 8))
+    theirs = settings_.build(in_channels=3, out_channels=5, dimensions=2)
+    image = torch.randn(1, 4, 3, 3)
+    network, matched = loaded(theirs, settings_, dimensions=3)
+    assert states(matched, "head") == {"loaded", "adapted"}
+    deep, flat = network.output_block, theirs.output_block
+    with torch.inference_mode():
+        torch.testing.assert_close(deep(image[..., None])[..., 0], flat(image))
+    _, matched = loaded(theirs, settings_, dimensions=3, out_channels=4)
+    assert {row.why for row in matched.rows if row.part == "head"} == {"another number of classes"}
+
+
 @given(st.integers(1, 5), st.integers(1, 5), st.integers(1, 4))
 @settings(max_examples=25, deadline=None)
 def test_equal_channels_and_constant_depth_keep_the_sum_of_a_kernel(came: int, wanted: int, depth: int) -> None:

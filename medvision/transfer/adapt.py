@@ -4,8 +4,9 @@
   stays: the kernels are summed over the source's channels, divided by the number of ours, and repeated. So a network
   of colour pictures sees a grey one as it saw grey in red, green and blue, and not at a third of the strength, which
   the mean over the channels would give; and norms after it keep their statistics.
-- **From two to three dimensions.** A kernel is repeated along k and divided by its depth (Carreira and Zisserman,
-  CVPR 2017): on a volume that is constant along k, the answer is that to its slice.
+- **From two to three dimensions.** A kernel is repeated along k and divided by how many of its weights along k an
+  output sees: its depth (Carreira and Zisserman, CVPR 2017), or in a transposed convolution its depth per stride. On a
+  volume that is constant along k, the answer is that to its slice.
 - **Positions of patches** are interpolated from grid to grid; those of a plane are repeated along k.
 """
 
@@ -33,7 +34,9 @@ class Adapted:
     notes: tuple[str, ...] = ()
 
 
-def adapt_kernel(tensor: Any, shape: Sequence[int], *, reads_image: bool) -> Adapted | str:
+def adapt_kernel(
+    tensor: Any, shape: Sequence[int], *, reads_image: bool, seen_along_k: float | None = None
+) -> Adapted | str:
     """Return the tensor in `shape`, or why it cannot be had in words.
 
     Parameters
@@ -44,13 +47,16 @@ def adapt_kernel(tensor: Any, shape: Sequence[int], *, reads_image: bool) -> Ada
         What is wanted.
     reads_image
         Whether its second axis is the image's channels; those of other layers never change.
+    seen_along_k
+        How many of its weights along k an output sees; None is all of them, as in a convolution.
     """
     wanted = tuple(shape)
     notes: list[str] = []
     if tensor.ndim == 4 and len(wanted) == 5:
         depth = wanted[-1]
-        tensor = tensor.unsqueeze(-1).expand(*tensor.shape, depth) / depth
-        notes.append(f"repeated {depth} times along k and divided by {depth}")
+        seen = depth if seen_along_k is None else seen_along_k
+        tensor = tensor.unsqueeze(-1).expand(*tensor.shape, depth) / seen
+        notes.append(f"repeated {depth} times along k and divided by {seen:g}")
     if reads_image and tensor.ndim == len(wanted) >= 4 and tensor.shape[1] != wanted[1]:
         notes.append(f"{tensor.shape[1]} channels summed" + (f", shared by {wanted[1]}" if wanted[1] > 1 else ""))
         tensor = tensor.sum(1, keepdim=True).expand(-1, wanted[1], *tensor.shape[2:]) / wanted[1]

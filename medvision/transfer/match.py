@@ -165,7 +165,8 @@ def match(
     """
     found = recognise(foreign.tensors)
     own = {name: tensor for name, tensor in state_of(network).items() if tensor.is_floating_point()}
-    pair = _Pair(_named(foreign, found, own), own, parts, tuple(grid) if grid is not None else None, fresh_head)
+    named, sides = _named(foreign, found, own), tuple(grid) if grid is not None else None
+    pair = _Pair(named, own, parts, _seen_along_k(network), sides, fresh_head)
     rows: list[Row] = []
     values: dict[str, Any] = {}
     for name in own:
@@ -205,6 +206,18 @@ def require(matched: Match, *, partial: bool = False) -> Match:
     raise PipelineError("weights-partial", message)
 
 
+def _seen_along_k(network: Any) -> dict[str, float]:
+    """Return for the kernels of transposed convolutions how many of their weights along k an output sees."""
+    from torch.nn import ConvTranspose3d
+
+    modules = network.named_modules(remove_duplicate=False)
+    return {
+        f"{name}.weight": module.kernel_size[-1] / module.stride[-1]
+        for name, module in modules
+        if isinstance(module, ConvTranspose3d)
+    }
+
+
 @dataclass(frozen=True, eq=False)
 class _Pair:
     """The two sides of a match, both under the network's names."""
@@ -212,6 +225,7 @@ class _Pair:
     named: Mapping[str, Named]
     own: Mapping[str, Any]
     parts: Parts
+    seen_along_k: Mapping[str, float]
     grid: tuple[int, ...] | None
     fresh_head: str | None
 
@@ -223,12 +237,13 @@ class _Pair:
         if value.tensor is None:
             return "; ".join(value.notes)
         wanted, came = tuple(tensor.shape), tuple(value.tensor.shape)
-        if self.parts.of(name) == "head" and (came != wanted or self.fresh_head):
-            return "another number of classes" if came != wanted else str(self.fresh_head)
+        if self.parts.of(name) == "head" and (came[:1] != wanted[:1] or self.fresh_head):
+            return "another number of classes" if came[:1] != wanted[:1] else str(self.fresh_head)
         if name == self.parts.positions and len(came) == 3 and came[2] == wanted[2]:
             fitted = self._on_grid(value, wanted[1])
         else:
-            fitted = adapt_kernel(value.tensor, wanted, reads_image=name in self.parts.image)
+            reads_image, seen = name in self.parts.image, self.seen_along_k.get(name)
+            fitted = adapt_kernel(value.tensor, wanted, reads_image=reads_image, seen_along_k=seen)
         return fitted if isinstance(fitted, str) else Adapted(fitted.tensor, (*value.notes, *fitted.notes))
 
     def row(self, name: str, outcome: Adapted | str) -> Row:
