@@ -515,6 +515,22 @@ def test_pictures_are_told_by_their_shape_and_too_few_pixels() -> None:
     assert "the ratio of width to height is 2.5" in finding.message
 
 
+@pytest.mark.parametrize("plane", [(0, 1), (0, 2), (1, 2)], ids=["axial", "coronal", "sagittal"])
+def test_flat_images_of_any_plane_are_known_by_what_lies_in_it(plane: tuple[int, int]) -> None:
+    (thin,) = {0, 1, 2} - {*plane}
+    affine = np.zeros((4, 4))
+    affine[3, 3], affine[thin, 2] = 1, 5.0  # thick slices of small pixels
+    affine[plane[0], 0], affine[plane[1], 1] = 0.2, 0.2
+    volumes = [Volume(texture(seed=seed).voxels, Geometry(affine, (20, 24, 1))) for seed in range(9)]
+    known = summarise([measure_case(volume, 0) for volume in volumes], task="classification", names={0: "a"})
+    assert known.plane == plane
+    assert known.anisotropy == Spread.of([1])
+    assert known.aspect.p50 == pytest.approx(20 / 24)
+    assert found(volumes[0], known) == []
+    assert {code for code, _ in found(texture(), known)} == {"spacing-outside"}, "a picture that states no size"
+    assert "size-outside" in {code for code, _ in found(texture(10, 12), known)}
+
+
 def test_the_thickness_of_a_single_slice_is_not_compared() -> None:
     def slice_of(thickness: float, seed: int) -> Volume:
         grid = Geometry.from_spacing((1, 1, thickness), (20, 24, 1))

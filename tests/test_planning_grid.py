@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from planned import chosen, classification, segmentation
 
-from medvision.planning.grid import grid_of, in_plane, target_spacing_mm
+from medvision.planning.grid import grid_of, target_spacing_mm
 
 
 def test_the_spacing_of_a_segmentation_is_the_median_along_each_axis() -> None:
@@ -54,12 +54,12 @@ def test_images_without_a_size_are_segmented_at_their_own_voxels() -> None:
 
 def test_flat_images_of_any_plane_lose_the_axis_of_one_voxel() -> None:
     data = segmentation(spacing=(0.5, 3.0, 0.7), shape=(64, 1, 48), dimensions=2)
-    assert in_plane(data) == [0, 2]
+    assert data.plane == (0, 2)
     grid = grid_of(data)
     assert (grid.shape, grid.spacing_mm) == ((64, 48), (0.5, 0.7))
     assert "flat images" in grid.decisions[0].reason
-    assert in_plane(classification(shape=(1, 30, 20))) == [1, 2]
-    assert in_plane(classification(shape=(30, 20, 1))) == [0, 1]
+    assert classification(shape=(1, 30, 20)).plane == (1, 2)
+    assert classification(shape=(30, 20, 1)).plane == (0, 1)
 
 
 def test_a_classifier_sees_images_of_one_size_no_finer_than_they_are() -> None:

@@ -127,6 +127,11 @@ class CaseFigures:
     target: tuple[float | None, ...] | None = None
     patient: str | None = field(default=None, repr=False)
 
+    @property
+    def plane(self) -> tuple[int, ...]:
+        """The axes that the image shows: all of a volume's, of a flat image all but the thin one."""
+        return plane_of(self.shape, flat=self.flat)
+
     def to_text(self) -> str:
         """Return the figures as a line of JSON, to be kept beside a prepared case; without the patient."""
         return _adapter().dump_json(replace(self, patient=None)).decode()
@@ -135,6 +140,16 @@ class CaseFigures:
     def from_text(cls, text: str, *, patient: str | None = None) -> CaseFigures:
         """Return the figures that :meth:`to_text` gave; ValueError where the text is damaged."""
         return replace(_adapter().validate_json(text), patient=patient)
+
+
+def plane_of(sizes: Sequence[float], *, flat: bool) -> tuple[int, ...]:
+    """Return the axes that an image of these sizes shows: all, or of a flat one all but the last of the thinnest.
+
+    >>> plane_of((64, 1, 48), flat=True), plane_of((1, 30, 1), flat=True), plane_of((64, 1, 48), flat=False)
+    ((0, 2), (0, 1), (0, 1, 2))
+    """
+    thin = min(range(3), key=lambda axis: (sizes[axis], -axis)) if flat else None
+    return tuple(axis for axis in range(3) if axis != thin)
 
 
 def measure_case(

@@ -187,12 +187,16 @@ def _in_mm(figures: CaseFigures, fingerprint: Fingerprint) -> Iterator[Compariso
 
 def _in_pixels(figures: CaseFigures, fingerprint: Fingerprint) -> Iterator[Comparison]:
     """Yield the sizes of images in voxels: more of them lose nothing, where fewer cannot show what was learned."""
-    for axis, size, spread in zip(_AXES, figures.shape, fingerprint.shape, strict=True):
-        least = nearly_all(spread, fingerprint.cases)[0] / COARSE_FACTOR
-        yield Comparison("size-outside", f"the number of voxels along {axis}", size, least, None)
-    if figures.flat and fingerprint.dimensions == 2:
+    both_flat = figures.flat and fingerprint.dimensions == 2  # and each may lie in a plane of its own
+    pairs = zip(figures.plane, fingerprint.plane, strict=True) if both_flat else ((axis, axis) for axis in range(3))
+    for axis, known in pairs:
+        least = nearly_all(fingerprint.shape[known], fingerprint.cases)[0] / COARSE_FACTOR
+        what = f"the number of voxels along {_AXES[axis]}"
+        yield Comparison("size-outside", what, figures.shape[axis], least, None)
+    if both_flat:
         limits = scaled(fingerprint.aspect, fingerprint.cases, factor=ASPECT_FACTOR)
-        aspect = figures.shape[0] / figures.shape[1]
+        width, height = (figures.shape[axis] for axis in figures.plane)
+        aspect = width / height
         yield Comparison("size-outside", "the ratio of width to height", aspect, *limits)
 
 

@@ -151,13 +151,13 @@ def _axes(rows: Iterable[Sequence[float] | None]) -> Axes:
 
 
 def _aspect(case: CaseFigures) -> float:
-    sides = case.extent_mm or case.shape
-    return sides[0] / sides[1]
+    sides, (first, second, *_) = case.extent_mm or case.shape, case.plane
+    return sides[first] / sides[second]
 
 
 def _anisotropy(case: CaseFigures) -> float:
     spacing = case.spacing_mm or (1.0, 1.0, 1.0)
-    inside = spacing[:2] if case.flat else spacing
+    inside = [spacing[axis] for axis in case.plane]
     return max(inside) / min(inside)
 
 

@@ -16,6 +16,7 @@ from pydantic.dataclasses import dataclass
 from medvision.answers import Task
 from medvision.errors import PipelineError
 from medvision.files import write_json
+from medvision.fingerprint.case import plane_of
 from medvision.strict import STRICT
 
 SCHEMA = "medvision.fingerprint/1"
@@ -82,6 +83,11 @@ class Pooled:
         The percentiles 0.5, 50 and 99.5.
     least, greatest
         The minimum and the maximum.
+
+    Raises
+    ------
+    ValueError
+        The percentiles do not rise.
     """
 
     mean: float
@@ -241,9 +247,9 @@ class Fingerprint:
     spacing_mm, extent_mm
         Distance of voxels and side of the field of view along each axis; None where not physical.
     aspect
-        Side of the field of view along the first axis over that along the second.
+        Side of the field of view along the first axis over that along the second; of a flat image, of its plane.
     anisotropy
-        Greatest spacing over the least, at least 1; None where not physical.
+        Greatest spacing over the least, at least 1; of a flat image, in its plane; None where not physical.
     channels
         The values of each channel.
     slabs
@@ -308,6 +314,14 @@ class Fingerprint:
             raise ValueError("patients, modalities or units do not fit the number of cases")
         if any((figure is None) == self.physical for figure in (self.spacing_mm, self.extent_mm, self.anisotropy)):
             raise ValueError("spacing_mm, extent_mm and anisotropy are known where images are physical, and only there")
+
+    @property
+    def plane(self) -> tuple[int, ...]:
+        """The axes that the images show: all of a volume's, of flat images all but the thin one.
+
+        Flat images that state their size can lie in any plane; the world's axes of it stay in their order.
+        """
+        return plane_of([side.greatest for side in self.shape], flat=self.dimensions == 2)
 
     @property
     def modality(self) -> str | None:

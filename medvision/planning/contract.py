@@ -6,7 +6,6 @@ from medvision.explain import SALIENCY
 from medvision.fingerprint import UNKNOWN, WORLD, Fingerprint
 from medvision.planning.augmentation import sides_of
 from medvision.planning.decision import Decision, Request
-from medvision.planning.grid import in_plane
 from medvision.planning.values import EIGHT_BITS, is_eight_bits
 from medvision.report.wording import many
 
@@ -39,7 +38,7 @@ def kind_of(data: Fingerprint) -> str:
 
 def _size(data: Fingerprint) -> str:
     """Return how large a typical image is: in mm where that is known, along left-right, front-back and foot-head."""
-    axes = in_plane(data)
+    axes = data.plane
     if data.extent_mm is None:
         unit = "pixels" if data.dimensions == 2 else "voxels"
         return f"of about {' x '.join(f'{data.shape[axis].p50:.0f}' for axis in axes)} {unit}"

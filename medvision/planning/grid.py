@@ -79,17 +79,6 @@ def target_spacing_mm(data: Fingerprint) -> tuple[float, float, float]:
     return (i, j, k)
 
 
-def in_plane(data: Fingerprint) -> list[int]:
-    """Return the places of the network's axes in the figures of a fingerprint: of flat images, all but the thin one.
-
-    Flat images that state their size can lie in any plane; the world's axes of it stay in their order.
-    """
-    if data.dimensions == 3:
-        return [0, 1, 2]
-    thin = min(range(3), key=lambda axis: (data.shape[axis].greatest, -axis))
-    return [axis for axis in range(3) if axis != thin]
-
-
 def _resampled(data: Fingerprint) -> Grid:
     spacing = target_spacing_mm(data)
     extent = [side.p50 for side in data.extent_mm or ()]
@@ -114,7 +103,7 @@ def _reoriented(data: Fingerprint) -> Decision:
 
 
 def _stored(data: Fingerprint) -> Grid:
-    axes = in_plane(data)
+    axes = data.plane
     shape = tuple(round(data.shape[axis].p50) for axis in axes)
     fixed = all(data.shape[axis].least == data.shape[axis].greatest for axis in axes)
     spacing = tuple(data.spacing_mm[axis].p50 for axis in axes) if data.spacing_mm else (1.0,) * len(axes)
@@ -123,7 +112,7 @@ def _stored(data: Fingerprint) -> Grid:
 
 
 def _resized(data: Fingerprint) -> Grid:
-    axes = in_plane(data)
+    axes = data.plane
     sides = [(data.extent_mm or data.shape)[axis].p50 for axis in axes]
     stored = [round(data.shape[axis].p50) for axis in axes]
     # Voxels as coarse as the coarsest axis of a typical case would lose detail: the finest axis decides.

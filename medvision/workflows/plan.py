@@ -198,7 +198,8 @@ def _doubts_of(data: Fingerprint) -> Iterator[Finding]:
     empty += [entry.name for entry in data.classes if entry.cases == 0]
     if empty:
         yield Finding("label-absent", "warning", f"no case to train on has {', '.join(map(repr, empty))}")
-    spread = max((float(np.ptp([axis.least, axis.greatest])) for axis in data.spacing_mm or ()), default=0.0)
+    seen = [data.spacing_mm[axis] for axis in data.plane] if data.spacing_mm else []
+    spread = max((float(np.ptp([axis.least, axis.greatest])) for axis in seen), default=0.0)
     if data.dimensions == 2 and spread > 0:
         text = f"pixels differ in size by up to {spread:.3g} mm, and flat images are not resampled"
         yield Finding("spacing-differs", "note", text)
