@@ -236,7 +236,12 @@ def test_mlflow_gets_settings_figures_and_the_end(server: _Server, tmp_path: Pat
     assert (run["name"], run["status"]) == ("spheres", "FINISHED")
     assert run["params"] == {"optimiser": "sgd", "patch _voxels_": "8" * 6000}
     assert (2, "Dice _left_", 0.75) in run["metrics"]
-    assert [step for step, key, _ in run["metrics"] if key == "loss"] == [1, 2]
+    assert losses_of(server) == [1, 2]
+
+
+def losses_of(server: _Server, run: str = "run0") -> list[int]:
+    """Return the epochs whose loss a run has."""
+    return [step for step, key, _ in server.runs[run]["metrics"] if key == "loss"]
 
 
 def test_mlflow_goes_on_with_its_run_and_finds_the_experiment_of_earlier_ones(server: _Server, tmp_path: Path) -> None:
@@ -247,6 +252,11 @@ def test_mlflow_goes_on_with_its_run_and_finds_the_experiment_of_earlier_ones(se
     again.close(finished=False)
     assert list(server.runs) == ["run0"]
     assert server.runs["run0"]["status"] == "FAILED"
+    assert losses_of(server) == [1, 2]
+    third = _mlflow(server, tmp_path)
+    third.begin(ROWS[:2])
+    third.close(finished=True)
+    assert losses_of(server) == [1, 2], "what the server has is not sent again"
     _mlflow(server, tmp_path).begin([])
     assert list(server.runs) == ["run0", "run1"], "a training from the start is another run"
 
@@ -259,7 +269,7 @@ def test_mlflow_begins_a_run_with_all_rows_where_the_old_one_is_not_known(
         content = json.dumps({"address": server.address, "run": "run99"}) if kept == "lost" else kept
         (tmp_path / "mlflow.json").write_text(content)
     _mlflow(server, tmp_path).begin(ROWS[:2])
-    assert [step for step, key, _ in server.runs["run0"]["metrics"] if key == "loss"] == [1, 2]
+    assert losses_of(server) == [1, 2]
 
 
 def test_a_run_that_never_began_is_not_ended(server: _Server, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ class MLflowLogger:
     address
         Of the server, http or https.
     file
-        Keeps which run is this training's.
+        Keeps which run is this training's, and the last epoch that the server has.
     title
         Name of the run.
     settings
@@ -71,11 +71,12 @@ class MLflowLogger:
     def begin(self, rows: Sequence[Row]) -> None:
         """Begin a run, or go on with the one that `file` names; rows that the server lacks are sent."""
         if rows and (known := self._known_run()) is not None:
-            self._run = known
-            self._call("runs/update", {"run_id": known, "status": "RUNNING"})
+            self._run, sent = known
+            self._call("runs/update", {"run_id": self._run, "status": "RUNNING"})
+            self._send([row for row in rows if row["epoch"] > sent])
             return
         self._run = self._new_run()
-        write_json(self._file, {"address": self._address, "run": self._run})
+        self._keep(sent=0)
         self._send_settings()
         self._send(rows)
 
@@ -89,13 +90,19 @@ class MLflowLogger:
             status = "FINISHED" if finished else "FAILED"
             self._call("runs/update", {"run_id": self._run, "status": status, "end_time": _now()})
 
-    def _known_run(self) -> str | None:
+    def _known_run(self) -> tuple[str, int] | None:
+        """Return the run of this training and the last epoch that the server has of it."""
         try:
             content = json.loads(self._file.read_text(encoding="utf-8"))
             run = str(content["run"]) if content["address"] == self._address else None
+            sent = int(content.get("sent", 0))
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        return run if run and self._call("runs/get", query={"run_id": run}, absent_ok=True) else None
+        known = run and self._call("runs/get", query={"run_id": run}, absent_ok=True)
+        return (run, sent) if run and known else None
+
+    def _keep(self, *, sent: int) -> None:
+        write_json(self._file, {"address": self._address, "run": self._run, "sent": sent})
 
     def _new_run(self) -> str:
         found = self._call("experiments/get-by-name", query={"experiment_name": self._experiment}, absent_ok=True)
@@ -118,6 +125,8 @@ class MLflowLogger:
         ]
         for start in range(0, len(metrics), _METRICS):
             self._call("runs/log-batch", {"run_id": self._run, "metrics": metrics[start : start + _METRICS]})
+        if rows:
+            self._keep(sent=int(rows[-1]["epoch"]))
 
     def _call(
         self,
