@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medvision import io
-from medvision.errors import InputError
+from medvision.errors import InputError, UsageError
 from medvision.study import Case, Source
 from medvision.training import Split, folds
 
@@ -127,3 +127,9 @@ def test_subjects_of_the_hippocampus_data_are_held_out_as_a_whole(shared_data: P
     assert sorted(found.id for part in parts for found in part.val) == sorted(entry.id for entry in cases)
     assert sum(len({found.patient for found in part.val}) for part in parts) == len({c.patient for c in cases})
     assert max(len(part.val) for part in parts) - min(len(part.val) for part in parts) <= 2
+
+
+@pytest.mark.parametrize("count", [1, 0, -1])
+def test_fewer_than_two_folds_are_none(count: int) -> None:
+    with pytest.raises(UsageError, match=f"two folds at least are needed, got {count}"):
+        folds([], count=count, seed=0)

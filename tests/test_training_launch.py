@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
 import sys
+import textwrap
+import threading
 import time
 from pathlib import Path
 
@@ -63,6 +67,40 @@ def test_an_interrupted_start_leaves_no_process(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(KeyboardInterrupt):
         _run("time.sleep(60)", tmp_path)
     assert time.monotonic() - began < 30
+
+
+def test_one_that_is_told_to_end_ends_its_processes_first(tmp_path: Path) -> None:
+    script = f"""
+        import sys
+        from medvision.training.launch import launch
+        inner = "import os, pathlib, time; pathlib.Path({str(tmp_path)!r}, os.environ['LOCAL_RANK'])"
+        inner += ".write_text(str(os.getpid())); time.sleep(60)"
+        launch([sys.executable, "-c", inner], 2)
+    """
+    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], stderr=subprocess.PIPE)
+    files = [tmp_path / "0", tmp_path / "1"]
+    until = time.monotonic() + 30
+    while not all(file.is_file() and file.read_text() for file in files):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    process.terminate()
+    _, told = process.communicate(timeout=30)
+    assert told.endswith(b"KeyboardInterrupt\n")
+    for file in files:
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(file.read_text()), 0)
+
+
+def test_outside_the_main_thread_signals_stay_as_they_are(tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    found: list[Ended] = []
+    thread = threading.Thread(target=lambda: found.append(_run("pass", tmp_path)))
+    thread.start()
+    thread.join(30)
+    assert found == [Ended(0, None)]
+    assert signal.getsignal(signal.SIGTERM) is before
+    _run("pass", tmp_path)
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 @pytest.mark.parametrize(

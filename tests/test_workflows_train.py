@@ -216,6 +216,9 @@ def test_data_of_which_everything_is_skipped_hold_no_case(tmp_path: Path, monkey
     with pytest.raises(InputError, match="there is no case to train on in the data") as caught:
         labelled_cases([tmp_path])
     assert (caught.value.code, caught.value.path) == ("label-missing", tmp_path)
+    with pytest.raises(InputError, match="there is no case to train on in the data") as caught:
+        labelled_cases([])
+    assert caught.value.path is None
 
 
 def test_a_label_of_a_class_that_the_pipeline_does_not_know_is_refused(

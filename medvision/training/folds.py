@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from medvision.answers import Task
-from medvision.errors import InputError
+from medvision.errors import InputError, UsageError
 from medvision.study import Case
 from medvision.training.dealing import in_parts
 from medvision.training.split import Split, alike_patients, group_by_patient, without_patient
+
+_LEAST = 2
 
 
 def folds(cases: Sequence[Case], *, count: int, seed: int, task: Task | None = None) -> tuple[Split, ...]:
@@ -27,9 +29,13 @@ def folds(cases: Sequence[Case], *, count: int, seed: int, task: Task | None = N
 
     Raises
     ------
+    UsageError
+        Fewer than two are asked for.
     InputError
         There are fewer patients than folds, or a patient stands among the test cases too.
     """
+    if count < _LEAST:
+        raise UsageError("usage", f"two folds at least are needed, got {count}", cure="Ask for 5, or for 2 or more.")
     used = [case for case in cases if case.split != "test"]
     groups = group_by_patient(used, [case for case in cases if case.split == "test"])
     if len(groups) < count:

@@ -6,10 +6,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from medvision.errors import UsageError
@@ -75,16 +78,35 @@ def launch(command: Sequence[str], processes: int, *, grace_seconds: float = 20.
     """Run `command` in some processes that find each other, and wait for them.
 
     Only the first one's output is shown; all may write errors. When one fails, the others have `grace_seconds` to find
-    out and to say so; then they are ended.
+    out and to say so; then they are ended. So are all when this process is interrupted or told to end (SIGTERM).
+
+    Raises
+    ------
+    KeyboardInterrupt
+        It was.
     """
     port = _free_port()
     running: dict[int, subprocess.Popen[bytes]] = {}
+    with _told_to_end_is_interrupted():
+        try:
+            for rank in range(processes):
+                running[rank] = _started(command, rank, processes, port)
+            return _watched(running, grace_seconds)
+        finally:
+            _end(running, grace_seconds)
+
+
+@contextmanager
+def _told_to_end_is_interrupted() -> Iterator[None]:
+    """Let SIGTERM, which batch systems and containers send, end the block as an interruption does: cleaned up."""
+    if threading.current_thread() is not threading.main_thread():  # no other may set what a signal does
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        for rank in range(processes):
-            running[rank] = _started(command, rank, processes, port)
-        return _watched(running, grace_seconds)
+        yield
     finally:
-        _end(running, grace_seconds)
+        signal.signal(signal.SIGTERM, before)
 
 
 def _started(command: Sequence[str], rank: int, processes: int, port: int) -> subprocess.Popen[bytes]:

@@ -35,7 +35,7 @@ def labelled_cases(data: Sequence[Path], labels: Mapping[int, str] | None = None
         raise InputError(first.code, message, path=first.path)
     cases = [case for case in found.cases if case.split != "test"]
     if not cases:
-        raise InputError("label-missing", "there is no case to train on in the data", path=data[0])
+        raise InputError("label-missing", "there is no case to train on in the data", path=data[0] if data else None)
     unlabelled = [case.id for case in cases if case.label is None]
     if unlabelled:
         have = "has" if len(unlabelled) == 1 else "have"
