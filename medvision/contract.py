@@ -51,6 +51,12 @@ class Contract:
     unsized
         Whether an image that states no size in mm, as one in an ``.npz``, is taken to have the known one, with a note.
         Without it such a case is for review.
+
+    Raises
+    ------
+    ValueError
+        `slices` comes with three dimensions; limits are not above 0, or do not rise; `unsized` comes without a size for
+        known.
     """
 
     shows: str

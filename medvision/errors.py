@@ -38,6 +38,11 @@ class Finding:
         The file or folder that it is about, if there is one.
     cure
         What to do; the code's usual cure where it is not given.
+
+    Raises
+    ------
+    KeyError
+        `code` is no reason code.
     """
 
     code: str

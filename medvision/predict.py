@@ -65,6 +65,11 @@ class Quantity:
     known
         The least and the greatest value of the training cases; a result outside them is marked for review.
 
+    Raises
+    ------
+    ValueError
+        Only one of `mean` and `sd` is given, or the limits of `known` do not rise.
+
     Examples
     --------
     >>> age = Quantity("years", mean=60.0, sd=12.0)

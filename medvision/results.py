@@ -44,6 +44,11 @@ class Saliency:
         The unit of the values, e.g. ``"bit"``; None for relative values.
     parameters
         What is needed to make the map again (layer, cell size in mm, sigma, seed, ...).
+
+    Raises
+    ------
+    InputError
+        The map does not fit the grid (``bad-header``), or holds negative or not finite values (``not-finite``).
     """
 
     values: NDArray[np.float32]

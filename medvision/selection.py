@@ -48,6 +48,11 @@ class Selection:
         The least and the greatest number of volumes (time points, echoes, b-values); ``[1, 1]`` leaves out functional
         and diffusion series. Without this rule each volume of a series that holds several is analysed on its own.
 
+    Raises
+    ------
+    ValueError
+        Limits do not rise; or the description is no regular expression, or one whose search can take without end.
+
     Examples
     --------
     >>> rules = Selection(modality="MR", description="t1.*mprage", slices=(100, 300))

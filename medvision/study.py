@@ -21,6 +21,7 @@ from medvision.files import sha256_of, sha256_of_text
 SourceKind = Literal["nifti", "dicom", "picture", "npz"]
 Side = Literal["left", "right"]
 _FLOAT32_MOST = (2 - 2**-23) * 2.0**127
+_SETTLED_NS = 10_000_000_000  # a file changed less long ago may change again at what it keeps as the same time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,21 +62,17 @@ class Reading:
     suv: bool = True
 
     def __post_init__(self) -> None:
-        if self.nan_to is None:
-            return
-        if not abs(self.nan_to) <= _FLOAT32_MOST:
-            text = f"{self.nan_to:g} cannot stand for voxels that are NaN"
-            raise UsageError("usage", text, cure="Give a number of float32.")
-        object.__setattr__(self, "nan_to", float(self.nan_to) + 0.0)  # 0, 0.0 and -0.0 are one choice
+        if self.nan_to is not None:
+            if not abs(self.nan_to) <= _FLOAT32_MOST:
+                text = f"{self.nan_to:g} cannot stand for voxels that are NaN"
+                raise UsageError("usage", text, cure="Give a number of float32.")
+            object.__setattr__(self, "nan_to", float(self.nan_to) + 0.0)  # 0, 0.0 and -0.0 are one choice
 
     def choices(self) -> dict[str, bool | float | None]:
         """Return what differs from how images are read as they stand, by the names of the fields."""
         values = {each.name: (getattr(self, each.name), each.default) for each in fields(self)}
         return {name: value for name, (value, default) in values.items() if value != default}
 
-
-_SETTLED_NS = 10_000_000_000
-"""A file that was changed a moment ago may change again without a change of its time, where that is kept in seconds."""
 
 AS_IT_STANDS = Reading()
 """No allowance is made."""
@@ -97,6 +94,11 @@ class Source:
         Which of the volumes that the files hold (from 0: time points, echoes, frames, ...); None where they hold one.
     reading
         What was decided about how to read it.
+
+    Raises
+    ------
+    InputError
+        There is no file (``no-image``).
     """
 
     kind: SourceKind
@@ -241,8 +243,7 @@ class Case:
         :class:`Numbers` or :class:`Flags`; for a regression its values as :class:`Numbers`; None where unknown. A whole
         number that stands alone is an int, and may be any of the three.
     patient
-        What keeps a patient's cases together in a split; None where unknown, as an empty text becomes. Never written to
-        a result.
+        What keeps a patient's cases together in a split; None where unknown or empty. Never written to a result.
     split
         ``"train"``, ``"val"`` or ``"test"`` where the data set fixes it.
     label_names
@@ -256,8 +257,12 @@ class Case:
     findings
         What the scan noticed; it becomes part of the volume's findings.
     image
-        Of one of several volumes (time points, echoes, ...) the id of the image that holds them all; None where the
-        case is a whole image.
+        Of one of several volumes (time points, ...) the id of the image that holds them all; None of a whole image.
+
+    Raises
+    ------
+    InputError
+        The id cannot name an output, or the side is no side (``bad-manifest``); or there is no image (``no-image``).
     """
 
     id: str

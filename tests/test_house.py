@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -40,6 +41,36 @@ def test_a_file_is_short_and_uses_nothing_that_runs_code_from_data(path: Path) -
         code = code.replace(line, "")
     assert not re.findall(runs_code, code)
     assert not re.search(r"^\s*(assert |print\(|sys\.exit)", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_a_public_class_that_refuses_values_says_so(path: Path) -> None:
+    assert silent_refusers(path.read_text(encoding="utf-8")) == []
+
+
+def test_a_class_that_does_not_say_that_it_refuses_values_is_found() -> None:
+    told = '    """Told.\n\n    Raises\n    ------\n    ValueError\n        Always.\n    """\n'
+    refuses = "    def __post_init__(self):\n        if True:\n            raise ValueError\n"
+    accepts = "    def __post_init__(self):\n        pass\n"
+    classes = [("Silent", '    """Nothing is told."""\n' + refuses), ("Told", told + refuses), ("_Private", refuses)]
+    classes += [("Bare", refuses), ("Accepting", accepts)]
+    assert silent_refusers("".join(f"class {name}:\n{body}" for name, body in classes)) == ["Silent", "Bare"]
+
+
+def silent_refusers(code: str) -> list[str]:
+    """Return the public classes whose `__post_init__` raises, and whose docstring has no section about it."""
+    return [
+        each.name
+        for each in ast.walk(ast.parse(code))
+        if isinstance(each, ast.ClassDef)
+        and not each.name.startswith("_")
+        and any(isinstance(node, ast.Raise) for node in ast.walk(ast.Module(initialisers_of(each), [])))
+        and "\nRaises\n------\n" not in (ast.get_docstring(each) or "")
+    ]
+
+
+def initialisers_of(each: ast.ClassDef) -> list[ast.stmt]:
+    return [part for part in each.body if isinstance(part, ast.FunctionDef) and part.name == "__post_init__"]
 
 
 def test_importing_every_module_loads_nothing_heavy() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from planned import chosen, classification, segmentation
 
+from medvision.errors import UsageError
 from medvision.planning.grid import grid_of, target_spacing_mm
 
 
@@ -48,7 +49,7 @@ def test_images_without_a_size_are_segmented_at_their_own_voxels() -> None:
     assert [each.value for each in grid.decisions] == [None]
     assert "no spacing" in grid.decisions[0].reason
     assert not grid_of(segmentation(spacing=None, shape=([64, 70], 48, 1), dimensions=2)).fixed
-    with pytest.raises(ValueError, match="no spacing"):
+    with pytest.raises(UsageError, match="no spacing"):
         target_spacing_mm(segmentation(spacing=None))
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from planned import channel, chosen, classification, label, regression, segmentation
 
-from medvision.errors import PipelineError
+from medvision.errors import PipelineError, UsageError
 from medvision.fingerprint import ClassFigures, Fingerprint
 from medvision.pipeline import PipelineFolder
 from medvision.planning import Decision, Plan, Request, plan
@@ -264,7 +264,7 @@ def test_what_makes_no_pipeline_is_refused_with_its_place() -> None:
 
 
 def test_a_decision_without_a_reason_is_none() -> None:
-    with pytest.raises(ValueError, match="has a reason"):
+    with pytest.raises(UsageError, match="has a reason"):
         Decision("train.batch", 2, "")
 
 

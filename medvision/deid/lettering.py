@@ -27,7 +27,13 @@ _CONTRAST = 0.3  # of the frame's range, between a stroke and what is around it
 
 @dataclass(frozen=True, order=True)
 class Box:
-    """A rectangle of pixels: columns `x` to `x + width`, rows `y` to `y + height`, counted from 0 at the top left."""
+    """A rectangle of pixels: columns `x` to `x + width`, rows `y` to `y + height`, counted from 0 at the top left.
+
+    Raises
+    ------
+    ValueError
+        It has no width or no height.
+    """
 
     x: int
     y: int

@@ -49,6 +49,11 @@ class DeidOptions:
     accept_burned_in
         Files pass although lettering is suspected: somebody has looked at them.
 
+    Raises
+    ------
+    UsageError
+        No option has such a name, or two choices exclude each other.
+
     Examples
     --------
     >>> DeidOptions(frozenset({"retain-uids"})).codes()

@@ -21,6 +21,11 @@ _DAYS = (30, 3650)
 class Secret:
     """A key of 256 bits; who has it can link a person to the outputs, so it is kept apart from them or thrown away.
 
+    Raises
+    ------
+    ValueError
+        The key has another length than 32 bytes.
+
     Examples
     --------
     >>> secret = Secret(bytes(32))

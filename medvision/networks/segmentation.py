@@ -36,6 +36,11 @@ class DynUNet:
         Size of each stage's kernels along each axis, 1 or 3; None takes 3.
     norm
         ``"instance"``, ``"batch"``, or ``"group"`` with up to 8 groups.
+
+    Raises
+    ------
+    ValueError
+        `strides` or `kernels` do not fit the number of stages, or the axes.
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("segmentation",)
@@ -112,6 +117,11 @@ class SegResNet:
         Share of features dropped after the first convolution, 0 to 1.
     norm
         ``"group"`` with 8 groups, ``"instance"`` or ``"batch"``.
+
+    Raises
+    ------
+    ValueError
+        `blocks_up` does not have one number fewer than `blocks_down`.
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("segmentation",)

@@ -41,6 +41,12 @@ class ViT:
         By how much the layer between two tokens' channels is wider than they.
     dropout
         Share of features dropped in each block, 0 to 1.
+
+    Raises
+    ------
+    ValueError
+        `patch_size` does not divide `image_size`, or `heads` does not divide `channels`; or the sizes are not of 2 or 3
+        axes, the same for both.
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("classification", "multilabel", "regression")
@@ -127,6 +133,11 @@ class SwinUNETR:
     path_dropout
         Stochastic depth: how often the last block is passed over in a training step, 0 to 1; earlier ones are less
         often, in proportion to their depth (Huang et al., ECCV 2016).
+
+    Raises
+    ------
+    ValueError
+        `heads` do not divide the feature maps of their stages.
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("segmentation",)

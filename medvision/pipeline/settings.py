@@ -90,6 +90,11 @@ class Settings:
         How the network is trained.
     card
         What a person must know.
+
+    Raises
+    ------
+    ValueError
+        Two settings contradict each other, or one would have no effect; all faults are named.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from medvision.errors import UsageError
 from medvision.pipeline import Settings
 
 MEMORY_GB = 8.0
@@ -52,6 +53,11 @@ class Decision:
         A JSON value; the settings of a step or a method. None leaves the setting at its default.
     reason
         The rule, with the figures of these data; one or two sentences.
+
+    Raises
+    ------
+    UsageError
+        There is no reason.
     """
 
     setting: str
@@ -60,7 +66,7 @@ class Decision:
 
     def __post_init__(self) -> None:
         if not self.reason:
-            raise ValueError(f"{self.setting}: a decision has a reason")
+            raise UsageError("usage", f"{self.setting}: a decision has a reason", cure="Say why the setting is so.")
 
     @property
     def shown(self) -> str:

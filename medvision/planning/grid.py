@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from medvision.errors import UsageError
 from medvision.fingerprint import Fingerprint
 from medvision.planning.decision import Decision
 from medvision.report.wording import many
@@ -61,11 +62,11 @@ def target_spacing_mm(data: Fingerprint) -> tuple[float, float, float]:
 
     Raises
     ------
-    ValueError
+    UsageError
         The images state no spacing.
     """
     if data.spacing_mm is None:
-        raise ValueError("these images state no spacing")
+        raise UsageError("usage", "these images state no spacing", cure="Plan for their own voxels.")
     x, y, z = data.spacing_mm
     spacing = [x.p50, y.p50, z.p50]
     sizes = [side.p50 for side in data.shape]

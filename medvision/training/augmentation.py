@@ -121,6 +121,11 @@ class Augmentation:
     probability
         One number in place of all `probabilities` but that of mirroring; None leaves them as they are.
 
+    Raises
+    ------
+    ValueError
+        Both `probability` and `probabilities` are given.
+
     Examples
     --------
     >>> Augmentation(rotation_degrees=20, scale=0.5, strength=2).resolved().rotation_degrees

@@ -76,6 +76,11 @@ class Training:
         Of the split, the network's start, the samples and their variation.
     augmentation
         How samples are varied.
+
+    Raises
+    ------
+    ValueError
+        `early_stopping` is less than `validate_every`, and not 0.
     """
 
     epochs: int = Field(default=50, ge=1)

@@ -32,6 +32,11 @@ class LowRank:
         Rank of each change.
     alpha
         Scale of each change, divided by `rank`.
+
+    Raises
+    ------
+    UsageError
+        `rank` or `alpha` does not lie above 0.
     """
 
     stages: Stages

@@ -73,6 +73,11 @@ class ByStage:
         The network's stages from stem to head.
     rates
         The factor on the learning rate of each stage; 0 freezes it.
+
+    Raises
+    ------
+    UsageError
+        There is not one finite rate of 0 or more for each stage.
     """
 
     stages: Stages

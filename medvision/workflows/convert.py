@@ -36,6 +36,11 @@ class Form:
         The side file repeats Series Description and Protocol Name, which were typed by hand and can hold names.
     keep_identity
         DICOM keeps the patient, the study and its dates.
+
+    Raises
+    ------
+    UsageError
+        NIfTI is to keep an identity, or DICOM is asked for what only NIfTI has.
     """
 
     to: Literal["nifti", "dicom"] = "nifti"

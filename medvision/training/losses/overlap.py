@@ -38,6 +38,11 @@ class DiceCE:
         Weights of the two.
     background
         Whether background, class 0, is one of the classes of the Dice.
+
+    Raises
+    ------
+    ValueError
+        Both weights are 0.
     """
 
     tasks: ClassVar[tuple[Task, ...]] = ("segmentation",)
@@ -84,6 +89,11 @@ class Tversky:
         Weight of a cross-entropy to be added; class weights and label smoothing are for it.
     background
         Whether background, class 0, is one of the classes.
+
+    Raises
+    ------
+    ValueError
+        Both `alpha` and `beta` are 0.
     """
 
     tasks: ClassVar[tuple[Task, ...]] = ("segmentation",)
