@@ -28,7 +28,7 @@ from medvision import io
 from medvision.files import write_text
 from medvision.pipeline import PipelineFolder
 from medvision.planning import pipeline_toml
-from medvision.workflows.comparing.runs import Way
+from medvision.workflows.comparing.ways import Way
 from medvision.workflows.learning_curve import Asked, LearningCurve, learning_curve
 from medvision.workflows.pretrain import PretrainingResult, pretrain
 from medvision.workflows.train import Machine, Start

@@ -19,7 +19,7 @@ from medvision.errors import PipelineError, UsageError
 from medvision.pipeline import PipelineFolder
 from medvision.study import Case, Source
 from medvision.workflows.comparing.paired import Comparable
-from medvision.workflows.comparing.runs import Way, shown_source, ways_of
+from medvision.workflows.comparing.ways import Way, shown_source, ways_of
 from medvision.workflows.fitting.machine import Machine
 from medvision.workflows.learning_curve import Asked, LearningCurve, learning_curve, plan_of_curve
 from medvision.workflows.starting.start import Start
@@ -128,6 +128,12 @@ def test_cases_with_label_images_are_drawn_without_classes() -> None:
     source = Source("nifti", (Path("x.nii"),))
     cases = [Case(f"c{n}", (source,), label=source) for n in range(10)]
     assert len(subset(cases, 4, seed=0, repeat=0)) == 4
+
+
+@pytest.mark.parametrize("sizes", [(100, 50), (50, 50), (None, 50), (None, None), (0, 50), (-3,)])
+def test_sizes_are_counts_in_rising_order_each_once(sizes: tuple[int | None, ...]) -> None:
+    with pytest.raises(UsageError, match="each once and in rising order"):
+        Asked(sizes, 1, WAYS)
 
 
 def test_a_size_that_cannot_be_drawn_is_refused() -> None:

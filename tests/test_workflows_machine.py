@@ -13,7 +13,7 @@ from conftest import SPHERES_TOML, write_sphere_data
 from medvision.errors import BusyError, UsageError
 from medvision.pipeline import PipelineFolder
 from medvision.training import Alone, Training, launch
-from medvision.workflows.comparing.runs import Way
+from medvision.workflows.comparing.ways import Way
 from medvision.workflows.crossvalidate import crossvalidate
 from medvision.workflows.fitting.machine import Machine
 from medvision.workflows.learning_curve import Asked, learning_curve

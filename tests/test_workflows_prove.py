@@ -17,10 +17,12 @@ from medvision.files import sha256_of
 from medvision.pipeline import PipelineFolder, Settings
 from medvision.transfer.hub import Fetched, Hub, HubReference
 from medvision.workflows.comparing.paired import comparable
-from medvision.workflows.comparing.runs import Run, Way, digest_of_source, shown_source
+from medvision.workflows.comparing.runs import Run
+from medvision.workflows.comparing.ways import Way, pinned, shown_source
 from medvision.workflows.fitting.budget import Budget
 from medvision.workflows.prove import TransferProof, prove_transfer
 from medvision.workflows.scoring.scored import Scored
+from medvision.workflows.starting.source import digest_of_source
 from medvision.workflows.train import Start
 
 
@@ -221,8 +223,12 @@ def test_a_proof_that_starts_from_the_hub_is_of_one_commit(
     played = of_transfer(0.2)
     assert proved(pictures, tmp_path / "out", played, source="hf:org/repo").source == taken
     assert not played.done
+    named = f"hf:org/repo@two:w.pt#sha256={sha256_of(Path('weights.pt'))}"
+    ways = (Way("scratch"), Way("other", Start("hf:org/repo@two")))
+    assert pinned(ways, tmp_path / "out", keep=False)[1].start == Start(named)
     with pytest.raises(PipelineError, match="another start"):
         proved(pictures, tmp_path / "out", of_transfer(0.2), source="hf:org/repo@two")
+    assert pinned((Way("transfer", Start("hf:org/repo")),), tmp_path / "out")[0].start == Start(taken), "still known"
 
 
 def test_settings_that_a_training_would_write_over_are_refused_at_once(

@@ -16,7 +16,7 @@ from medvision.pipeline import SEEN, PipelineFolder
 from medvision.pipeline import copy as copy_pipeline
 from medvision.study import Case, Source
 from medvision.training import Split
-from medvision.workflows.comparing.runs import Way
+from medvision.workflows.comparing.ways import Way
 from medvision.workflows.evaluate import evaluate
 from medvision.workflows.learning_curve import Asked, learning_curve
 from medvision.workflows.run import run
@@ -98,7 +98,6 @@ def test_what_a_training_started_from_is_kept_when_the_source_is_gone(tmp_path: 
     assert seen_by_start(source, kept) == seen(trained="a")
     assert seen_of_source(source) is None
     foreign = seen_by_start(source, tmp_path / "other")
-    assert foreign is not None
     assert not foreign.complete
     (tmp_path / "a.pt").write_bytes(b"foreign")
     assert seen_of_source(str(tmp_path / "a.pt")) is None

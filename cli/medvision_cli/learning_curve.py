@@ -59,7 +59,7 @@ def command(
     that was stopped goes on when the same command is given again. Leaves curve.csv, curve.json and curve.png.
     """
     from medvision.pipeline import PipelineFolder
-    from medvision.workflows.comparing.runs import ways_of
+    from medvision.workflows.comparing.ways import ways_of
     from medvision.workflows.learning_curve import Asked, learning_curve, plan_of_curve
     from medvision.workflows.train import Machine
     from medvision.workflows.training_data.subsets import sizes_of

@@ -103,10 +103,15 @@ def crossvalidate(
 
     Raises
     ------
+    UsageError
+        What :func:`medvision.workflows.train.train` refuses; or several processes are wanted.
     InputError
         A case cannot be read, or lacks a label; there are fewer patients than folds.
     PipelineError
-        `out` holds a training of other settings or other data, or a loss is not finite.
+        `out` holds a training of other settings or other data, the weights to start from cannot be read or fit too
+        little, or a loss is not finite.
+    ExtraMissingError, BusyError, OutputError, WorkerError
+        See :func:`medvision.workflows.train.train`.
     """
     places = [*(out / "folds" / str(number) for number in range(1, count + 1)), out]
     refuse_settings(pipeline, *places, out / "ensemble")

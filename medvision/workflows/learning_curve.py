@@ -10,7 +10,8 @@ from typing import Any
 from medvision.batch import holding
 from medvision.errors import UsageError
 from medvision.pipeline import PipelineFolder
-from medvision.progress import Progress, named, silent
+from medvision.progress import Progress, silent
+from medvision.report.wording import many
 from medvision.study import safe_id
 from medvision.training import Split
 from medvision.workflows.comparing.curve import LearningCurve as LearningCurve
@@ -20,15 +21,13 @@ from medvision.workflows.comparing.runs import (
     Outcome,
     Run,
     Shared,
-    Way,
     is_done,
-    keep_pinned,
-    once,
-    pinned,
+    outcomes_of,
     shared,
     sides_of,
     trainer_at,
 )
+from medvision.workflows.comparing.ways import Way, pinned
 from medvision.workflows.fitting.budget import Budget
 from medvision.workflows.fitting.machine import Machine
 from medvision.workflows.fitting.seeds import with_seed
@@ -55,7 +54,8 @@ class Asked:
     Raises
     ------
     UsageError
-        There is no size, no repeat, or two ways have one name.
+        There is no size, no repeat or no way, the sizes are no numbers above 0 in rising order, each once and all of
+        them at the end, or two ways have one name.
     """
 
     sizes: Sizes
@@ -66,6 +66,10 @@ class Asked:
     def __post_init__(self) -> None:
         if not self.sizes or self.repeats < 1 or not self.ways:
             raise UsageError("usage", "a learning curve needs a size, a repeat and a start, or more of each")
+        counts = [float("inf") if size is None else size for size in self.sizes]
+        if counts != sorted(set(counts)) or counts[0] < 1:
+            shown = ", ".join("all" if size is None else str(size) for size in self.sizes)
+            raise UsageError("usage", f"sizes are numbers above 0, each once and in rising order, not {shown}")
         names = [way.name for way in self.ways]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
@@ -125,29 +129,32 @@ def learning_curve(
     Raises
     ------
     UsageError
-        A size is greater than the training side.
+        A size cannot be drawn; what :func:`medvision.workflows.train.train` refuses; or several processes are wanted.
     InputError
         A case cannot be read, or lacks a label; or weights to start from were trained on cases that are held out.
     PipelineError
-        `out` holds trainings of other settings, other data or another start.
+        `out` holds trainings of other settings, other data or another start; weights to start from cannot be read or
+        fit too little; or a loss is not finite.
+    ExtraMissingError, BusyError, OutputError, WorkerError
+        See :func:`medvision.workflows.train.train`.
     """
     refuse_settings(pipeline, out)
     machine = machine or Machine()
     with holding(out), store_of(out, machine) as store:
         pipeline, parts = sides_of(pipeline, data, seed=seed)
-        ways = pinned(asked.ways, out)
-        keep_pinned(asked.ways, ways, out)
-        asked = replace(asked, ways=ways)
+        asked = replace(asked, ways=pinned(asked.ways, out))
         runs = _runs(pipeline, parts, out, asked)
         refuse_settings(pipeline, *(run.folder for run in runs.values()))
         work = Workbench(pipeline, parts, store, machine.alone(pipeline.settings.train), machine.workers, progress)
         common = shared(list(runs.values()), work, out, log=machine.log)
-        outcomes = {}
-        for number, (place, run) in enumerate(runs.items()):
-            budget = None if asked.minutes is None else Budget(asked.minutes, may_cut=False)  # all ways alike
-            words = f"{run.way.name}, {len(run.parts.train)} cases ({number + 1} of {len(runs)})"
-            outcomes[place] = once(run, trainer_at(work, machine), budget=budget, progress=named(words, progress))
-        found = _curve(out, asked, runs, outcomes, len(parts.val), common)
+        outcomes = outcomes_of(
+            list(runs.values()),
+            trainer_at(work, machine),
+            budget_of=lambda _: None if asked.minutes is None else Budget(asked.minutes, may_cut=False),  # all alike
+            words_of=lambda run: f"{run.way.name}, {many(len(run.parts.train), 'case')}",
+            progress=progress,
+        )
+        found = _curve(out, asked, runs, dict(zip(runs, outcomes, strict=True)), len(parts.val), common)
         found.write()
     return found
 
@@ -155,20 +162,31 @@ def learning_curve(
 def plan_of_curve(
     pipeline: PipelineFolder, data: Sequence[Path], out: Path, asked: Asked, *, seed: int | None = None
 ) -> tuple[Planned, ...]:
-    """Return the trainings that :func:`learning_curve` would do, and which of them are done; nothing is written."""
+    """Return the trainings that :func:`learning_curve` would do, and which of them are done; nothing is written.
+
+    Raises
+    ------
+    UsageError
+        A size cannot be drawn, or there is no such seed.
+    InputError
+        A case has no label, or patients stand on both sides of a split.
+    PipelineError
+        `out` holds trainings of other settings, other data or another start, or what was kept of them is damaged;
+        weights to start from cannot be read.
+    """
     pipeline, parts = sides_of(pipeline, data, seed=seed)
-    runs = _runs(pipeline, parts, out, replace(asked, ways=pinned(asked.ways, out)))
+    runs = _runs(pipeline, parts, out, replace(asked, ways=pinned(asked.ways, out, keep=False)))
     return tuple(
         Planned(run.way.name, repeat, len(run.parts.train), _patients(run), is_done(run))
         for (_, _, repeat), run in runs.items()
     )
 
 
-_Place = tuple[int, int, int]
-"""The numbers of the way, of the size and of the repeat."""
+_Key = tuple[int, int, int]
+"""Of a training: the numbers of its way, of its size and of its repeat."""
 
 
-def _runs(pipeline: PipelineFolder, parts: Split, out: Path, asked: Asked) -> dict[_Place, Run]:
+def _runs(pipeline: PipelineFolder, parts: Split, out: Path, asked: Asked) -> dict[_Key, Run]:
     """Return the trainings by way, size and repeat, the small ones first: a curve that is stopped early shows most."""
     first = pipeline.settings.train.seed
     runs = {}
@@ -187,8 +205,8 @@ def _runs(pipeline: PipelineFolder, parts: Split, out: Path, asked: Asked) -> di
 def _curve(
     out: Path,
     asked: Asked,
-    runs: Mapping[_Place, Run],
-    outcomes: Mapping[_Place, Outcome],
+    runs: Mapping[_Key, Run],
+    outcomes: Mapping[_Key, Outcome],
     held_out: int,
     common: Shared,
 ) -> LearningCurve:
@@ -210,10 +228,10 @@ def _point(
     way: int,
     size: int,
     asked: Asked,
-    runs: Mapping[_Place, Run],
-    outcomes: Mapping[_Place, Outcome],
+    runs: Mapping[_Key, Run],
+    outcomes: Mapping[_Key, Outcome],
     compared: Comparable,
-    numbers: Mapping[_Place, int],
+    numbers: Mapping[_Key, int],
 ) -> Point:
     places = [(way, size, repeat) for repeat in range(asked.repeats)]
     own = [numbers[place] for place in places]

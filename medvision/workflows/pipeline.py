@@ -10,7 +10,7 @@ from medvision.files import Paths, as_paths
 from medvision.pipeline import PipelineFolder
 from medvision.progress import Progress, silent
 from medvision.study import AS_IT_STANDS, Reading
-from medvision.workflows.comparing.runs import ways_of
+from medvision.workflows.comparing.ways import ways_of
 from medvision.workflows.crossvalidate import CrossValidation, crossvalidate
 from medvision.workflows.evaluate import Evaluation, evaluate
 from medvision.workflows.explain import explain

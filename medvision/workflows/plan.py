@@ -120,6 +120,8 @@ def plan(
         No pipeline can be made of these data.
     UsageError
         There is no such task, or no memory; `out` holds a pipeline already.
+    OutputError
+        `out` cannot be written.
     """
     _check(out, task, memory_gb, dry_run=dry_run)
     every = labelled_cases(data)

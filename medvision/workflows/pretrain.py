@@ -137,12 +137,15 @@ def pretrain(
     Raises
     ------
     UsageError
-        The method does not fit the network; `out` holds a pipeline; several processes are wanted.
+        The method does not fit the network; `out` holds a pipeline; there is no such seed, device or logger; several
+        processes are wanted.
     InputError
         Fewer than two patients' images can be used; patients stand on both sides of a split.
     PipelineError
         `out` holds a training of other settings or other data; the loss is not finite; or the network has come to give
         one answer for all images.
+    ExtraMissingError, BusyError, OutputError, WorkerError
+        See :func:`medvision.workflows.train.train`.
     """
     pipeline, machine = seeded(pipeline, seed), machine or Machine()
     chosen = method_for(pipeline.settings, method)

@@ -10,21 +10,19 @@ from typing import Any
 from medvision.batch import holding
 from medvision.errors import UsageError
 from medvision.pipeline import PipelineFolder
-from medvision.progress import Progress, named, silent
+from medvision.progress import Progress, silent
 from medvision.training import Split
 from medvision.workflows.comparing.paired import Comparable, comparable
 from medvision.workflows.comparing.proof import TransferProof as TransferProof
 from medvision.workflows.comparing.runs import (
     Outcome,
     Run,
-    Way,
-    keep_pinned,
-    once,
-    pinned,
+    outcomes_of,
     shared,
     sides_of,
     trainer_at,
 )
+from medvision.workflows.comparing.ways import Way, pinned
 from medvision.workflows.fitting.budget import Budget, Shares
 from medvision.workflows.fitting.machine import Machine
 from medvision.workflows.fitting.seeds import with_seed
@@ -70,11 +68,14 @@ def prove_transfer(
     Raises
     ------
     UsageError
-        No seed is asked for.
+        No seed is asked for; what :func:`medvision.workflows.train.train` refuses; or several processes are wanted.
     InputError
         A case cannot be read, or lacks a label; or `start` was trained on cases that are held out.
     PipelineError
-        `out` holds trainings of other settings, other data or another start.
+        `out` holds trainings of other settings, other data or another start; the weights of `start` cannot be read or
+        fit too little; or a loss is not finite.
+    ExtraMissingError, BusyError, OutputError, WorkerError
+        See :func:`medvision.workflows.train.train`.
     """
     if seeds < 1:
         raise UsageError("usage", f"one seed at least is needed, got {seeds}", cure="Give --seeds 3 or more.")
@@ -83,20 +84,19 @@ def prove_transfer(
     with holding(out), store_of(out, machine) as store:
         pipeline, parts = sides_of(pipeline, data, seed=seed)
         work = Workbench(pipeline, parts, store, machine.alone(pipeline.settings.train), machine.workers, progress)
-        asked = (Way("scratch"), Way("transfer", start))
-        ways = pinned(asked, out)
-        keep_pinned(asked, ways, out)
+        ways = pinned((Way("scratch"), Way("transfer", start)), out)
         runs = _runs(pipeline, parts, out, ways, seeds, None if budget is None else budget.minutes)
         refuse_settings(pipeline, *(run.folder for run in runs))
         whole = None if budget is None else replace(budget, may_cut=False)
         common = shared(runs, work, out, log=machine.log)  # now, or the first training alone would pay for it
         shares = Shares(whole, [seconds_of(run.folder) for run in runs])
-        outcomes = []
-        for number, run in enumerate(runs):
-            words = f"{run.way.name}, seed {run.seed} ({number + 1} of {len(runs)})"
-            outcomes.append(
-                once(run, trainer_at(work, machine), budget=shares.of(number), progress=named(words, progress))
-            )
+        outcomes = outcomes_of(
+            runs,
+            trainer_at(work, machine),
+            budget_of=shares.of,
+            words_of=lambda run: f"{run.way.name}, seed {run.seed}",
+            progress=progress,
+        )
         found = _proof(out, runs, outcomes, ways[1].start or start, common.notes)
         found.write()
     return found

@@ -57,10 +57,22 @@ def train(
 
     Raises
     ------
+    UsageError
+        The settings themselves lie in `out`; there is no such seed, device, logger or way of tuning, or it does not fit
+        the network; or nobody has started the processes.
     InputError
         A case cannot be read, or lacks a label; patients stand on both sides of a split.
     PipelineError
-        `out` holds a training of other settings or other data, or the loss is not finite.
+        `out` holds a training of other settings or other data, the weights to start from cannot be read or fit too
+        little, or the loss is not finite.
+    ExtraMissingError
+        A logger, or a training in several processes, needs a package that is not installed.
+    BusyError
+        Another process holds `out`.
+    OutputError
+        `out` cannot be written.
+    WorkerError, ProcessLostError
+        A process that prepared a case, or one that shared the training, was lost.
     """
     refuse_settings(pipeline, out)
     pipeline, machine = seeded(pipeline, seed), machine or Machine()

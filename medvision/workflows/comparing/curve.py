@@ -12,7 +12,7 @@ from typing import Any
 from medvision.comparison import Difference, Level
 from medvision.files import replacing, write_json, write_text
 from medvision.frameworks import versions
-from medvision.workflows.comparing.runs import Way
+from medvision.workflows.comparing.ways import Way
 
 
 @dataclass(frozen=True)

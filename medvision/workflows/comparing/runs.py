@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from medvision.errors import PipelineError, UsageError
-from medvision.files import sha256_of_text, write_json
+from medvision.errors import PipelineError
+from medvision.files import write_json
 from medvision.pipeline import PipelineFolder
-from medvision.progress import Progress, silent
+from medvision.progress import Progress, named, silent
 from medvision.training import Split, split
 from medvision.workflows.cases.targets import with_scaling
+from medvision.workflows.comparing.ways import Way
 from medvision.workflows.fitting.budget import Budget
 from medvision.workflows.fitting.fit import Terms, fit
 from medvision.workflows.fitting.machine import Machine
@@ -22,91 +23,12 @@ from medvision.workflows.fitting.seeds import seeded
 from medvision.workflows.fitting.workbench import Workbench
 from medvision.workflows.scoring.scored import Scored
 from medvision.workflows.starting.seen import notes_of_starts
-from medvision.workflows.starting.source import digest_of_source as digest_of_source
-from medvision.workflows.starting.start import Start
 from medvision.workflows.training_data.labelled import labelled_cases
-from medvision.workflows.training_folder.claim import read_state
 from medvision.workflows.training_folder.finished import identity_of, seconds_of
+from medvision.workflows.training_folder.state import state_in
 
 _RUN = "run.json"
 _SHARED = "shared.json"
-_STARTS = "starts.json"
-_SHORT = 12  # hex digits of a source's hash that are shown
-
-
-@dataclass(frozen=True)
-class Way:
-    """A way to train.
-
-    Parameters
-    ----------
-    name
-        How it is called in tables.
-    start
-        What it starts from; None starts from scratch.
-    """
-
-    name: str
-    start: Start | None = None
-
-    def digest(self) -> str:
-        """Return the hash of where it starts and of what is tuned."""
-        start = self.start or Start("")
-        source = digest_of_source(self.start.source if self.start else None)
-        return sha256_of_text([source, start.tune, str(start.partial)])
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the way as JSON values; a source is shown by its name, without its folder, and its hash."""
-        source = shown_source(self.start.source) if self.start else None
-        return {"name": self.name, "source": source, "tune": self.start.tune if self.start else "full"}
-
-
-def ways_of(sources: Sequence[str], tune: str = "full") -> tuple[Way, ...]:
-    """Return the ways to train that start from the weights named; ``scratch`` is none.
-
-    Raises
-    ------
-    UsageError
-        A name is empty.
-
-    Examples
-    --------
-    >>> [(way.name, way.start and way.start.source) for way in ways_of(["scratch", "a.pt"], "head")]
-    [('scratch', None), ('a.pt', 'a.pt')]
-    """
-    names = [source.strip() for source in sources]
-    if not all(names):
-        raise UsageError("usage", f"the name of a start is missing: {','.join(names)!r}")
-    short = [_short(name) for name in names]
-    told = [_short(name, parts=2) if short.count(last) > 1 else last for name, last in zip(names, short, strict=True)]
-    pairs = zip(told, names, strict=True)
-    return tuple(Way(last) if name == "scratch" else Way(last, Start(name, tune)) for last, name in pairs)
-
-
-def pinned(ways: Sequence[Way], out: Path) -> tuple[Way, ...]:
-    """Return the ways as all trainings in `out` take them: from the hub, from what it had when the first of them began.
-
-    Raises
-    ------
-    PipelineError
-        The hub cannot be reached.
-    """
-    path = out / _STARTS
-    kept = read_state(path) if path.is_file() else {}
-    starts = [None if way.start is None else _pinned_start(way.start, kept) for way in ways]
-    return tuple(replace(way, start=start) for way, start in zip(ways, starts, strict=True))
-
-
-def keep_pinned(asked: Sequence[Way], taken: Sequence[Way], out: Path) -> None:
-    """Keep what :func:`pinned` found: the comparison may go on when the hub has something newer, or is not there."""
-    pairs = [(way.start, other.start) for way, other in zip(asked, taken, strict=True)]
-    kept = {one.source: other.source for one, other in pairs if one and other and one.source != other.source}
-    if kept:
-        write_json(out / _STARTS, kept)
-
-
-def _pinned_start(start: Start, kept: Mapping[str, str]) -> Start:
-    return replace(start, source=kept[start.source]) if start.source in kept else start.pinned()
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,8 +158,8 @@ def shared(runs: Sequence[Run], work: Workbench, out: Path, *, log: str) -> Shar
     path = out / _SHARED
     before = Shared()
     if path.is_file():
-        kept = read_state(path)
-        before = Shared(float(kept["seconds"]), tuple(kept["notes"]))
+        with state_in(path) as kept:
+            before = Shared(float(kept["seconds"]), tuple(kept["notes"]))
     if all(is_done(run) for run in runs):
         return before
     began = time.monotonic()
@@ -269,32 +191,50 @@ def once(run: Run, trainer: Trainer, *, budget: Budget | None = None, progress: 
     return _outcome(run, content)
 
 
+def outcomes_of(
+    runs: Sequence[Run],
+    trainer: Trainer,
+    *,
+    budget_of: Callable[[int], Budget | None],
+    words_of: Callable[[Run], str],
+    progress: Progress,
+) -> list[Outcome]:
+    """Return what all runs came to; see :func:`once`.
+
+    Parameters
+    ----------
+    runs
+        In the order in which they are done.
+    trainer
+        Does those that are not done yet.
+    budget_of
+        Gives the time of a run by its number, when its turn has come.
+    words_of
+        Says which run it is, for the progress.
+    progress
+        Told of every step.
+    """
+    found = []
+    for number, run in enumerate(runs):
+        words = f"{words_of(run)} ({number + 1} of {len(runs)})"
+        found.append(once(run, trainer, budget=budget_of(number), progress=named(words, progress)))
+    return found
+
+
 def is_done(run: Run) -> bool:
     """Whether a run lies in its folder, finished; see :func:`once` for errors."""
     return _kept(run) is not None
-
-
-def shown_source(source: str) -> str:
-    """Return a source as results may hold it: its name without the folder, and the start of its hash."""
-    if not Path(source).exists():
-        return source
-    return f"{_short(source)} (SHA-256 {digest_of_source(source)[:_SHORT]})"
-
-
-def _short(source: str, parts: int = 1) -> str:
-    """Return the last parts of the path of a source; of what is no path here, all of it."""
-    return "/".join(Path(source).resolve().parts[-parts:]) if Path(source).exists() else source
 
 
 def _kept(run: Run) -> Outcome | None:
     path = run.folder / _RUN
     if not path.is_file():
         return None
-    content = read_state(path)
-    if content["identity"] != run.identity():
-        message = "a training of other settings, other data or another start lies here"
-        raise PipelineError("weights-mismatch", message, path=run.folder, cure="Choose another --out.")
-    return _outcome(run, content)
+    with state_in(path) as content:
+        if content["identity"] != run.identity():
+            message = "a training of other settings, other data or another start lies here"
+            raise PipelineError("weights-mismatch", message, path=run.folder, cure="Choose another --out.")
+        return _outcome(run, content)
 
 
 def _outcome(run: Run, content: Mapping[str, Any]) -> Outcome:

@@ -12,7 +12,8 @@ from medvision.files import write_json
 from medvision.pipeline import PipelineFolder, Settings, read_settings
 from medvision.training import Alone, EveryEpoch, Pace, Place, UntilDeadline, seconds_spent
 from medvision.workflows.fitting.budget import EXPORT_SECONDS, Budget, Timed, fit_into
-from medvision.workflows.training_folder.claim import read_state, write_settings
+from medvision.workflows.training_folder.claim import write_settings
+from medvision.workflows.training_folder.state import state_in
 
 
 class Paceable(Protocol):
@@ -99,14 +100,16 @@ def paced(
 
 def _as_before(job: Paceable, settings_in: Path, kept: Path) -> Timed:
     """Return what was found before the training was stopped."""
-    found = read_state(kept)
     path = settings_in / "pipeline.toml"
     settings = read_settings(path)
-    if job.changed(settings).pipeline.settings_sha256 != found.get("settings_sha256"):
+    with state_in(kept) as found:
+        findings = tuple(map(Finding.from_json, found["findings"]))
+        timed = Timed(settings, float(found["step_seconds"]), float(found["validation_seconds"]), findings)
+        as_fitted = job.changed(settings).pipeline.settings_sha256 == found["settings_sha256"]
+    if not as_fitted:
         message = "these are not the settings that were fitted into the time when the training began"
         raise PipelineError("weights-mismatch", message, path=path, cure="Restore the file, or choose another --out.")
-    findings = tuple(map(Finding.from_json, found["findings"]))
-    return Timed(settings, found["step_seconds"], found["validation_seconds"], findings)
+    return timed
 
 
 def _measured(

@@ -106,17 +106,24 @@ def seen_of_source(source: str) -> Seen | None:
     return None if found.card is None else Seen.read(found.card / SEEN, weights_sha256=found.origin.sha256)
 
 
-def seen_by_start(source: str | None, checkpoints: Path) -> Seen | None:
-    """Return what the weights have seen that a training started from, kept beside its checkpoints; None: unknown.
+def seen_by_start(source: str | None, checkpoints: Path) -> Seen:
+    """Return what the weights have seen that a training started from, kept beside its checkpoints.
 
-    Of a training from scratch, it is nothing.
+    Of a training from scratch, it is nothing. Where it is not known, what is returned is not ``complete``.
+
+    Raises
+    ------
+    PipelineError
+        The weights, or the list of what they have seen, cannot be read.
     """
     if source is None:
         return Seen()
     kept = checkpoints / _KEPT
-    if not kept.is_file():
-        (seen_of_source(source) or Seen(complete=False)).write(kept)
-    return Seen.read(kept)
+    found = Seen.read(kept)
+    if found is None:
+        found = seen_of_source(source) or Seen(complete=False)
+        found.write(kept)
+    return found
 
 
 def start_findings(seen: Seen | None, held_out: Collection[str]) -> tuple[Finding, ...]:

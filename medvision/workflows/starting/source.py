@@ -12,7 +12,7 @@ from medvision.files import write_json
 from medvision.pipeline import PipelineFolder, builtin_names, find
 from medvision.transfer import Foreign, Hub, Match, Origin, locate_weights, match, read_weights, require
 from medvision.workflows.starting.source_card import compared
-from medvision.workflows.training_folder.claim import read_state
+from medvision.workflows.training_folder.state import state_in
 
 PUBLIC = Hub()
 """Where ``hf:`` leads, unless another hub is named."""
@@ -94,9 +94,9 @@ class Started:
     @classmethod
     def read(cls, path: Path) -> Started:
         """Return what :meth:`write` kept."""
-        content = read_state(path)
-        findings = tuple(map(Finding.from_json, content["findings"]))
-        return cls(content["record"], content["facts"], content["sentence"], findings)
+        with state_in(path) as content:
+            findings = tuple(map(Finding.from_json, content["findings"]))
+            return cls(content["record"], content["facts"], content["sentence"], findings)
 
 
 def identity_of_source(source: str, *, hub: Hub = PUBLIC, kept: Path | None = None) -> str:
@@ -113,9 +113,9 @@ def identity_of_source(source: str, *, hub: Hub = PUBLIC, kept: Path | None = No
         the hub cannot be reached any more, or has a newer commit.
     """
     if source.startswith("hf:") and kept is not None and kept.is_file():
-        content = read_state(kept)
-        if content["source"] == source:
-            return str(content["identity"])
+        with state_in(kept) as content:
+            if content["source"] == source:
+                return str(content["identity"])
     return digest_of_source(source, hub=hub)
 
 

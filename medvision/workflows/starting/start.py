@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from medvision.pipeline import PipelineFolder
 from medvision.training import Place, checkpoint, open_logs
 from medvision.transfer.tuning import summary, tuning_of
 from medvision.tuning import Tuning
-from medvision.workflows.starting.source import Started, identity_of_source, pinned, start_from
+from medvision.workflows.starting.source import Started, identity_of_source, start_from
 from medvision.workflows.training_folder.finished import is_over
 
 _KEPT = "start.json"
@@ -34,16 +34,6 @@ class Start:
     source: str
     tune: str = "full"
     partial: bool = False
-
-    def pinned(self) -> Start:
-        """Return a start that stays the same: of the hub, from the commit and the file that it names now.
-
-        Raises
-        ------
-        PipelineError
-            The hub cannot be reached.
-        """
-        return replace(self, source=pinned(self.source))
 
 
 def identity_of_start(start: Start | None, checkpoints: Path) -> list[Any] | None:

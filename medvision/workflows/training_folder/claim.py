@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
@@ -15,6 +14,7 @@ from medvision.files import sha256_of_text, write_bytes, write_json, write_text
 from medvision.pipeline import PipelineFolder, read_settings
 from medvision.planning import changed_toml
 from medvision.training import Place, Split, checkpoint
+from medvision.workflows.training_folder.state import state_in
 
 _IDENTITY = Path("checkpoints", "identity.json")
 
@@ -55,7 +55,10 @@ def claim(out: Path, pipeline: PipelineFolder, parts: Split, digests: Mapping[st
         "patients": patients_of(parts),
     }
     path = out / _IDENTITY
-    before = read_state(path) if path.is_file() else {}
+    before: dict[str, Any] = {}
+    if path.is_file():
+        with state_in(path) as content:
+            before = content
     # An earlier version kept less: what it did not keep is not compared.
     if any(before.get(name, value) != value for name, value in identity.items()):
         if _has_begun(out):
@@ -71,24 +74,6 @@ def claim(out: Path, pipeline: PipelineFolder, parts: Split, digests: Mapping[st
 def held(out: Path, place: Place) -> AbstractContextManager[object]:
     """Hold the output folder for this training; of several processes, the first one does."""
     return holding(out) if place.is_first else nullcontext()
-
-
-def read_state(path: Path) -> dict[str, Any]:
-    """Return what a training has kept of itself in a file of JSON.
-
-    Raises
-    ------
-    PipelineError
-        The file cannot be read: it is damaged, or not one of ours.
-    """
-    try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        content = error
-    if not isinstance(content, dict):
-        message = "what is kept here of a training cannot be read"
-        raise PipelineError("weights-mismatch", message, path=path, cure="Choose another --out, or remove this one.")
-    return content
 
 
 def patients_of(parts: Split) -> str:

@@ -11,7 +11,8 @@ from medvision.pipeline import PipelineFolder
 from medvision.study import Case
 from medvision.training import Split, checkpoint, seconds_spent
 from medvision.workflows.scoring.scored import Scored
-from medvision.workflows.training_folder.claim import patients_of, read_state
+from medvision.workflows.training_folder.claim import patients_of
+from medvision.workflows.training_folder.state import state_in
 
 CHECKPOINTS = "checkpoints"
 """The folder, in that of a training, of where it stands; of one that is done, of what it was."""
@@ -58,12 +59,12 @@ class Finished:
         path = out / CHECKPOINTS / _DONE
         if not path.is_file() or not (out / "weights.safetensors").is_file():
             return None
-        content = read_state(path)
         patients = {case.id: case.patient_key for case in held_out}
-        cases = content.pop("cases")
-        if {entry["case"] for entry in cases} - patients.keys():  # another training's, which the claim will refuse
-            return None
-        return cls(**content, scored=tuple(Scored(patient=patients[entry["case"]], **entry) for entry in cases))
+        with state_in(path) as content:
+            cases = content.pop("cases")
+            if {entry["case"] for entry in cases} - patients.keys():  # another training's, which the claim will refuse
+                return None
+            return cls(**content, scored=tuple(Scored(patient=patients[entry["case"]], **entry) for entry in cases))
 
 
 def identity_of(pipeline: PipelineFolder, parts: Split, *further: object) -> str:
@@ -91,7 +92,8 @@ def seconds_of(out: Path) -> float:
     """Return the time that the training in `out` has taken so far, or took; 0 where it has not begun."""
     path = out / CHECKPOINTS / _DONE
     if path.is_file():
-        return float(read_state(path)["seconds"])
+        with state_in(path) as content:
+            return float(content["seconds"])
     return seconds_spent(out / CHECKPOINTS)
 
 

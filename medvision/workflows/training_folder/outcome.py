@@ -12,8 +12,8 @@ from medvision.files import write_json
 from medvision.pipeline import PipelineFolder
 from medvision.training import Split
 from medvision.workflows.scoring.scored import Scored
-from medvision.workflows.training_folder.claim import read_state
 from medvision.workflows.training_folder.finished import Finished
+from medvision.workflows.training_folder.state import state_in
 
 RESULT = "training.json"
 """The name of the file, in the folder of a training that has come to its end."""
@@ -118,13 +118,13 @@ def done(out: Path, parts: Split) -> Trained:
     PipelineError
         It has been removed in the meantime.
     """
-    found, told = Finished.read(out, parts.val), read_state(out / RESULT)
+    found = Finished.read(out, parts.val)
     if found is None:
         raise PipelineError("weights-missing", "the training that lay here is gone", path=out)
-    findings = tuple(map(Finding.from_json, told["findings"]))
-    train_ids, val_ids = ids_of(parts)
-    results = tuple(told["results"])
-    result = TrainingResult(out, results, findings, train_ids, val_ids, told["named"], done_before=True)
+    with state_in(out / RESULT) as told:
+        findings = tuple(map(Finding.from_json, told["findings"]))
+        results, ids = tuple(told["results"]), ids_of(parts)
+        result = TrainingResult(out, results, findings, *ids, told["named"], done_before=True)
     opened = PipelineFolder.open(out)
     return Trained(result, found.scored, opened, found.epoch, found.epochs, found.seconds, found.hopeful)
 
