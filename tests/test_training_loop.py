@@ -266,12 +266,23 @@ def test_a_stopped_unet_in_3d_goes_on_bit_by_bit_in_bf16_too(tmp_path: Path) -> 
     assert not same(found[0], found[1])
 
 
-def test_a_training_that_is_done_is_not_done_again(tmp_path: Path) -> None:
+def test_a_training_that_is_done_is_not_done_again_nor_is_it_tried_what_would_be_faster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+
+    def fastest(called: Any, *_: Any, **__: Any) -> tuple[Any, tuple[()]]:
+        tried.append(called)
+        return called, ()
+
+    monkeypatch.setattr("medvision.training.loop.fastest", fastest)
     network = marker()
     rows = fit(network, spots(), lambda _: Validation(0.5, {}), Training(**QUICK), folder=tmp_path)
+    assert tried == [network]
     again = marker(seed=5)
     assert fit(again, spots(), scores(), Training(**QUICK), folder=tmp_path) == rows
     assert same(weights_of(again), weights_of(network))
+    assert tried == [network]
 
 
 def test_the_callers_seed_is_as_before_and_has_no_influence(tmp_path: Path) -> None:
@@ -296,7 +307,11 @@ def test_another_seed_is_another_training(tmp_path: Path) -> None:
 
 def test_the_greatest_seed_can_be_used(tmp_path: Path) -> None:
     settings = Training(**{**QUICK, "epochs": 1}, seed=2**32 - 1)
-    fit(marker(), spots(), scores(0.5), settings, folder=tmp_path)
+    network = marker()
+    before = weights_of(network)
+    fit(network, spots(), scores(0.5), settings, folder=tmp_path)
+    assert not same(weights_of(network), before)
+    assert all(torch.isfinite(tensor).all() for tensor in weights_of(network).values())
 
 
 def test_progress_is_told_of_every_step(tmp_path: Path) -> None:

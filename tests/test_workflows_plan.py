@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ from phantoms import spheres, write_nifti
 from typer.testing import CliRunner
 
 import medvision as mv
-from medvision.errors import InputError, PipelineError, UsageError
+from medvision import io
+from medvision.errors import Finding, InputError, PipelineError, UsageError
 from medvision.fingerprint import Fingerprint
 from medvision.geometry import Geometry
 from medvision.pipeline import PipelineFolder, read_settings
 from medvision.study import Case, Flags, Label, Numbers, Source
+from medvision.volume import Volume
 from medvision.workflows.plan import PlanResult
 from medvision.workflows.training_data.taught import task_of
 from medvision_cli.app import app
@@ -171,8 +174,9 @@ def test_cases_of_a_fixed_validation_are_read_and_decide_nothing(tmp_path: Path)
     write_nifti(tmp_path / "label3.nii", labels, grid)
     assert mv.plan(data, tmp_path / "b", name="same").plan == known.plan
     (tmp_path / "image3.nii").write_bytes((tmp_path / "image3.nii").read_bytes()[:400])
-    with pytest.raises(InputError):
+    with pytest.raises(InputError) as caught:
         mv.plan(data, tmp_path / "c")
+    assert (caught.value.code, caught.value.path) == ("truncated", tmp_path / "image3.nii")
 
 
 @pytest.mark.parametrize("labels", [["61.5", "44.0", "?"], ["61.5;1", "44;0", "?;?"]])
@@ -324,3 +328,17 @@ def test_real_hippocampus_crops_are_planned_as_the_shipped_pipeline_is(shared_da
     assert found.steps == shipped.steps
     assert found.train.patch == (40, 56, 40)
     assert found.contract.spacing_mm == (0.5, 2.0)
+
+
+def test_what_reading_found_is_told_with_the_number_of_its_cases(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(case: Case) -> Volume:
+        found = (Finding("suv", "note", "by a factor of 2"),) if case.id.endswith(("1", "2")) else ()
+        return replace(original(case), findings=found)
+
+    original = io.read_volume
+    monkeypatch.setattr("medvision.io.read_volume", read)
+    result = mv.plan(volumes(tmp_path, modality="MR"), tmp_path / "plan", dry_run=True)
+    (told,) = [finding for finding in result.findings if finding.code == "suv"]
+    assert (told.message, told.path) == ("2 cases: by a factor of 2", None)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from phantoms import write_nifti
+from tiny_pipeline import GREYS, STRIPES
 
 import medvision as mv
 from medvision.errors import Finding, InputError, PipelineError, UsageError
@@ -20,7 +21,7 @@ from medvision.geometry import Geometry
 from medvision.io import scan
 from medvision.pipeline import PipelineFolder, Settings
 from medvision.transfer import read_weights
-from medvision.workflows.fitting.budget import Budget, Timed
+from medvision.workflows.fitting.budget import Budget, Timed, fit_into
 from medvision.workflows.fitting.pretext import PretextJob
 from medvision.workflows.pretrain import PretrainingResult, pretrain
 from medvision.workflows.train import Machine, Start
@@ -50,26 +51,9 @@ validation = 0.3
 validate_every = 1
 deep_supervision = true
 """
-PICTURES = """
-name = "stripes"
-task = "classification"
-description = "For tests"
-[contract]
-shows = "stripes"
-dimensions = 2
-[labels]
-0 = "upright"
-1 = "level"
-[[steps]]
-use = "rescale"
-source = [0.0, 255.0]
-[network]
-use = "resnet"
-blocks = [1, 1, 1, 1]
-channels = [4, 4, 8, 8]
-stem_kernel = 3
-stem_stride = 1
-stem_pool = false
+PICTURES = f"""
+{STRIPES}
+{GREYS}
 [train]
 epochs = 2
 steps_per_epoch = 20
@@ -223,7 +207,7 @@ def test_every_network_starts_from_its_own_pretraining(network: str, channels: s
     text = VOLUMES.replace("deep_supervision = true\n", "") if channels else PICTURES
     text = text[: text.index("use =", text.index("[network]"))] + network + "\n" + text[text.index("[train]") :]
     pipeline = opened(tmp_path / "settings", text.replace("[8, 8, 8]", channels or ""))
-    job = PretextJob(pipeline, "masked" if channels else "vicreg", (), (), Alone())
+    job = PretextJob(pipeline, "masked" if channels else "vicreg", (), (), Alone(), deterministic=True)
     parts = pipeline.settings.network.parts
     save_weights(tmp_path / "weights.safetensors", job.encoder(job.network()), without=parts.head)
     found = start_from(pipeline.build_network(), tmp_path, pipeline)
@@ -435,14 +419,24 @@ def test_a_collapsed_network_is_refused_and_leaves_no_weights(
 
 
 def test_a_time_makes_steps_fewer_and_the_network_no_smaller(
-    volumes: tuple[Path, PipelineFolder, PretrainingResult], tmp_path: Path
+    volumes: tuple[Path, PipelineFolder, PretrainingResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data, pipeline, _ = volumes
+    asked: list[bool] = []
+
+    def watched(*values: Any, may_cut: bool, **named: Any) -> Timed:
+        asked.append(may_cut)
+        return fit_into(*values, may_cut=may_cut, **named)
+
+    monkeypatch.setattr("medvision.workflows.fitting.pacing.fit_into", watched)
+    data, _, _ = volumes
+    pipeline = opened(tmp_path / "settings", VOLUMES.replace("epochs = 2", "epochs = 100_000"))
     result = pretrain(pipeline, [data], tmp_path, budget=Budget(4.5 / 60), machine=Machine("cpu"))
+    assert asked == [False]
     assert {finding.code for finding in result.findings} >= {"budget"}
     assert "budget-cut" not in {finding.code for finding in result.findings}
     assert start_from(pipeline.build_network(), tmp_path, pipeline).match.share_of_parameters == 1
     steps = json.loads((tmp_path / "weights.json").read_text())["trained_with"]["steps"]
+    assert 0 < int(steps) < pipeline.settings.train.total_steps == 300_000
     again = pretrain(pipeline, [data], tmp_path, budget=Budget(4.5 / 60), machine=Machine("cpu"))
     assert again.results == result.results
     assert json.loads((tmp_path / "weights.json").read_text())["trained_with"]["steps"] == steps

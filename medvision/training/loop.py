@@ -148,7 +148,9 @@ def optimise(
         deterministic_algorithms(deterministic),
         gpu_arithmetic(place.precision, deterministic=deterministic),
     ):
-        called, measured = _fastest(called, batches, objective, place, settings, deterministic=deterministic)
+        measured: tuple[Finding, ...] = ()
+        if place.from_first(partial(pace.left, state)):  # trying takes a minute or more, for nothing where all is done
+            called, measured = _fastest(called, batches, objective, place, settings, deterministic=deterministic)
         learner = _Learner(network, called, kept, optimiser, batches, objective, settings, place)
         while (left := place.from_first(partial(pace.left, state))) and not _without_gain(state, settings):
             began, seconds = time.monotonic(), dict.fromkeys(("data", "network", "validation"), 0.0)

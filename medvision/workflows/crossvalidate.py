@@ -121,7 +121,8 @@ def crossvalidate(
             refuse_begun(out)
         cases = labelled_cases(data, pipeline.settings.labels)
         parts = folds(cases, count=count, seed=pipeline.settings.train.seed, task=pipeline.settings.task)
-        pipeline = replace(pipeline, settings=with_scaling(pipeline.settings, [*parts[0].train, *parts[0].val]))
+        everyone = parts[0].undivided()
+        pipeline = replace(pipeline, settings=with_scaling(pipeline.settings, everyone.train))
 
         place = machine.alone(pipeline.settings.train)
         work = Workbench(pipeline, parts[0], store, place, machine.workers, progress)
@@ -136,14 +137,13 @@ def crossvalidate(
         if Finished.read(out, ()) is None:  # else all has been written
             figures = [entry.figures for entry in work.prepared.values()]
             _write_tables(out, trained, results)
-            _write_ensemble(out / "ensemble", trained, parts[0], figures, results, gathered(told))
+            _write_ensemble(out / "ensemble", trained, everyone, figures, results, gathered(told))
         whole = _for_all(pipeline, trained)
         told_of_all = (
             *results,
             f"These are figures of {count}-fold cross-validation: networks trained like this one.",
             _length_of(whole, trained, timed=budget is not None),
         )
-        everyone = Split((*parts[0].train, *parts[0].val), (), parts[0].findings)
         terms = replace(terms, results=told_of_all, budget=shares.of(count), progress=named("all cases", progress))
         final = fit(work, everyone, whole, out, terms)
     found = gathered({**told, "all cases": final.result.findings})
@@ -204,7 +204,7 @@ def _write_tables(out: Path, trained: Sequence[Trained], results: tuple[str, ...
 def _write_ensemble(
     out: Path,
     trained: Sequence[Trained],
-    part: Split,
+    everyone: Split,
     figures: Sequence[CaseFigures],
     results: tuple[str, ...],
     findings: tuple[Finding, ...],
@@ -231,8 +231,8 @@ def _write_ensemble(
     card.save(out / "weights.json")
     seen = [Seen.read(one.pipeline.folder / SEEN) for one in trained]
     functools.reduce(Seen.and_also, seen, Seen()).write(out / SEEN, weights_sha256=sha256)
-    parts = Split((*part.train, *part.val), (), part.findings)
-    write_text(out / "card.md", card_text(first.settings, card, parts, tuple(dict.fromkeys((*findings, *doubtful)))))
+    noticed = tuple(dict.fromkeys((*findings, *doubtful)))
+    write_text(out / "card.md", card_text(first.settings, card, everyone, noticed))
 
 
 def _trained_with(trained: Sequence[Trained]) -> dict[str, str]:

@@ -26,6 +26,7 @@ from medvision.volume import UNNAMED, Volume
 from medvision.workflows.cases.targets import stated_of
 from medvision.workflows.training_data.fingerprint import measured
 from medvision.workflows.training_data.labelled import labelled_cases
+from medvision.workflows.training_data.noticed import counted
 from medvision.workflows.training_data.taught import names_of, numbers_of, task_of
 
 IMBALANCED = 10.0
@@ -129,10 +130,11 @@ def plan(
     left_out = len(every) - len(cases)
     kind = next((known for known in TASKS if known == task), None) or task_of(cases)
     names = names_of(cases, kind)
-    figures: list[CaseFigures] = []
+    figures, noticed = list[CaseFigures](), list[tuple[str, Finding]]()
     for number, case in enumerate(cases):
         volume = io.read_volume(case)
         figures.append(measured(case, volume, _target_of(case, kind, names, volume)))
+        noticed.extend((case.id, finding) for finding in volume.findings)
         progress(number + 1, len(cases), "cases measured")
     known = {n: names.get(n, f"label {n}") for n in numbers_of(figures, names, kind)}
     learned = [entry for entry, case in zip(figures, cases, strict=True) if case.split != "val"]
@@ -147,7 +149,7 @@ def plan(
         fixed_split=any(case.split == "val" for case in cases),
     )
     found = planned(fingerprint, request)
-    findings = (*doubts(figures), *_doubts_of(fingerprint))
+    findings = (*counted(noticed), *doubts(figures), *_doubts_of(fingerprint))
     held_out = len(figures) - len(learned)
     if not dry_run:
         fingerprint.save(out / FINGERPRINT)

@@ -24,12 +24,11 @@ from medvision.training import (
     find_copies,
     open_logs,
     optimise,
-    seconds_spent,
     split,
 )
 from medvision.workflows.fitting.budget import Budget
 from medvision.workflows.fitting.machine import Machine
-from medvision.workflows.fitting.pacing import paced
+from medvision.workflows.fitting.pacing import paced, seconds_before
 from medvision.workflows.fitting.pretext import METHODS, Method, PretextJob, method_for
 from medvision.workflows.fitting.seeds import seeded
 from medvision.workflows.fitting.training_page import TrainingPage
@@ -195,13 +194,12 @@ def _pretrained(asked: _Asked, parts: Split, prepared: Mapping[str, PreparedImag
     images = (*job.training, *job.held_out)
     noticed = counted([(image.case.id, entry) for image in images for entry in image.findings])
     claim(out, job.pipeline, parts, digests, "pretraining", job.method, job.method_settings, asked.minutes)
-    spent = seconds_spent(out / _CHECKPOINTS)
     checkpoints, over = out / _CHECKPOINTS, (out / _RESULT).is_file()
     budget = None if asked.budget is None else replace(asked.budget, may_cut=False)  # a training starts with all of it
     job, pace, timed = paced(job, budget, checkpoints=checkpoints, settings_in=checkpoints, over=over)
 
     network = job.network()
-    page = _page_of(out, job, parts, minutes=asked.minutes, seconds_before=spent)
+    page = _page_of(out, job, parts, minutes=asked.minutes, seconds_before=seconds_before(checkpoints, budget))
     facts = {"pipeline": job.pipeline.name, "method": job.method, "steps": str(job.train.total_steps)}
     with open_logs(asked.machine.log, out, title=out.name, settings=facts, also={"page": page}) as logs:
         fitted = optimise(
@@ -212,7 +210,7 @@ def _pretrained(asked: _Asked, parts: Split, prepared: Mapping[str, PreparedImag
             job.train,
             folder=out / _CHECKPOINTS,
             place=job.place,
-            deterministic=asked.machine.is_deterministic(job.place.device),
+            deterministic=job.deterministic,
             pace=pace,
             logs=logs,
             progress=asked.progress,
@@ -228,7 +226,8 @@ def _pretrained(asked: _Asked, parts: Split, prepared: Mapping[str, PreparedImag
 
 def _job(asked: _Asked, parts: Split, prepared: Mapping[str, PreparedImage]) -> PretextJob:
     training, held_out = ([prepared[case.id] for case in side] for side in (parts.train, parts.val))
-    return PretextJob(asked.pipeline, asked.method, training, held_out, asked.place)
+    deterministic = asked.machine.is_deterministic(asked.place.device)
+    return PretextJob(asked.pipeline, asked.method, training, held_out, asked.place, deterministic)
 
 
 def _write_card(asked: _Asked, job: PretextJob, network: Any, results: tuple[str, ...], *, steps: int) -> None:

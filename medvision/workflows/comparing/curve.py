@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from medvision.comparison import Difference, Level
-from medvision.files import replacing, write_json, write_text
+from medvision.files import write_figure, write_json, write_text
 from medvision.frameworks import versions
 from medvision.workflows.comparing.ways import Way
 
@@ -159,8 +159,7 @@ def _write_picture(curve: LearningCurve, path: Path) -> None:
     axes.set(xlabel="cases to train on", ylabel=curve.figure, title=f"{curve.held_out} held-out cases")
     axes.set_ylim(*_shown(axes.get_ylim(), curve.bounds))
     axes.legend()
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=120, metadata={"Software": None})
+    write_figure(path, figure)
 
 
 def _shown(limits: tuple[float, float], bounds: tuple[float | None, float]) -> tuple[float, float]:

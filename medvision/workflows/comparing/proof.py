@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from medvision.comparison import Difference, Level
-from medvision.files import replacing, write_json, write_text
+from medvision.files import write_figure, write_json, write_text
 from medvision.frameworks import versions
 from medvision.workflows.comparing.ways import shown_source
 
@@ -119,8 +119,7 @@ def _write_picture(proof: TransferProof, path: Path) -> None:
         right.errorbar([0], [proof.difference.value], yerr=reach, fmt="o", capsize=5, color="#0b6e99")
     right.axhline(0, color="grey", linewidth=0.8)
     right.set(xticks=[], title=proof.difference.verdict, ylabel="difference")
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=120, metadata={"Software": None})
+    write_figure(path, figure)
 
 
 def _reach(value: float, low: float, high: float) -> list[list[float]]:

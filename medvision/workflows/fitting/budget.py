@@ -23,8 +23,7 @@ _EPOCHS = 50  # into which the time is divided: the grain in which a deadline is
 EXPORT_SECONDS = 2.0
 """What writing the folder and the end of the process take, where it has a core for itself."""
 _VALIDATIONS = 10
-MEASURING = 0.1
-"""The share of a time that measuring steps may take: no step is begun after it, and cuts are then made unmeasured."""
+_MEASURING = 0.1  # share of a time after which no step is measured any more, and cuts are made unmeasured
 _EACH = 0.02  # share of the time that measuring the steps of one choice may take, where one step has been done
 
 
@@ -159,7 +158,7 @@ def fit_into(
     first = step_of(wished)  # it imports what is not there yet, which says nothing about a step
     ready = time.monotonic()
     seconds = max(0.0, deadline - ready)
-    stop = ready + MEASURING * seconds
+    stop = ready + _MEASURING * seconds
     step = _seconds_of(first, _EACH * seconds, stop)
     useful: list[_Cutting] = [kind for kind in CUTS if may_cut and not (keep_network and kind is narrower)]
     useful = [partial(kind, shared_by=shared_by) if kind is smaller_batch else kind for kind in useful]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,14 +11,14 @@ from medvision.errors import Finding
 from medvision.frameworks import versions
 from medvision.pipeline import SEEN, PipelineFolder
 from medvision.progress import Progress, silent
-from medvision.training import Fitted, Logs, Pace, Split, checkpoint, open_logs, optimise, seconds_spent
+from medvision.training import Fitted, Logs, Pace, Split, checkpoint, open_logs, optimise
 from medvision.workflows.fitting.budget import Budget
 from medvision.workflows.fitting.choice import choice_of
 from medvision.workflows.fitting.export import Export
 from medvision.workflows.fitting.held_out import score
 from medvision.workflows.fitting.job import Job
 from medvision.workflows.fitting.machine import Machine
-from medvision.workflows.fitting.pacing import paced
+from medvision.workflows.fitting.pacing import paced, seconds_before
 from medvision.workflows.fitting.training_page import TrainingPage, page_of
 from medvision.workflows.fitting.workbench import Workbench
 from medvision.workflows.starting.seen import Seen, seen_by_start, start_findings
@@ -156,7 +155,7 @@ def _optimised(
         parts,
         place,
         minutes=None if budget is None else budget.minutes,
-        seconds_before=seconds_spent(folder) + (time.monotonic() - budget.started if budget else 0.0),
+        seconds_before=seconds_before(folder, budget),
         decisions=(*(finding.message for finding in findings if finding.code.startswith("budget")), *trained),
     )
     facts = {"pipeline": job.pipeline.name, "steps": str(settings.train.total_steps)}

@@ -98,6 +98,11 @@ def paced(
     return fitted, pace, timed.findings
 
 
+def seconds_before(checkpoints: Path, budget: Budget | None) -> float:
+    """Return what a training has taken before its loop begins: in earlier calls, and of its time in this one."""
+    return seconds_spent(checkpoints) + (0.0 if budget is None else time.monotonic() - budget.started)
+
+
 def _as_before(job: Paceable, settings_in: Path, kept: Path) -> Timed:
     """Return what was found before the training was stopped."""
     path = settings_in / "pipeline.toml"

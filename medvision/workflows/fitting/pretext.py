@@ -69,6 +69,8 @@ class PretextJob:
         The images of each side.
     place
         Where the network computes, and in what.
+    deterministic
+        Whether every run gives the same bits.
     masking, views
         How the methods hide and vary.
     """
@@ -78,6 +80,7 @@ class PretextJob:
     training: Sequence[PreparedImage]
     held_out: Sequence[PreparedImage]
     place: Place
+    deterministic: bool
     masking: Masking = field(default_factory=Masking)
     views: Views = field(default_factory=Views)
 
@@ -155,7 +158,8 @@ class PretextJob:
     def step(self) -> Callable[[int], None]:
         """Return one step of the training as a function of its number, on a network that is thrown away."""
         network = self.network()
-        return rehearsal(network, self.batches(), self.objective(), self.train, place=self.place)
+        how: dict[str, Any] = {"place": self.place, "deterministic": self.deterministic}
+        return rehearsal(network, self.batches(), self.objective(), self.train, **how)
 
     def validation_seconds(self) -> float:
         """Return the time that a validation takes, by that of a few images; of quick ones, after a try to warm up."""

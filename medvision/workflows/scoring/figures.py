@@ -43,9 +43,7 @@ def of_labels(scored: Sequence[Scored], seed: int | None) -> dict[str, Estimate]
     A case counts for a label where its truth is known. A mean is over the labels for which the figure is defined, in
     each resample too.
     """
-    names = list(scored[0].marks)
-    marks = np.array([[_mark(entry.marks[name]) for name in names] for entry in scored])
-    chances = np.array([[(entry.probabilities or {})[name] for name in names] for entry in scored])
+    names, marks, chances = _label_table(scored)
     found = chances >= np.array([scored[0].thresholds[name] for name in names])
     patients = [entry.patient for entry in scored]
     kinds: tuple[tuple[str, NDArray[Any], Statistic], ...] = (
@@ -65,9 +63,7 @@ def of_labels(scored: Sequence[Scored], seed: int | None) -> dict[str, Estimate]
 
 def rankings_of_labels(scored: Sequence[Scored]) -> dict[str, Ranking]:
     """Return the AUC of several labels, as their mean and of each; see ``scores.rankings``."""
-    names = list(scored[0].marks)
-    marks = np.array([[_mark(entry.marks[name]) for name in names] for entry in scored])
-    chances = np.array([[(entry.probabilities or {})[name] for name in names] for entry in scored])
+    names, marks, chances = _label_table(scored)
     found: dict[str, Ranking] = {"AUC": ((chances, marks), list(range(len(scored))), _over_labels(auc))}
     for number, name in enumerate(names):
         rows = np.flatnonzero(marks[:, number] != _UNKNOWN).tolist()
@@ -94,6 +90,14 @@ def of_values(scored: Sequence[Scored], seed: int | None) -> dict[str, Estimate]
             if known:
                 figures[title_of(figure, name, its)] = estimate(columns, patients, statistic, seed)
     return {title: figure for title, figure in figures.items() if figure.value is not None}
+
+
+def _label_table(scored: Sequence[Scored]) -> tuple[list[str], NDArray[np.int_], NDArray[np.float64]]:
+    """Return the labels, and (case, label) whether it holds (1, 0, or unknown) and the probability said of it."""
+    names = list(scored[0].marks)
+    marks = np.array([[_mark(entry.marks[name]) for name in names] for entry in scored])
+    chances = np.array([[(entry.probabilities or {})[name] for name in names] for entry in scored])
+    return names, marks, chances
 
 
 def _mark(mark: bool | None) -> int:
