@@ -85,6 +85,12 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def write_figure(path: Path, figure: Any) -> None:
+    """Write a figure of matplotlib as PNG, whole or not at all, without a word about the software that drew it."""
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=120, metadata={"Software": None})
+
+
 def sha256_of(*paths: Path) -> str:
     """Return the SHA-256 of the contents of files, on disk or in archives, one after another, as 64 hex digits."""
     total = hashlib.sha256()

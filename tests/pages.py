@@ -72,17 +72,14 @@ class Svg:
         return min(self.letters, key=lambda letter: float(letter[key[0]]) * key[1])[2]
 
 
-class Page(HTMLParser):
+class Elements(HTMLParser):
     """Reads a page, and stops at any element that is closed in the wrong place."""
 
     def __init__(self, content: str) -> None:
         super().__init__(convert_charrefs=True)
         self.open: list[str] = []
         self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.cuts: list[Svg] = []
-        self.words: dict[str, str] = {}
         self.text = ""
-        self._text_at: dict[str, str | None] = {}
         self.feed(content)
         self.close()
         assert self.open == []
@@ -93,8 +90,28 @@ class Page(HTMLParser):
             self.open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+        self.text += " "
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+class Page(Elements):
+    """The page of a case: its cuts, and the words that have an id."""
+
+    def __init__(self, content: str) -> None:
+        self.cuts: list[Svg] = []
+        self.words: dict[str, str] = {}
+        self._text_at: dict[str, str | None] = {}
+        super().__init__(content)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        super().handle_startendtag(tag, attrs)
         attributes = dict(attrs)
-        self.tags.append((tag, attributes))
         if tag == "svg":
             self.cuts.append(Svg(attributes))
         if tag == "image":
@@ -104,12 +121,11 @@ class Page(HTMLParser):
         self._text_at = attributes if tag == "text" else {"class": attributes.get("class"), "id": attributes.get("id")}
 
     def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-        self.text += " "
+        super().handle_endtag(tag)
         self._text_at = {}
 
     def handle_data(self, data: str) -> None:
-        self.text += data
+        super().handle_data(data)
         if "text" in self.open and "x" in self._text_at:
             self.cuts[-1].letters.append((float(self._text_at["x"] or 0), float(self._text_at["y"] or 0), data))
         if self._text_at.get("class") == "position":

@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
+from PIL import Image
 
 from medvision import files
 from medvision.errors import OutputError
@@ -50,6 +52,15 @@ def test_a_full_disk_is_an_error_that_names_the_file(tmp_path: Path) -> None:
 def test_json_holds_no_nan(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         files.write_json(tmp_path / "a.json", float("nan"))
+
+
+def test_a_figure_says_nothing_of_the_software_that_drew_it(tmp_path: Path) -> None:
+    figure = Figure(figsize=(2, 1))
+    files.write_figure(tmp_path / "a.png", figure)
+    with Image.open(tmp_path / "a.png") as picture:
+        assert (picture.format, picture.size) == ("PNG", (240, 120))
+        assert "Software" not in picture.info
+    assert b"atplotlib" not in (tmp_path / "a.png").read_bytes()
 
 
 def test_hashes_are_those_of_sha256(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tiny_pipeline import GREYS
 
 import medvision as mv
 from medvision.errors import PipelineError
@@ -24,20 +25,11 @@ from medvision.workflows.evaluate import evaluate
 
 UNKNOWN = "Whether the weights were trained on any of these images is not known"
 
-COMMON = """
+COMMON = f"""
 [contract]
 shows = "an even grey"
 dimensions = 2
-[[steps]]
-use = "rescale"
-source = [0.0, 255.0]
-[network]
-use = "resnet"
-blocks = [1, 1, 1, 1]
-channels = [1, 1, 1, 1]
-stem_kernel = 3
-stem_stride = 1
-stem_pool = false
+{GREYS.replace("[4, 4, 8, 8]", "[1, 1, 1, 1]")}
 """
 LIGHTS = f"""
 name = "lights"

@@ -5,29 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tiny_pipeline import pipeline
+from tiny_pipeline import CLASSIFIER, pipeline
 
 from medvision.errors import PipelineError
 from medvision.pipeline import Settings, read_settings
 from medvision.pipeline.sides import voxel_axis
 from medvision.sides import sided
 
-PICTURE = """
-name = "picture"
-task = "classification"
-description = "For tests"
-[contract]
-shows = "anything"
-dimensions = 2
-[labels]
-0 = "none"
-1 = "effusion on the left"
-[network]
-use = "resnet"
-blocks = [1, 1, 1, 1]
-channels = [4, 4, 8, 8]
-[train.augmentation]
-"""
+PICTURE = CLASSIFIER.replace('"yes"', '"effusion on the left"') + "\n[train.augmentation]\n"
 
 
 def opened(folder: Path, augmentation: str, *changes: tuple[str, str], no_side: bool = True) -> Settings:

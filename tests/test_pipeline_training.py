@@ -6,37 +6,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_pipeline import TINY, pipeline
+from tiny_pipeline import CLASSIFIER, TINY, pipeline
 
 from medvision.errors import PipelineError
 from medvision.frameworks import state_of
 from medvision.networks import plain_state
 from medvision.pipeline import PipelineFolder, read_settings
 
-CLASSES = """
-name = "tiny"
-task = "classification"
-description = "For tests"
-
-[contract]
-shows = "anything"
-dimensions = 2
-
-[labels]
-0 = "no"
-1 = "yes"
-
-[network]
-use = "resnet"
-blocks = [1, 1, 1, 1]
-channels = [4, 4, 4, 4]
-
-[train]
-epochs = 3
-"""
+CLASSES = CLASSIFIER + "\n[train]\nepochs = 3\n"
 MANY = CLASSES.replace('"classification"', '"multilabel"')
 VIT = 'use = "vit"\nimage_size = [16, 16]\npatch_size = [4, 4]\nchannels = 4\nheads = 2\nblocks = 1'
-RESNET = 'use = "resnet"\nblocks = [1, 1, 1, 1]\nchannels = [4, 4, 4, 4]'
+RESNET = 'use = "resnet"\nblocks = [1, 1, 1, 1]\nchannels = [4, 8, 8, 8]'
 
 
 def test_a_loss_is_chosen_by_its_name_and_none_is_that_of_the_task(tmp_path: Path) -> None:

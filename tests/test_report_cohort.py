@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pages import Elements
 
 from medvision.errors import Finding
 from medvision.geometry import Geometry
@@ -22,7 +22,6 @@ _MANIFEST = Manifest("medvision run a", "demo 1.0", "aa", "bb", "cc", {}, "cpu",
 _SPOT = Measurement(1, "spot", 1200, 2, 1.2, 4.5, 50.0, 1.0, (0.0, 0.0, 0.0), touches_edge=False)
 _FACTS = PipelineFacts("demo", "1.0", "A pipeline for tests.", "Tests.", "Nothing.", "Apache-2.0", notice="A phantom.")
 _WARNING = Finding("spacing-outside", "warning", "Spacing 3 mm.")
-_VOID = {"meta", "img", "br", "hr"}
 _EVIL = "<script>alert('x')</script>\"'>"
 
 
@@ -33,26 +32,15 @@ class _Plot:
     words: list[str] = field(default_factory=list)
 
 
-class _Page(HTMLParser):
+class _Page(Elements):
     def __init__(self, content: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.plots: list[_Plot] = []
         self.rows: list[list[str]] = []
-        self.text = ""
-        self.feed(content)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_startendtag(tag, attrs)
-        if tag not in _VOID:
-            self.open.append(tag)
+        super().__init__(content)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        super().handle_startendtag(tag, attrs)
         attributes = dict(attrs)
-        self.tags.append((tag, attributes))
         if tag == "svg" and attributes.get("role") == "group":
             self.plots.append(_Plot())
         if tag == "a" and "svg" in self.open:
@@ -62,12 +50,8 @@ class _Page(HTMLParser):
         if tag in ("td", "th"):
             self.rows[-1].append("")
 
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-        self.text += " "
-
     def handle_data(self, data: str) -> None:
-        self.text += data
+        super().handle_data(data)
         if "svg" in self.open and "title" in self.open:
             self.plots[-1].titles.append(data)
         if "svg" in self.open and "text" in self.open:

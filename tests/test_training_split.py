@@ -27,6 +27,14 @@ def ids(cases: tuple[Case, ...]) -> list[str]:
     return [found.id for found in cases]
 
 
+def test_an_undivided_split_trains_on_all_and_keeps_what_was_noticed() -> None:
+    whole = split([case("a"), case("b"), case("c")], validation=0.3, seed=0)
+    assert (len(whole.train), len(whole.val)) == (2, 1)
+    assert ids(whole.undivided().train) == [*ids(whole.train), *ids(whole.val)]
+    assert whole.undivided().val == ()
+    assert whole.undivided().findings == whole.findings != ()
+
+
 PATIENTS = st.lists(st.one_of(st.none(), st.integers(0, 8).map(str)), min_size=2, max_size=30)
 
 

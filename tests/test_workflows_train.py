@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from conftest import SPHERES_TOML, write_sphere_data
 from PIL import Image
+from tiny_pipeline import GREYS, STRIPES
 
 import medvision as mv
 from medvision.errors import InputError, PipelineError, UsageError
@@ -26,26 +27,9 @@ from medvision.workflows.training_data.prepare import prepare
 from medvision.workflows.training_folder.claim import claim
 from medvision.workflows.training_folder.finished import identity_of
 
-STRIPES_TOML = """
-name = "stripes"
-task = "classification"
-description = "Which way stripes run"
-[contract]
-shows = "stripes"
-dimensions = 2
-[labels]
-0 = "upright"
-1 = "level"
-[[steps]]
-use = "rescale"
-source = [0.0, 255.0]
-[network]
-use = "resnet"
-blocks = [1, 1, 1, 1]
-channels = [4, 4, 8, 8]
-stem_kernel = 3
-stem_stride = 1
-stem_pool = false
+STRIPES_TOML = f"""
+{STRIPES}
+{GREYS}
 [[explain]]
 use = "hirescam"
 [train]
@@ -207,8 +191,9 @@ def test_a_case_that_cannot_be_read_or_has_no_label_stops_a_training(tmp_path: P
     assert caught.value.code == "label-missing"
     assert "1 of 8 cases has no label, first: image0" in str(caught.value)
     (tmp_path / "data" / "image5.nii.gz").unlink()
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match=r"image5\.nii\.gz") as caught:
         train(pipeline, [table], tmp_path / "out")
+    assert caught.value.code == "not-found"
 
 
 def test_data_of_which_everything_is_skipped_hold_no_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

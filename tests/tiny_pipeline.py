@@ -56,6 +56,30 @@ blocks = [1, 1, 1, 1]
 channels = [4, 8, 8, 8]
 """
 
+STRIPES = """
+name = "stripes"
+task = "classification"
+description = "Which way stripes run"
+[contract]
+shows = "stripes"
+dimensions = 2
+[labels]
+0 = "upright"
+1 = "level"
+"""
+GREYS = """
+[[steps]]
+use = "rescale"
+source = [0.0, 255.0]
+[network]
+use = "resnet"
+blocks = [1, 1, 1, 1]
+channels = [4, 4, 8, 8]
+stem_kernel = 3
+stem_stride = 1
+stem_pool = false
+"""
+
 
 def pipeline(folder: Path, *changes: tuple[str, str], text: str = TINY) -> Path:
     """Write a pipeline whose text is changed as told, and return its file."""

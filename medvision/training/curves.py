@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from medvision.files import replacing, write_text
+from medvision.files import write_figure, write_text
 
 Row = Mapping[str, float]
 """What was measured in one epoch, by name; ``epoch`` counts from 1, and all values are finite."""
@@ -59,5 +59,4 @@ def _write_picture(rows: Sequence[Row], figures: Sequence[str], folder: Path) ->
     right.set(xlabel="epoch", title="Validation")
     if figures:
         right.legend(title="on held-out cases")
-    with replacing(folder / "curves.png") as temporary:
-        figure.savefig(temporary, format="png", dpi=120, metadata={"Software": None})
+    write_figure(folder / "curves.png", figure)

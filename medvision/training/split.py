@@ -21,6 +21,10 @@ class Split:
     val: tuple[Case, ...]
     findings: tuple[Finding, ...] = ()
 
+    def undivided(self) -> Split:
+        """Return all its cases as those to train on: nobody is held out."""
+        return Split((*self.train, *self.val), (), self.findings)
+
 
 def split(cases: Sequence[Case], *, validation: float, seed: int, task: Task | None = None) -> Split:
     """Return the split that the data set fixes, or else one that keeps every patient's cases together.
