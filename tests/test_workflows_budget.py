@@ -159,7 +159,7 @@ def test_measuring_takes_no_more_than_its_share_and_a_step_however_slow_steps_ar
 ) -> None:
     clock = timed(monkeypatch, lambda settings: step * width(settings) / 32)
     clock.fit(seconds, wished)
-    assert clock.now - 1000.0 <= workflow.MEASURING * seconds + step
+    assert clock.now - 1000.0 <= workflow._MEASURING * seconds + step
 
 
 def test_what_is_imported_for_the_first_step_takes_nothing_from_the_measuring(

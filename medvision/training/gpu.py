@@ -15,9 +15,7 @@ from typing import Any
 from medvision.errors import Finding
 from medvision.frameworks import Precision, state_of
 
-WORTH_STEPS = 2000
-"""Steps below which a training has ended before a compilation, of a minute or more, has paid for itself."""
-
+_WORTH_STEPS = 2000  # in fewer, a training has ended before a compilation, of a minute or more, has paid for itself
 _STEPS, _WARM = 8, 3  # timed, and done before; the first ones compile
 _GAIN = 1.05  # that compilation must bring: less is within the noise of a clock
 
@@ -64,7 +62,7 @@ def fastest(
 
     It is the network itself on a CPU, where every bit is to be the same in every run, and before too few steps.
     """
-    if not device.startswith("cuda") or deterministic or steps < WORTH_STEPS:
+    if not device.startswith("cuda") or deterministic or steps < _WORTH_STEPS:
         return network, ()
     chosen = measured_compile(network, step, clock=synchronised_clock)
     return chosen.called, (chosen.finding,)

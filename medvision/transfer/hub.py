@@ -178,7 +178,7 @@ class Hub:
                 yield answer
         except urllib.error.HTTPError as error:
             error.close()
-            raise PipelineError("weights-unreachable", *_refusal(error.code, self.url, place)) from None
+            raise PipelineError("weights-unreachable", _refusal(error.code, self.url, place)) from None
         except (http.client.HTTPException, urllib.error.URLError, TimeoutError, ConnectionError) as error:
             kind = getattr(error, "reason", error)
             message = f"{self.url} cannot be reached ({type(kind).__name__})"
@@ -200,9 +200,9 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _refusal(code: int, url: str, place: str) -> tuple[str]:
+def _refusal(code: int, url: str, place: str) -> str:
     words = {401: "wants an account, or is not there", 403: "wants an account with access", 404: "is not there"}
-    return (f"{url} answers {code}: {place.split('?')[0]} {words.get(code, 'cannot be had now')}",)
+    return f"{url} answers {code}: {place.split('?')[0]} {words.get(code, 'cannot be had now')}"
 
 
 def _user_cache() -> Path:
