@@ -163,7 +163,7 @@ def test_best_weights_are_loaded_whole_or_refused(tmp_path: Path) -> None:
     with pytest.raises(sealed.SealBrokenError):
         checkpoint.load_best(tmp_path / "none", other, state)
     sealed.save(path, {"0.weight": np.zeros((9, 9), np.float32)}, sealed.facts_of(path))
-    with pytest.raises(PipelineError):
+    with pytest.raises(PipelineError, match="belongs to another network"):
         checkpoint.load_best(tmp_path, other, state)
     content = bytearray(path.read_bytes())
     content[-3] ^= 1

@@ -71,7 +71,7 @@ def test_labels_that_lie_left_and_right_are_not_mirrored() -> None:
 def test_cases_of_one_stated_side_tell_nothing_by_the_place_of_labels() -> None:
     left = [mask(number, stored={1, 2}, kept={1, 2}, side="left") for number in range(4)]
     require_sides_apart(left, MIRRORED)
-    with pytest.raises(PipelineError):
+    with pytest.raises(PipelineError, match="'dim' lies to the left of 'bright'"):
         require_sides_apart([*left, mask(5, stored={1, 2}, kept={1, 2}, side="right")], MIRRORED)
 
 

@@ -143,9 +143,20 @@ def test_a_size_that_cannot_be_drawn_is_refused() -> None:
         subset(cases_of([3] * 4), 2, seed=0, repeat=0)
 
 
-@pytest.mark.parametrize("words", ["", "0", "50,,100", "-5", "half", "50,50", "all,all"])
-def test_sizes_that_are_none_are_refused(words: str) -> None:
-    with pytest.raises(UsageError):
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("", "or all; got ''"),
+        ("0", "or all; got '0'"),
+        ("50,,100", "or all; got ''"),
+        ("-5", "or all; got '-5'"),
+        ("half", "or all; got 'half'"),
+        ("50,50", "a size is named twice: 50,50"),
+        ("all,all", "a size is named twice: all,all"),
+    ],
+)
+def test_sizes_that_are_none_are_refused(words: str, told: str) -> None:
+    with pytest.raises(UsageError, match=told):
         sizes_of(words)
 
 
@@ -163,10 +174,16 @@ def test_starts_are_named_as_in_the_command_and_shown_without_their_folder(tmp_p
 
 
 @pytest.mark.parametrize(
-    "values", [((), 1, WAYS), ((5,), 0, WAYS), ((5,), 1, ()), ((5,), 1, (Way("a"), Way("a", Start("b.pt"))))]
+    ("values", "told"),
+    [
+        (((), 1, WAYS), "needs a size, a repeat and a start"),
+        (((5,), 0, WAYS), "needs a size, a repeat and a start"),
+        (((5,), 1, ()), "needs a size, a repeat and a start"),
+        (((5,), 1, (Way("a"), Way("a", Start("b.pt")))), "a start is named twice: a"),
+    ],
 )
-def test_a_curve_of_nothing_or_of_one_start_twice_is_refused(values: tuple[object, ...]) -> None:
-    with pytest.raises(UsageError):
+def test_a_curve_of_nothing_or_of_one_start_twice_is_refused(values: tuple[object, ...], told: str) -> None:
+    with pytest.raises(UsageError, match=told):
         Asked(*values)  # type: ignore[arg-type]
 
 
