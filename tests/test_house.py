@@ -53,24 +53,32 @@ def test_a_class_that_does_not_say_that_it_refuses_values_is_found() -> None:
     refuses = "    def __post_init__(self):\n        if True:\n            raise ValueError\n"
     accepts = "    def __post_init__(self):\n        pass\n"
     classes = [("Silent", '    """Nothing is told."""\n' + refuses), ("Told", told + refuses), ("_Private", refuses)]
-    classes += [("Bare", refuses), ("Accepting", accepts)]
-    assert silent_refusers("".join(f"class {name}:\n{body}" for name, body in classes)) == ["Silent", "Bare"]
+    checks = "    @model_validator(mode='after')\n    def _in_order(self):\n        raise ValueError\n"
+    classes += [("Bare", refuses), ("Accepting", accepts), ("Checking", checks)]
+    code = "".join(f"class {name}:\n{body}" for name, body in classes)
+    assert silent_refusers(code) == ["Silent", "Bare", "Checking"]
 
 
 def silent_refusers(code: str) -> list[str]:
-    """Return the public classes whose `__post_init__` raises, and whose docstring has no section about it."""
+    """Return the public classes that refuse values when they are made, and whose docstring has no section about it."""
     return [
         each.name
         for each in ast.walk(ast.parse(code))
         if isinstance(each, ast.ClassDef)
         and not each.name.startswith("_")
-        and any(isinstance(node, ast.Raise) for node in ast.walk(ast.Module(initialisers_of(each), [])))
+        and any(isinstance(node, ast.Raise) for node in ast.walk(ast.Module(checks_of(each), [])))
         and "\nRaises\n------\n" not in (ast.get_docstring(each) or "")
     ]
 
 
-def initialisers_of(each: ast.ClassDef) -> list[ast.stmt]:
-    return [part for part in each.body if isinstance(part, ast.FunctionDef) and part.name == "__post_init__"]
+def checks_of(each: ast.ClassDef) -> list[ast.stmt]:
+    """Return what runs when a value is made: `__post_init__`, and the validators of pydantic."""
+    methods = [part for part in each.body if isinstance(part, ast.FunctionDef)]
+    return [
+        part
+        for part in methods
+        if part.name == "__post_init__" or any("_validator" in ast.unparse(name) for name in part.decorator_list)
+    ]
 
 
 def test_importing_every_module_loads_nothing_heavy() -> None:

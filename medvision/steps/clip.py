@@ -24,6 +24,11 @@ class Clip:
     low, high
         The range, in the unit of the volume, e.g. HU.
 
+    Raises
+    ------
+    ValueError
+        `low` is not below `high`.
+
     Examples
     --------
     >>> from medvision.geometry import Geometry

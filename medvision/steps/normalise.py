@@ -32,6 +32,11 @@ class Rescale:
         The range that is mapped, in the unit of the volume, e.g. 0 and 255; None for each image's own smallest and
         largest value.
 
+    Raises
+    ------
+    ValueError
+        `low` is not below `high`, or the first number of `source` not below the second.
+
     Examples
     --------
     >>> from medvision.geometry import Geometry
@@ -121,6 +126,11 @@ class Percentile:
         The name of the step.
     lower, upper
         The percentiles, 0 to 100.
+
+    Raises
+    ------
+    ValueError
+        `lower` is not below `upper`.
 
     Examples
     --------
