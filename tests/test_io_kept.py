@@ -244,13 +244,26 @@ def test_volumes_of_one_file_have_hashes_of_their_own_and_it_is_read_once(
 
     calls = counted(monkeypatch, study, "sha256_of")
     path = packed(tmp_path)
+    os.utime(path, ns=(1, 1))  # of long ago: no later writing can bear the same time
     sources = [Source("nifti", (path,), part=part) for part in range(COUNT)]
     before = {source.digest() for source in sources}
     assert (len(before), len(calls)) == (COUNT, 1)
     packed(tmp_path, shift=1)
-    os.utime(path, ns=(1, 1))
     assert not before & {source.digest() for source in sources}
     assert Source("nifti", (path,), part=0, reading=Reading(nan_to=0)).digest() != sources[0].digest()
+
+
+def test_a_file_changed_a_moment_ago_is_hashed_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from medvision import study
+
+    calls = counted(monkeypatch, study, "sha256_of")
+    path = packed(tmp_path)
+    source, written = Source("nifti", (path,)), path.stat()
+    before = source.digest()
+    packed(tmp_path, shift=1)
+    os.utime(path, ns=(written.st_atime_ns, written.st_mtime_ns))  # as on a disk with coarse times
+    assert source.digest() != before
+    assert len(calls) == 2
 
 
 def test_headers_and_data_sets_are_parsed_once_and_pixels_let_go(
