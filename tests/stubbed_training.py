@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from medvision.errors import Finding
 from medvision.pipeline import PipelineFolder
 from medvision.progress import Progress
 from medvision.training import Split
@@ -57,7 +58,10 @@ def write_pictures(path: Path, *, train: int = 40, val: int = 64) -> Path:
 
 @dataclass
 class Played:
-    """Says of a case of the true class a score that is higher by `gain` of the run; keeps the runs that it did."""
+    """Says of a case of the true class a score that is higher by `gain` of the run; keeps the runs that it did.
+
+    `warned` gives what was noticed in a run.
+    """
 
     gain: Callable[[Run], float]
     stop_at: int | None = None
@@ -67,6 +71,7 @@ class Played:
     hashes: dict[str, str] = field(default_factory=dict)
     prepared_before: int | None = None
     warmed: int = 0
+    warned: Callable[[Run], tuple[Finding, ...]] = lambda _: ()
 
     def at(self, _: PipelineFolder, parts: Split, *__: Any) -> Played:
         """Return this in place of a workbench with these cases."""
@@ -107,4 +112,4 @@ class Played:
                 scored.append(
                     Scored(case.id, "ignored", probabilities={"a": 1 - score, "b": score}, truth=names[case.label])
                 )
-        return Outcome(tuple(scored), seconds=2.5, steps=len(run.parts.train))
+        return Outcome(tuple(scored), seconds=2.5, steps=len(run.parts.train), findings=self.warned(run))

@@ -15,7 +15,7 @@ from stubbed_training import CLASSES, Played, write_pictures, write_settings
 from typer.testing import CliRunner
 
 import medvision as mv
-from medvision.errors import PipelineError, UsageError
+from medvision.errors import Finding, PipelineError, UsageError
 from medvision.pipeline import PipelineFolder
 from medvision.study import Case, Source
 from medvision.workflows.comparing.paired import Comparable
@@ -269,10 +269,23 @@ def test_the_curve_is_left_as_table_json_and_picture(
     assert [way["source"] for way in told["ways"]] == [None, shown_source("a.pt")]
     assert (tmp_path / "out" / "curve.png").read_bytes().startswith(b"\x89PNG")
     lines = curve.table().splitlines()
-    assert len(lines) == 5 + 2
+    assert len(lines) == 5 + 3
     assert lines[5].startswith("Seconds are those of a training; preparing the cases took ")
     assert lines[6] == curve.notes[0] == told["notes"][0]
     assert lines[6].startswith("a: it is not known on which images these weights were trained")
+    assert lines[7] == "the trainings are of unequal length, from 8 steps to 40: differences may come from that"
+
+
+def test_warnings_of_the_trainings_are_told_of_the_curve(
+    pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path
+) -> None:
+    absent = Finding("label-absent", "warning", "no training case has b: it cannot be learnt")
+    played = by_size()
+    played.warned = lambda run: (absent,) if len(run.parts.train) == 8 and run.seed == 6 and run.way.start else ()
+    curve = played_curve(played, *pictures, tmp_path / "out", Asked((8, None), 2, WAYS))
+    assert curve.notes[1] == f"a, 8 cases, repeat 2: {absent.message}"
+    again = played_curve(by_size(), *pictures, tmp_path / "out", Asked((8, None), 2, WAYS))
+    assert again.notes == curve.notes == tuple(json.loads((tmp_path / "out" / "curve.json").read_text())["notes"])
 
 
 @pytest.mark.parametrize(("least", "most", "told"), [(0.0, 1.0, (0.0, 1.0)), (None, 0.5, (-1.55, 0.5))])

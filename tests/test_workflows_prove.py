@@ -12,7 +12,7 @@ from conftest import write_sphere_data
 from stubbed_training import CLASSES, MASKS, Played, write_pictures, write_settings
 
 import medvision as mv
-from medvision.errors import InputError, PipelineError, UsageError
+from medvision.errors import Finding, InputError, PipelineError, UsageError
 from medvision.files import sha256_of
 from medvision.pipeline import PipelineFolder, Settings
 from medvision.transfer.hub import Fetched, Hub, HubReference
@@ -166,6 +166,52 @@ def test_a_time_is_shared_by_all_trainings_and_nothing_is_cut_between_them(
     assert {(budget.may_cut, budget.asked) for budget in shares} == {(False, 8.0)}
     with pytest.raises(PipelineError, match="another start"):
         proved(pictures, tmp_path / "out", played, seeds=2)
+
+
+@pytest.mark.parametrize(("before", "now"), [(1, 3), (3, 1)])
+def test_a_time_that_was_dealt_is_not_dealt_again_among_other_numbers_of_trainings(
+    pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path, before: int, now: int
+) -> None:
+    played = of_transfer(0.2)
+    played.stop_at = 1  # also of a proof that was stopped: the first training has had its share
+    with pytest.raises(KeyboardInterrupt):
+        proved(pictures, tmp_path / "out", played, seeds=before, budget=Budget(8.0))
+    told = f"the time was shared by {2 * before} trainings here, and would be by {2 * now}"
+    with pytest.raises(PipelineError, match=told) as caught:
+        proved(pictures, tmp_path / "out", of_transfer(0.2), seeds=now, budget=Budget(8.0))
+    assert (caught.value.code, caught.value.path) == ("weights-mismatch", tmp_path / "out")
+    assert (
+        len(proved(pictures, tmp_path / "out", of_transfer(0.2), seeds=before, budget=Budget(8.0)).rows) == 2 * before
+    )
+
+
+def test_a_time_of_which_an_earlier_version_did_not_keep_the_shares_is_not_dealt_again(
+    pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path
+) -> None:
+    proved(pictures, tmp_path / "out", of_transfer(0.2), seeds=1, budget=Budget(8.0))
+    (tmp_path / "out" / "shared.json").write_text('{"seconds": 1.0, "notes": []}')
+    with pytest.raises(PipelineError, match="shared by another number of trainings here, and would be by 6"):
+        proved(pictures, tmp_path / "out", of_transfer(0.2), seeds=3, budget=Budget(8.0))
+
+
+def test_without_a_limit_further_seeds_are_added(pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path) -> None:
+    proved(pictures, tmp_path / "out", of_transfer(0.2), seeds=1)
+    played = of_transfer(0.2)
+    assert len(proved(pictures, tmp_path / "out", played, seeds=3).rows) == 6
+    assert len(played.done) == 4
+
+
+def test_warnings_of_the_trainings_are_told_of_the_proof_also_when_they_were_done_before(
+    pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path
+) -> None:
+    late, few = Finding("budget", "warning", "no step fits"), Finding("budget", "note", "about 40 steps fit")
+    played = of_transfer(0.2)
+    played.warned = lambda run: (late, few) if run.way.start else (few,)
+    found = proved(pictures, tmp_path / "out", played)
+    assert found.notes[-1] == "3 of 6 trainings: no step fits"
+    assert "3 of 6 trainings: no step fits" in found.table().splitlines()
+    assert proved(pictures, tmp_path / "out", of_transfer(0.2)).to_json() == found.to_json()
+    assert json.loads((tmp_path / "out" / "transfer.json").read_text())["notes"] == list(found.notes)
 
 
 def test_no_seed_is_refused(pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from medvision.study import safe_id
 from medvision.training import Split
 from medvision.workflows.comparing.curve import LearningCurve as LearningCurve
 from medvision.workflows.comparing.curve import Point
+from medvision.workflows.comparing.notes import notes_of_runs
 from medvision.workflows.comparing.paired import Comparable, comparable
 from medvision.workflows.comparing.runs import (
     Outcome,
@@ -151,9 +152,11 @@ def learning_curve(
             list(runs.values()),
             trainer_at(work, machine),
             budget_of=lambda _: None if asked.minutes is None else Budget(asked.minutes, may_cut=False),  # all alike
-            words_of=lambda run: f"{run.way.name}, {many(len(run.parts.train), 'case')}",
+            words_of=_words_of,
             progress=progress,
         )
+        words = [f"{_words_of(run)}, repeat {repeat + 1}" for (_, _, repeat), run in runs.items()]
+        common = replace(common, notes=(*common.notes, *notes_of_runs(words, outcomes)))
         found = _curve(out, asked, runs, dict(zip(runs, outcomes, strict=True)), len(parts.val), common)
         found.write()
     return found
@@ -180,6 +183,10 @@ def plan_of_curve(
         Planned(run.way.name, repeat, len(run.parts.train), _patients(run), is_done(run))
         for (_, _, repeat), run in runs.items()
     )
+
+
+def _words_of(run: Run) -> str:
+    return f"{run.way.name}, {many(len(run.parts.train), 'case')}"
 
 
 _Key = tuple[int, int, int]

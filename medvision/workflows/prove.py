@@ -12,6 +12,7 @@ from medvision.errors import UsageError
 from medvision.pipeline import PipelineFolder
 from medvision.progress import Progress, silent
 from medvision.training import Split
+from medvision.workflows.comparing.notes import notes_of_runs
 from medvision.workflows.comparing.paired import Comparable, comparable
 from medvision.workflows.comparing.proof import TransferProof as TransferProof
 from medvision.workflows.comparing.runs import (
@@ -72,8 +73,8 @@ def prove_transfer(
     InputError
         A case cannot be read, or lacks a label; or `start` was trained on cases that are held out.
     PipelineError
-        `out` holds trainings of other settings, other data or another start; the weights of `start` cannot be read or
-        fit too little; or a loss is not finite.
+        `out` holds trainings of other settings, other data or another start, or another number of them shared the
+        time; the weights of `start` cannot be read or fit too little; or a loss is not finite.
     ExtraMissingError, BusyError, OutputError, WorkerError
         See :func:`medvision.workflows.train.train`.
     """
@@ -88,16 +89,14 @@ def prove_transfer(
         runs = _runs(pipeline, parts, out, ways, seeds, None if budget is None else budget.minutes)
         refuse_settings(pipeline, *(run.folder for run in runs))
         whole = None if budget is None else replace(budget, may_cut=False)
-        common = shared(runs, work, out, log=machine.log)  # now, or the first training alone would pay for it
+        sharing = None if budget is None else len(runs)
+        common = shared(runs, work, out, log=machine.log, sharing=sharing)  # now, or the first run alone would pay
         shares = Shares(whole, [seconds_of(run.folder) for run in runs])
         outcomes = outcomes_of(
-            runs,
-            trainer_at(work, machine),
-            budget_of=shares.of,
-            words_of=lambda run: f"{run.way.name}, seed {run.seed}",
-            progress=progress,
+            runs, trainer_at(work, machine), budget_of=shares.of, words_of=_words_of, progress=progress
         )
-        found = _proof(out, runs, outcomes, ways[1].start or start, common.notes)
+        notes = (*common.notes, *notes_of_runs([_words_of(run) for run in runs], outcomes))
+        found = _proof(out, runs, outcomes, ways[1].start or start, notes)
         found.write()
     return found
 
@@ -111,6 +110,10 @@ def _runs(
         for seed in range(first, first + seeds)
         for way in ways
     ]
+
+
+def _words_of(run: Run) -> str:
+    return f"{run.way.name}, seed {run.seed}"
 
 
 def _proof(

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from medvision.errors import PipelineError
+from medvision.errors import Finding, PipelineError
 from medvision.files import write_json
 from medvision.pipeline import PipelineFolder
 from medvision.progress import Progress, named, silent
@@ -77,11 +77,14 @@ class Outcome:
         The time that the training took: from prepared cases to the folder that it left, interruptions left out.
     steps
         Steps of the optimiser.
+    findings
+        What was noticed about its data and in the training.
     """
 
     scored: tuple[Scored, ...]
     seconds: float
     steps: int
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,7 @@ def _fit_run(work: Workbench, machine: Machine, run: Run, *, budget: Budget | No
     terms = Terms(run.way.start, budget, machine, progress=progress)
     trained = fit(work, run.parts, run.pipeline, run.folder, terms)
     steps = int(trained.pipeline.require_weights().trained_with["steps"])
-    return Outcome(tuple(trained.scored), before + time.monotonic() - began, steps)
+    return Outcome(tuple(trained.scored), before + time.monotonic() - began, steps, trained.result.findings)
 
 
 def sides_of(pipeline: PipelineFolder, data: Sequence[Path], *, seed: int | None) -> tuple[PipelineFolder, Split]:
@@ -134,7 +137,7 @@ def sides_of(pipeline: PipelineFolder, data: Sequence[Path], *, seed: int | None
     return replace(pipeline, settings=with_scaling(settings, parts.train)), parts
 
 
-def shared(runs: Sequence[Run], work: Workbench, out: Path, *, log: str) -> Shared:
+def shared(runs: Sequence[Run], work: Workbench, out: Path, *, log: str, sharing: int | None = None) -> Shared:
     """Prepare what all runs share, so that none pays for it alone, and compare what their starts have seen.
 
     Where all runs are done, nothing is prepared, and what was found before is returned.
@@ -147,9 +150,13 @@ def shared(runs: Sequence[Run], work: Workbench, out: Path, *, log: str) -> Shar
         Keeps what was found.
     log
         The words of ``--log``.
+    sharing
+        How many trainings share one time; None where there is no limit, or each has a time of its own.
 
     Raises
     ------
+    PipelineError
+        In `out`, another number of trainings share their time: those that are done would have had more of it, or less.
     UsageError, PipelineError, ExtraMissingError
         What :func:`medvision.workflows.starting.start.refuse_options` refuses, before any case is prepared.
     InputError
@@ -160,6 +167,7 @@ def shared(runs: Sequence[Run], work: Workbench, out: Path, *, log: str) -> Shar
     if path.is_file():
         with state_in(path) as kept:
             before = Shared(float(kept["seconds"]), tuple(kept["notes"]))
+            _refuse_other_shares(kept.get("sharing"), sharing, out)
     if all(is_done(run) for run in runs):
         return before
     began = time.monotonic()
@@ -169,8 +177,17 @@ def shared(runs: Sequence[Run], work: Workbench, out: Path, *, log: str) -> Shar
     notes = notes_of_starts(sources, work.parts, work.digests())
     work.warm_up()
     found = Shared(before.seconds + time.monotonic() - began, notes)
-    write_json(path, {"seconds": found.seconds, "notes": list(notes)})
+    write_json(path, {"seconds": found.seconds, "notes": list(notes), "sharing": sharing})
     return found
+
+
+def _refuse_other_shares(before: int | None, now: int | None, out: Path) -> None:
+    """Refuse to deal a time among another number of trainings than those that are done have had their share of."""
+    if now is None or before == now:  # whether there was a limit at all is a part of each run's identity
+        return
+    message = f"the time was shared by {before or 'another number of'} trainings here, and would be by {now}"
+    cure = "Choose another --out, or give as many --seeds as before: with unequal times they cannot be compared."
+    raise PipelineError("weights-mismatch", message, path=out, cure=cure)
 
 
 def once(run: Run, trainer: Trainer, *, budget: Budget | None = None, progress: Progress = silent) -> Outcome:
@@ -186,7 +203,9 @@ def once(run: Run, trainer: Trainer, *, budget: Budget | None = None, progress: 
         return kept
     outcome = trainer(run, budget=budget, progress=progress)
     entries = [entry.to_json() for entry in outcome.scored]
+    told = [finding.unplaced().to_json() for finding in outcome.findings]
     content = {"identity": run.identity(), "seconds": outcome.seconds, "steps": outcome.steps, "cases": entries}
+    content |= {"findings": told}
     write_json(run.folder / _RUN, content)
     return _outcome(run, content)
 
@@ -240,4 +259,5 @@ def _kept(run: Run) -> Outcome | None:
 def _outcome(run: Run, content: Mapping[str, Any]) -> Outcome:
     patients = {case.id: case.patient_key for case in run.parts.val}
     scored = tuple(Scored(patient=patients[entry["case"]], **entry) for entry in content["cases"])
-    return Outcome(scored, content["seconds"], content["steps"])
+    findings = tuple(map(Finding.from_json, content.get("findings", ())))  # an earlier version did not keep them
+    return Outcome(scored, content["seconds"], content["steps"], findings)

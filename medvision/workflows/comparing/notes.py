@@ -1,0 +1,56 @@
+"""What must be said of a comparison because of what was noticed in its trainings, whether done now or before."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from medvision.errors import Finding
+from medvision.report.wording import many
+from medvision.workflows.comparing.runs import Outcome
+
+_FIGURES = re.compile(r"\d[\d.,]*(?<![.,])(e-?\d+)?")
+_EARLY = "training-ended-early"
+_UNEQUAL = 2  # times as many steps as another training: epochs end where the time does, which differs by less
+
+
+def notes_of_runs(names: Sequence[str], outcomes: Sequence[Outcome]) -> tuple[str, ...]:
+    """Return a sentence for each warning of the trainings, and one where some did far fewer steps than others.
+
+    A warning that several trainings have, with its own figures in each, stands there once: as the first of them has it,
+    with their number. One that is word for word the same in all is about the data, and stands there as it is.
+
+    Parameters
+    ----------
+    names
+        Of each training.
+    outcomes
+        What each came to, in the same order.
+    """
+    warned: dict[tuple[str, str], list[tuple[str, Finding]]] = {}
+    for name, outcome in zip(names, outcomes, strict=True):
+        for finding in dict.fromkeys(outcome.findings):
+            if finding.grade != "note":
+                kind = (finding.code, _FIGURES.sub("#", finding.message))
+                warned.setdefault(kind, []).append((name, finding))
+    return (*(_counted(same, len(outcomes)) for same in warned.values()), *_unequal(outcomes))
+
+
+def _counted(same: Sequence[tuple[str, Finding]], total: int) -> str:
+    """Return a warning with the number of the trainings that have it, each by its name."""
+    name, first = same[0]
+    alike = len({finding.message for _, finding in same}) == 1
+    count = len({name for name, _ in same})
+    if alike and count == total:
+        return first.message
+    which = name if count == 1 else f"{count} of {total} trainings" + ("" if alike else f", as {name}")
+    return f"{which}: {first.message}"
+
+
+def _unequal(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
+    """Return a sentence where trainings got far fewer steps than others; to end early is a choice of their own."""
+    steps = [each.steps for each in outcomes if not any(one.code == _EARLY for one in each.findings)]
+    if not steps or max(steps) <= _UNEQUAL * min(steps):
+        return ()
+    lengths = f"from {many(min(steps), 'step')} to {max(steps):,}"
+    return (f"the trainings are of unequal length, {lengths}: differences may come from that",)
