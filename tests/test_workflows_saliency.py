@@ -38,6 +38,26 @@ def test_maps_of_mirrored_images_are_mirrored_back_before_their_mean() -> None:
     assert both.parameters["mirrored"] == 4
 
 
+def test_each_mirrored_image_is_padded_at_its_own_far_end_as_for_the_answer() -> None:
+    """Of rows of 3, padded to 4 with their edge: the mean of 1 2 3 3, and of 3 2 1 1, is not the same."""
+
+    def mean_of_all(network: Any, image: Any, target: Any, *, spacing_mm: Any) -> ExplainedMap:
+        values = image[0, 0].numpy()
+        shown.append(values[0].tolist())
+        masks.append(target.mask[0].tolist())
+        return ExplainedMap(values * 0 + values[0].mean(), {"score": float(values[0].mean())})
+
+    shown: list[list[float]] = []
+    masks: list[list[bool]] = []
+    region = Region(np.array([[True, False, False], [False, False, False]]))
+    found = explained_by(
+        mean_of_all, torch.nn.Identity(), IMAGE, region, spacing_mm=None, mirror_axes=(1,), divisor=(1, 4)
+    )
+    assert shown == [[1, 2, 3, 3], [3, 2, 1, 1]]
+    assert masks == [[True, False, False, False], [False, False, True, False]]
+    assert found.values.tolist() == [[(2.25 + 1.75) / 2] * 3] * 2
+
+
 def test_a_region_is_mirrored_with_its_image() -> None:
     mask = np.array([[True, False, False], [False, False, True]])
     found = explained_by(seen, torch.nn.Identity(), IMAGE, Region(mask), spacing_mm=None, mirror_axes=(0, 1))

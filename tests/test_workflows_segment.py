@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,14 @@ import torch
 from phantoms import sphere
 
 from medvision.contract import Contract
+from medvision.explain import SegHiResCam
 from medvision.geometry import Geometry
 from medvision.networks import DynUNet
 from medvision.pipeline import Settings
+from medvision.predict import Prediction
 from medvision.steps import Reorient
 from medvision.study import Case, Source
+from medvision.training import Augmentation, Training
 from medvision.volume import Volume
 from medvision.workflows.cases.segment import MIRRORED, TURNS, agreement, segment
 
@@ -137,6 +141,29 @@ def test_the_entropy_is_in_bits_and_confidence_is_the_mean_probability() -> None
     assert found.segmentation.entropy.unit == "bit"
     assert 0 < float(found.segmentation.entropy.values.max()) <= np.log2(3) + 1e-6
     assert all(0.5 < value <= 1 for value in found.segmentation.confidence.values())
+
+
+def test_the_map_is_of_the_same_mirrored_and_padded_images_as_the_answer() -> None:
+    """13 voxels are padded to 16; the last are brighter than the first, so that the order of the two matters."""
+    grid = Geometry.from_spacing((1, 1, 1), (13, 8, 8))
+    image = Volume(np.linspace(0, 1, 13 * 8 * 8, dtype=np.float32).reshape(1, 13, 8, 8), grid)
+    mirrored = Augmentation(mirror_axes=(0,))
+    asked = replace(
+        settings(),
+        network=DynUNet(channels=(4, 4, 4)),
+        predict=Prediction(mirror_axes=(0,)),
+        explain=(SegHiResCam(),),
+        train=Training(augmentation=mirrored),
+    )
+    torch.manual_seed(0)
+    network = asked.network.build(in_channels=1, out_channels=3, dimensions=3).eval()
+    seen: list[bytes] = []
+    network.register_forward_pre_hook(lambda _, given: seen.append(given[0].detach().numpy().tobytes()))
+    found = segment(image, case(), asked, network)
+    assert found.saliency[1].parameters["mirrored"] == 2
+    answered, explained = seen[:2], seen[2:]
+    assert len(set(answered)) == 2
+    assert set(explained) == set(answered)
 
 
 def test_the_callers_volume_is_not_changed() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from medvision.explain import ExplainedMap, Method, Region
 from medvision.networks import members_of
-from medvision.predict import mirrors
+from medvision.predict import mirrors, padded_to
 
 
 def explained_by(
@@ -22,6 +22,7 @@ def explained_by(
     *,
     spacing_mm: Sequence[float] | None,
     mirror_axes: Sequence[int] = (),
+    divisor: int | Sequence[int] = 1,
 ) -> ExplainedMap:
     """Return the map of a method; of an ensemble, and of mirrored images, the mean over all that answer together.
 
@@ -34,11 +35,14 @@ def explained_by(
     image
         (1, C, I, J[, K]), on the network's device.
     target
-        What is explained, as the method wants it.
+        What is explained, as the method wants it; a region of `image`.
     spacing_mm
         Of the voxels of `image`; None for a picture.
     mirror_axes
         Along which the image is mirrored for the answer; see :class:`medvision.predict.Prediction`.
+    divisor
+        The multiple that every side of the network's input must be, or one for each axis: each mirrored image is padded
+        to it at its own far ends, as for the answer, and the map is cropped to `image`.
 
     Raises
     ------
@@ -47,7 +51,7 @@ def explained_by(
     """
     members, mirrored = members_of(network), mirrors(mirror_axes)
     maps = [
-        _mirrored(method, member, image, target, spacing_mm, axes)
+        _mirrored(method, member, image, target, spacing_mm, axes, divisor)
         for member, axes in itertools.product(members, mirrored)
     ]
     if len(maps) == 1:
@@ -66,11 +70,14 @@ def _mirrored(
     target: Any,
     spacing_mm: Sequence[float] | None,
     axes: tuple[int, ...],
+    divisor: int | Sequence[int],
 ) -> ExplainedMap:
-    """Return the map of a mirrored image, mirrored back."""
-    if not axes:
-        return method(network, image, target, spacing_mm=spacing_mm)
+    """Return the map of a mirrored image, mirrored back; the image is padded after it was mirrored, as for answers."""
+    padded = padded_to(image.flip([axis + 2 for axis in axes]) if axes else image, divisor)
+    inside = tuple(slice(size) for size in image.shape[2:])
     if isinstance(target, Region):
-        target = replace(target, mask=np.flip(target.mask, axes).copy())
-    found = method(network, image.flip([axis + 2 for axis in axes]), target, spacing_mm=spacing_mm)
-    return replace(found, values=np.flip(found.values, axes))
+        mask = np.zeros(tuple(padded.shape[2:]), dtype=bool)
+        mask[inside] = np.flip(target.mask, axes)
+        target = replace(target, mask=mask)
+    found = method(network, padded, target, spacing_mm=spacing_mm)
+    return replace(found, values=np.flip(found.values[inside], axes))

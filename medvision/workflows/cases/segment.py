@@ -13,7 +13,7 @@ from medvision.errors import Finding
 from medvision.explain import ExplainedMap, Region, surprise
 from medvision.geometry import Geometry
 from medvision.pipeline import Settings
-from medvision.predict import image_probabilities, padded_to, parts_of, to_tensor
+from medvision.predict import image_probabilities, parts_of, to_tensor
 from medvision.results import Saliency, Segmentation
 from medvision.steps import apply, undo
 from medvision.study import Case
@@ -209,14 +209,11 @@ def _explained(
         return np.zeros(found.shape, dtype=np.float32), None
     dimensions = settings.contract.dimensions
     device = str(next(network.parameters()).device)
-    tensor = to_tensor(voxels, dimensions=dimensions, device=device)
-    image = padded_to(tensor, settings.network.divisor)
-    region = np.zeros(tuple(image.shape[2:]), dtype=bool)
-    inside = tuple(slice(size) for size in tensor.shape[2:])
-    region[inside] = found.reshape(tensor.shape[2:])
-    axes = settings.predict.mirror_axes
-    explained = explained_by(method, network, image, Region(region), spacing_mm=spacing_mm, mirror_axes=axes)
-    return explained.values[inside].reshape(found.shape), explained
+    image = to_tensor(voxels, dimensions=dimensions, device=device)
+    region = Region(found.reshape(tuple(image.shape[2:])))
+    axes, divisor = settings.predict.mirror_axes, settings.network.divisor
+    explained = explained_by(method, network, image, region, spacing_mm=spacing_mm, mirror_axes=axes, divisor=divisor)
+    return explained.values.reshape(found.shape), explained
 
 
 def _parameters_of(slices: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
