@@ -40,6 +40,15 @@ def test_more_strength_is_never_less_of_anything(one: float, other: float, proba
         assert getattr(weak.probabilities, name) <= getattr(strong.probabilities, name)
 
 
+@pytest.mark.parametrize("share", [1e-300, 0.1, 0.3, 1 - 2**-53, 1.0])
+def test_a_little_more_strength_is_never_less_however_small_a_probability(share: float) -> None:
+    strengths = (0.0, 0.5, 1 - 2**-53, 1.0, 1 + 2**-52, 2.0, 5.0)
+    grown = [Augmentation(strength=s, probability=share).resolved().probabilities.noise for s in strengths]
+    assert grown == sorted(grown)
+    assert grown[0] == 0 < grown[1]
+    assert (grown[-1] == 1) == (share == 1)
+
+
 def test_strength_0_leaves_no_amount_and_no_chance() -> None:
     nothing = Augmentation(strength=0, shift=0.1, elastic=0.2, erase=0.3, mirror_axes=(0,), probability=1).resolved()
     assert [getattr(nothing, name) for name in AMOUNTS] == [0] * len(AMOUNTS)

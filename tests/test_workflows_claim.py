@@ -1,4 +1,4 @@
-"""What settings a training leaves in its folder."""
+"""What a training notes in its folder: whose it is, and its settings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from planned import segmentation
 
 from medvision.pipeline import PipelineFolder, read_settings
 from medvision.planning import Request, pipeline_toml, plan
-from medvision.workflows.training_folder.claim import write_settings
+from medvision.training import Split
+from medvision.workflows.training_folder.claim import claim, write_settings
 
 
 def planned(folder: Path) -> PipelineFolder:
@@ -35,3 +36,19 @@ def test_reasons_stay_where_a_training_changed_a_setting(tmp_path: Path) -> None
     assert read_settings(tmp_path / "out" / "pipeline.toml") == inside
     assert "epochs = 9 # changed by the training; it was 100" in text
     assert "# 100 passes over 160 cases" in text
+
+
+def test_what_is_left_of_an_older_training_whose_weights_are_gone_is_cleared_away(tmp_path: Path) -> None:
+    opened, parts, out = planned(tmp_path / "plan"), Split((), ()), tmp_path / "out"
+    (out / "checkpoints").mkdir(parents=True)
+    old = ("training.json", "pretraining.json", "checkpoints/done.json", "checkpoints/timed.json")
+    for name in old:
+        (out / name).write_text("{}")
+    first = claim(out, opened, parts, {})
+    assert [path for path in old if (out / path).exists()] == []
+    (out / "checkpoints" / "last.safetensors").touch()  # an epoch has been done
+    (out / "training.json").write_text("{}")
+    assert claim(out, opened, parts, {}) == first
+    assert (out / "training.json").exists(), "this one has come to its end, and its last steps are not done"
+    (out / "checkpoints" / "last.safetensors").unlink()
+    assert claim(out, opened, parts, {}, "otherwise") != first

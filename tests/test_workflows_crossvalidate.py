@@ -235,6 +235,27 @@ def test_a_cross_validation_that_was_stopped_in_a_fold_goes_on_there_and_ends_al
     assert (tmp_path / "out" / "crossvalidation.csv").read_bytes() == (made.out / "crossvalidation.csv").read_bytes()
 
 
+def test_one_that_is_done_and_has_lost_a_fold_is_refused_for_all_cards_state_its_figures(
+    made: Made, tmp_path: Path
+) -> None:
+    shutil.copytree(made.out, tmp_path / "out")
+    shutil.rmtree(tmp_path / "out" / "folds" / "2")
+    with pytest.raises(PipelineError, match="has no such fold") as caught:
+        crossvalidate(PipelineFolder.open(made.settings), [made.data], tmp_path / "out", count=2)
+    assert (caught.value.code, caught.value.path) == ("weights-missing", tmp_path / "out" / "folds" / "2")
+
+
+@pytest.mark.parametrize("lost", ["ensemble", "crossvalidation.csv"])
+def test_what_is_lost_of_what_all_folds_left_is_written_again(made: Made, tmp_path: Path, lost: str) -> None:
+    shutil.copytree(made.out, tmp_path / "out")
+    gone = tmp_path / "out" / lost
+    shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+    again = crossvalidate(PipelineFolder.open(made.settings), [made.data], tmp_path / "out", count=2)
+    assert again.done_before == 3
+    for name in (lost,) if gone.is_file() else (f"{lost}/{each}" for each in NAMES):
+        assert sha256_of(tmp_path / "out" / name) == sha256_of(made.out / name), name
+
+
 def test_other_folds_are_not_gone_on_with(made: Made, tmp_path: Path) -> None:
     shutil.copytree(made.out / "folds", tmp_path / "folds")
     with pytest.raises(PipelineError, match="other settings or data"):
@@ -244,7 +265,7 @@ def test_other_folds_are_not_gone_on_with(made: Made, tmp_path: Path) -> None:
 def test_a_folder_of_another_training_is_refused_before_any_fold_is_trained(made: Made, tmp_path: Path) -> None:
     for name in ("weights.safetensors", "weights.json", "pipeline.toml"):
         shutil.copy(made.out / name, tmp_path / name)
-    with pytest.raises(PipelineError, match="a trained pipeline lies here") as caught:
+    with pytest.raises(PipelineError, match="trained weights lie here") as caught:
         crossvalidate(PipelineFolder.open(made.settings), [made.data], tmp_path, count=2)
     assert (caught.value.code, caught.value.path) == ("weights-mismatch", tmp_path)
     assert not (tmp_path / "folds").exists()

@@ -201,8 +201,8 @@ _RELATIVE = ("scale", "brightness", "contrast", "low_resolution", "gamma", "eras
 
 
 def _grown(share: float, strength: float) -> float:
-    """Return 1 - (1 - share)^strength; a share below 1 stays there, however small its rest."""
-    if strength == 1.0:
-        return share
-    grown = float(1 - (1 - share) ** strength)
-    return grown if share == 1 else min(grown, math.nextafter(1, 0))
+    """Return 1 - (1 - share)^strength, never less of it for more strength, however small the share or its rest."""
+    if strength in (0.0, 1.0) or share == 1:
+        return share if strength else 0.0
+    grown = -math.expm1(strength * math.log1p(-share))
+    return min(grown, share) if strength < 1 else max(min(grown, math.nextafter(1, 0)), share)

@@ -21,10 +21,12 @@ BEST, BEST_BEFORE = "best.safetensors", "best-before.safetensors"
 
 @dataclass(frozen=True)
 class TrainingState:
-    """How far a training is.
+    """Which training it is, and how far.
 
     Parameters
     ----------
+    training
+        The hash of all that the training depends on: weights are gone on with by no other.
     epoch
         Epochs done.
     share
@@ -39,6 +41,7 @@ class TrainingState:
         What was measured, one row an epoch.
     """
 
+    training: str = ""
     epoch: int = 0
     share: float = 0.0
     best: float | None = None
@@ -74,8 +77,10 @@ def save(folder: Path, network: Any, kept: Any, optimiser: Any, state: TrainingS
     sealed.save(folder / LAST, _arrays(tensors), {"state": json.dumps(asdict(state))})
 
 
-def load(folder: Path, network: Any, kept: Any, optimiser: Any) -> tuple[TrainingState, tuple[Finding, ...]]:
-    """Put network, average and optimiser back to where the last whole checkpoint in `folder` left them.
+def load(
+    folder: Path, network: Any, kept: Any, optimiser: Any, *, training: str = ""
+) -> tuple[TrainingState, tuple[Finding, ...]]:
+    """Put network, average and optimiser back to where the last whole checkpoint of this training left them.
 
     Returns
     -------
@@ -84,7 +89,7 @@ def load(folder: Path, network: Any, kept: Any, optimiser: Any) -> tuple[Trainin
     Raises
     ------
     PipelineError
-        No checkpoint is whole, or it belongs to another network.
+        No checkpoint is whole, or it belongs to another training or another network.
     """
     present = [folder / name for name in (LAST, BEFORE) if (folder / name).is_file()]
     damaged = []
@@ -95,12 +100,14 @@ def load(folder: Path, network: Any, kept: Any, optimiser: Any) -> tuple[Trainin
         except sealed.SealBrokenError as error:
             damaged.append(Finding("checkpoint-damaged", "warning", f"{path.name}: {error}; the one before is used"))
             continue
+        if state.training != training:
+            raise _of_another(path, "training")
         _restore(path, arrays, network, kept, optimiser)
         return state, tuple(damaged)
     if damaged:
         cure = f"Delete the folder {folder.name!r} to start anew."
         raise PipelineError("unreadable", "no checkpoint is whole", path=present[0], cure=cure)
-    return TrainingState(), ()
+    return TrainingState(training), ()
 
 
 def seconds_spent(folder: Path) -> float:
@@ -153,7 +160,7 @@ def load_best(folder: Path, network: Any, state: TrainingState) -> None:
     try:
         set_state(network, _tensors(arrays))
     except ValueError as error:
-        raise _other_training(path) from error
+        raise _of_another(path, "network") from error
 
 
 def _is_best(path: Path, state: TrainingState) -> bool:
@@ -165,7 +172,7 @@ def _is_best(path: Path, state: TrainingState) -> bool:
 
 
 def _facts_of_best(state: TrainingState) -> dict[str, str]:
-    return {"epoch": str(state.best_epoch), "score": repr(state.best)}
+    return {"training": state.training, "epoch": str(state.best_epoch), "score": repr(state.best)}
 
 
 def _state_of(facts: Mapping[str, str]) -> TrainingState:
@@ -196,7 +203,7 @@ def _restore(path: Path, arrays: Mapping[str, Any], network: Any, kept: Any, opt
             entries.setdefault(int(number), {})[key] = tensor
         optimiser.load_state_dict({**optimiser.state_dict(), "state": entries})
     except (KeyError, TypeError, ValueError) as error:
-        raise _other_training(path) from error
+        raise _of_another(path, "network") from error
 
 
 def _arrays(tensors: Mapping[str, Any]) -> dict[str, Any]:
@@ -213,7 +220,6 @@ def _part(tensors: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def _other_training(path: Path) -> PipelineError:
-    return PipelineError(
-        "weights-mismatch", "the checkpoint belongs to another network", path=path, cure="Choose another --out."
-    )
+def _of_another(path: Path, what: str) -> PipelineError:
+    message = f"the checkpoint belongs to another {what}"
+    return PipelineError("weights-mismatch", message, path=path, cure="Choose another --out.")

@@ -86,6 +86,7 @@ def optimise(
     settings: Training,
     *,
     folder: Path,
+    training: str = "",
     place: Place | None = None,
     deterministic: bool = True,
     tuning: Tuning | None = None,
@@ -111,6 +112,8 @@ def optimise(
         Epochs, optimiser, schedule, average, and whether the best or the last weights are kept.
     folder
         Takes the checkpoints; those found there are gone on from.
+    training
+        The hash of all that this training depends on: checkpoints of another one are refused.
     tuning
         Which parameters are trained, and how fast; all where None.
     place
@@ -127,7 +130,7 @@ def optimise(
     ------
     PipelineError
         The loss or the score is not finite (``training-diverged``), or no checkpoint found is whole, or it is another
-        network's.
+        training's or network's.
     """
     import torch
 
@@ -136,7 +139,7 @@ def optimise(
     network.to(place.device)
     kept = averaged(network) if settings.average else network
     optimiser = build_optimiser(settings, tuning.groups(network))
-    state, found = checkpoint.load(folder, network, kept, optimiser)
+    state, found = checkpoint.load(folder, network, kept, optimiser, training=training)
     called, optimiser = place.setup(network, optimiser)
     logs.begin(state.rows)
     before = state.epoch

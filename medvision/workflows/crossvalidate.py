@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from medvision.batch import holding
-from medvision.errors import Finding
+from medvision.errors import Finding, PipelineError
 from medvision.files import write_json, write_text
 from medvision.fingerprint import CaseFigures
 from medvision.networks import save_weights
@@ -36,8 +36,14 @@ from medvision.workflows.training_data.fingerprint import write_fingerprint
 from medvision.workflows.training_data.labelled import labelled_cases
 from medvision.workflows.training_data.noticed import gathered
 from medvision.workflows.training_folder.claim import refuse_begun, refuse_settings, write_settings
-from medvision.workflows.training_folder.finished import CHECKPOINTS, Finished, is_over, seconds_of
+from medvision.workflows.training_folder.finished import is_over, seconds_of
 from medvision.workflows.training_folder.outcome import Trained
+
+_WRITTEN = (
+    "crossvalidation.csv",
+    "crossvalidation.json",
+    *(f"ensemble/{name}" for name in ("pipeline.toml", "weights.json", "weights.safetensors", "card.md", SEEN)),
+)
 
 
 @dataclass(frozen=True)
@@ -108,8 +114,8 @@ def crossvalidate(
     InputError
         A case cannot be read, or lacks a label; there are fewer patients than folds.
     PipelineError
-        `out` holds a training of other settings or other data, the weights to start from cannot be read or fit too
-        little, or a loss is not finite.
+        `out` holds a training of other settings or other data, or one that has lost a fold; the weights to start from
+        cannot be read or fit too little, or a loss is not finite.
     ExtraMissingError, BusyError, OutputError, WorkerError
         See :func:`medvision.workflows.train.train`.
     """
@@ -126,7 +132,8 @@ def crossvalidate(
 
         place = machine.alone(pipeline.settings.train)
         work = Workbench(pipeline, parts[0], store, place, machine.workers, progress)
-        if budget is not None and not all(is_over(each / CHECKPOINTS) for each in places):
+        _refuse_lost(places)
+        if budget is not None and not all(map(is_over, places)):
             work.refuse_options(pipeline, places[0], start, machine.log, timed=True)
             work.warm_up()  # before the time is shared out, or the first fold pays for it
         shares = Shares(budget, [seconds_of(each) for each in places])
@@ -134,7 +141,7 @@ def crossvalidate(
         trained, pipeline = _train_folds(work, parts, pipeline, places, terms, shares)
         results = _results(trained, pipeline.settings.train.seed)
         told = {f"fold {number}": one.result.findings for number, one in enumerate(trained, 1)}
-        if Finished.read(out, ()) is None:  # else all has been written
+        if not (is_over(out) and all((out / name).is_file() for name in _WRITTEN)):
             figures = [entry.figures for entry in work.prepared.values()]
             _write_tables(out, trained, results)
             _write_ensemble(out / "ensemble", trained, everyone, figures, results, gathered(told))
@@ -152,6 +159,14 @@ def crossvalidate(
     write_text(out / "crossvalidation.html", crossvalidation_page(values))
     before = sum(one.result.done_before for one in (*trained, final))
     return CrossValidation(out, results, tuple(one.result.results for one in trained), found, before)
+
+
+def _refuse_lost(places: Sequence[Path]) -> None:
+    """Raise PipelineError where a fold is gone of a cross-validation that is done: its figures stand in all cards."""
+    lost = [place for place in places if not is_over(place)]
+    if lost and is_over(places[-1]):
+        message = "the cross-validation that lies here is done, and has no such fold (any more)"
+        raise PipelineError("weights-missing", message, path=lost[0], cure="Restore it, or choose another --out.")
 
 
 def _train_folds(

@@ -26,9 +26,10 @@ from medvision.workflows.starting.source import Started
 from medvision.workflows.starting.start import Start, identity_of_start, started
 from medvision.workflows.training_data.label_doubts import require_sides_apart
 from medvision.workflows.training_data.noticed import notice
-from medvision.workflows.training_folder.claim import claim, write_settings
-from medvision.workflows.training_folder.finished import CHECKPOINTS, Finished, identity_of, seconds_of
-from medvision.workflows.training_folder.outcome import RESULT, Trained, TrainingResult, done, ids_of, is_done
+from medvision.workflows.training_folder.claim import claim, refuse_unfinished, write_settings
+from medvision.workflows.training_folder.finished import Finished, identity_of, seconds_of
+from medvision.workflows.training_folder.outcome import Trained, TrainingResult, done, ids_of, is_done
+from medvision.workflows.training_folder.state import CHECKPOINTS, RESULT
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,10 +98,11 @@ def fit(work: Workbench, parts: Split, pipeline: PipelineFolder, out: Path, term
     whole = work.job(pipeline, parts, tune=start.tune if start else "full", deterministic=deterministic)
     require_sides_apart(whole.training, pipeline.settings)
     noticed = notice(parts, whole.training, whole.held_out, pipeline.settings)
-    if place.is_first:
-        claim(out, pipeline, parts, work.digests(), *further)
+    training = place.from_first(lambda: claim(out, pipeline, parts, work.digests(), *further))
     if place.from_first(lambda: is_done(out, parts)):  # the same voxels in other files
         return done(out, parts)
+    if place.is_first:
+        refuse_unfinished(out)
     job, pace, cut = paced(
         whole,
         terms.budget,
@@ -111,7 +113,7 @@ def fit(work: Workbench, parts: Split, pipeline: PipelineFolder, out: Path, term
     )
     if place.is_first:
         write_settings(out, job.pipeline)
-    learnt = _optimised(job, parts, out, (*noticed.findings, *cut), pace, terms)
+    learnt = _optimised(job, parts, out, training, (*noticed.findings, *cut), pace, terms)
     place.barrier()  # nobody reads the checkpoints any more
     if place.is_first:
         return _left(learnt, terms, noticed.named, identity)
@@ -137,9 +139,9 @@ class _Learnt:
 
 
 def _optimised(
-    job: Job, parts: Split, out: Path, findings: tuple[Finding, ...], pace: Pace | None, terms: Terms
+    job: Job, parts: Split, out: Path, training: str, findings: tuple[Finding, ...], pace: Pace | None, terms: Terms
 ) -> _Learnt:
-    """Train the job's network, from where it starts or was stopped."""
+    """Train the job's network, from where it starts or this `training` was stopped."""
     settings, place, folder, start = job.pipeline.settings, job.place, out / CHECKPOINTS, terms.start
     network = job.pipeline.build_network(training=True)
     begun, tuning, trained = started(network, start, job.pipeline, place, folder)
@@ -168,6 +170,7 @@ def _optimised(
             job.validate if job.held_out else None,
             settings.train,
             folder=folder,
+            training=training,
             place=place,
             deterministic=bool(job.deterministic),
             tuning=tuning,

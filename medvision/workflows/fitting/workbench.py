@@ -16,7 +16,7 @@ from medvision.workflows.fitting.job import Job
 from medvision.workflows.fitting.machine import Machine
 from medvision.workflows.starting.start import Start, refuse_options
 from medvision.workflows.training_data.prepare import PreparedCase, prepare
-from medvision.workflows.training_folder.finished import CHECKPOINTS
+from medvision.workflows.training_folder.state import CHECKPOINTS
 
 _PREPARED = "prepared"
 

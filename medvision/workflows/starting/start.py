@@ -48,7 +48,7 @@ def identity_of_start(start: Start | None, checkpoints: Path) -> list[Any] | Non
     """
     if start is None:
         return None
-    goes_on = checkpoint.begun(checkpoints) or is_over(checkpoints)  # else the source is loaded as it is now
+    goes_on = checkpoint.begun(checkpoints) or is_over(checkpoints.parent)  # else the source is loaded as it is now
     kept = checkpoints / _KEPT if goes_on else None
     return [identity_of_source(start.source, kept=kept), start.tune, start.partial]
 

@@ -14,15 +14,16 @@ from medvision.files import sha256_of_text, write_bytes, write_json, write_text
 from medvision.pipeline import PipelineFolder, read_settings
 from medvision.planning import changed_toml
 from medvision.training import Place, Split, checkpoint
-from medvision.workflows.training_folder.state import state_in
+from medvision.workflows.training_folder.state import CHECKPOINTS, PRETRAINED, RESULT, WEIGHTS, state_in
 
-_IDENTITY = Path("checkpoints", "identity.json")
+_IDENTITY = Path(CHECKPOINTS, "identity.json")
 
 
-def claim(out: Path, pipeline: PipelineFolder, parts: Split, digests: Mapping[str, str], *further: Any) -> None:
+def claim(out: Path, pipeline: PipelineFolder, parts: Split, digests: Mapping[str, str], *further: Any) -> str:
     """Mark `out` as the place of this training, or refuse to go on with another one's.
 
-    One that ended before its first epoch, as for a misspelt option, has left nothing, and is replaced.
+    One that ended before its first epoch, as for a misspelt option, has left nothing, and is replaced; so is what an
+    older training noted there whose weights have been removed.
 
     Parameters
     ----------
@@ -37,10 +38,14 @@ def claim(out: Path, pipeline: PipelineFolder, parts: Split, digests: Mapping[st
     further
         What else the weights depend on; its ``repr`` counts.
 
+    Returns
+    -------
+    The hash of all that, which each checkpoint bears.
+
     Raises
     ------
     PipelineError
-        A training of other settings or other data lies there, or a trained pipeline without its checkpoints.
+        A training of other settings or other data lies there, or one that does not say of what it is.
     """
     settings = pipeline.settings
     sides = [
@@ -55,20 +60,22 @@ def claim(out: Path, pipeline: PipelineFolder, parts: Split, digests: Mapping[st
         "patients": patients_of(parts),
     }
     path = out / _IDENTITY
-    before: dict[str, Any] = {}
-    if path.is_file():
-        with state_in(path) as content:
-            before = content
-    # An earlier version kept less: what it did not keep is not compared.
-    if any(before.get(name, value) != value for name, value in identity.items()):
-        if _has_begun(out):
+    if not _has_begun(out):
+        for note in (*path.parent.glob("*.json"), *(out / name for name in (RESULT, PRETRAINED))):
+            note.unlink(missing_ok=True)
+        write_json(path, identity)
+        return _hash_of(identity)
+    if not path.is_file():
+        refuse_begun(out)
+    with state_in(path) as before:
+        if before != identity:
             message = "a training of other settings or data lies here"
             raise PipelineError("weights-mismatch", message, path=out, cure="Choose another --out.")
-        for note in path.parent.glob("*.json"):
-            note.unlink()
-    if not path.is_file():
-        refuse_trained(out)
-    write_json(path, identity)
+    return _hash_of(identity)
+
+
+def _hash_of(identity: Mapping[str, str]) -> str:
+    return sha256_of_text([f"{name}={value}" for name, value in sorted(identity.items())])
 
 
 def held(out: Path, place: Place) -> AbstractContextManager[object]:
@@ -82,9 +89,9 @@ def patients_of(parts: Split) -> str:
 
 
 def refuse_trained(out: Path) -> None:
-    """Raise PipelineError where `out` holds a trained pipeline, which would be written over."""
-    if (out / "weights.safetensors").exists():
-        message = "a trained pipeline lies here, which is not the beginning of this training"
+    """Raise PipelineError where `out` holds trained weights, which would be written over."""
+    if (out / WEIGHTS).exists():
+        message = "trained weights lie here, which are not the beginning of this training"
         raise PipelineError("weights-mismatch", message, path=out, cure="Choose another --out.")
 
 
@@ -96,9 +103,15 @@ def refuse_begun(out: Path) -> None:
         raise PipelineError("weights-mismatch", message, path=out, cure="Choose another --out.")
 
 
+def refuse_unfinished(out: Path) -> None:
+    """Raise PipelineError where `out` holds weights without checkpoints that would lead to them once more."""
+    if not checkpoint.begun(out / CHECKPOINTS):
+        refuse_trained(out)
+
+
 def _has_begun(out: Path) -> bool:
     """Return whether a training in `out` has done an epoch."""
-    return checkpoint.begun(out / _IDENTITY.parent) or (out / "weights.safetensors").exists()
+    return checkpoint.begun(out / CHECKPOINTS) or (out / WEIGHTS).exists()
 
 
 def refuse_settings(pipeline: PipelineFolder, *places: Path) -> None:

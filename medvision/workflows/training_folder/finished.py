@@ -12,10 +12,8 @@ from medvision.study import Case
 from medvision.training import Split, checkpoint, seconds_spent
 from medvision.workflows.scoring.scored import Scored
 from medvision.workflows.training_folder.claim import patients_of
-from medvision.workflows.training_folder.state import state_in
+from medvision.workflows.training_folder.state import CHECKPOINTS, WEIGHTS, state_in
 
-CHECKPOINTS = "checkpoints"
-"""The folder, in that of a training, of where it stands; of one that is done, of what it was."""
 _DONE = "done.json"
 
 
@@ -56,11 +54,10 @@ class Finished:
     @classmethod
     def read(cls, out: Path, held_out: Sequence[Case]) -> Finished | None:
         """Return what is known of the training in `out`; None where it is not done, or its weights are not there."""
-        path = out / CHECKPOINTS / _DONE
-        if not path.is_file() or not (out / "weights.safetensors").is_file():
+        if not is_over(out):
             return None
         patients = {case.id: case.patient_key for case in held_out}
-        with state_in(path) as content:
+        with state_in(out / CHECKPOINTS / _DONE) as content:
             cases = content.pop("cases")
             if {entry["case"] for entry in cases} - patients.keys():  # another training's, which the claim will refuse
                 return None
@@ -83,9 +80,9 @@ def identity_of(pipeline: PipelineFolder, parts: Split, *further: object) -> str
     return sha256_of_text([pipeline.settings_sha256, *map(repr, further), *sides, patients_of(parts)])
 
 
-def is_over(checkpoints: Path) -> bool:
-    """Return whether a training has come to its end, by its folder of checkpoints."""
-    return (checkpoints / _DONE).is_file()
+def is_over(out: Path) -> bool:
+    """Return whether the training in `out` has come to its end, and its weights are there."""
+    return (out / CHECKPOINTS / _DONE).is_file() and (out / WEIGHTS).is_file()
 
 
 def seconds_of(out: Path) -> float:

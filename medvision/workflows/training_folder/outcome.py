@@ -9,14 +9,11 @@ from typing import Any
 
 from medvision.errors import Finding, PipelineError
 from medvision.files import write_json
-from medvision.pipeline import PipelineFolder
+from medvision.pipeline import SEEN, PipelineFolder
 from medvision.training import Split
 from medvision.workflows.scoring.scored import Scored
 from medvision.workflows.training_folder.finished import Finished
-from medvision.workflows.training_folder.state import state_in
-
-RESULT = "training.json"
-"""The name of the file, in the folder of a training that has come to its end."""
+from medvision.workflows.training_folder.state import RESULT, state_in
 
 
 @dataclass(frozen=True)
@@ -116,7 +113,7 @@ def done(out: Path, parts: Split) -> Trained:
     Raises
     ------
     PipelineError
-        It has been removed in the meantime.
+        It has been removed in the meantime, or what it left is damaged, altered or not complete.
     """
     found = Finished.read(out, parts.val)
     if found is None:
@@ -126,7 +123,19 @@ def done(out: Path, parts: Split) -> Trained:
         results, ids = tuple(told["results"]), ids_of(parts)
         result = TrainingResult(out, results, findings, *ids, told["named"], done_before=True)
     opened = PipelineFolder.open(out)
+    opened.check_weights()
+    require_whole(out, "card.md", SEEN)
     return Trained(result, found.scored, opened, found.epoch, found.epochs, found.seconds, found.hopeful)
+
+
+def require_whole(out: Path, *names: str) -> None:
+    """Raise PipelineError where one of the files that a training left in `out` is not there any more."""
+    for name in names:
+        if not (out / name).is_file():
+            message = "the training that lies here is done, and has lost this file"
+            raise PipelineError(
+                "weights-missing", message, path=out / name, cure="Restore it, or choose another --out."
+            )
 
 
 def ids_of(parts: Split) -> tuple[tuple[str, ...], tuple[str, ...]]:

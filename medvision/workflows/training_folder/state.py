@@ -10,6 +10,12 @@ from typing import Any
 
 from medvision.errors import MedvisionError, PipelineError
 
+CHECKPOINTS = "checkpoints"
+"""The folder, in that of a training, of where it stands; of one that is done, of what it was."""
+RESULT, PRETRAINED = "training.json", "pretraining.json"
+"""What a training and a pretraining came to, in the folder of one that has come to its end."""
+WEIGHTS = "weights.safetensors"
+"""What it leaves."""
 _DAMAGE = (OSError, RecursionError, ValueError, LookupError, TypeError, AttributeError)
 
 
