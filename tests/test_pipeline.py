@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -124,6 +125,49 @@ def test_weights_from_before_a_setting_existed_are_accepted_but_not_ones_that_sa
     replace(card, meaning={}).save(tmp_path / "weights.json")
     with pytest.raises(PipelineError, match="trained with null"):
         PipelineFolder.open(tmp_path)
+
+
+def mirrors(path: Path, axes: str) -> None:
+    """Let the pipeline mirror images along axes, as the training is said to do."""
+    train = f"epochs = 3\n[train.augmentation]\nmirror_axes = {axes}"
+    pipeline(path, ("[train]", f"[predict]\nmirror_axes = {axes}\n[train]"), ("epochs = 3", train))
+
+
+def test_images_are_mirrored_only_as_they_were_when_the_weights_were_trained(tmp_path: Path) -> None:
+    card = trained(tmp_path).weights
+    assert card is not None
+    replace(card, mirror_axes=(1, 2)).save(tmp_path / "weights.json")
+    assert PipelineFolder.open(tmp_path).settings.predict.mirror_axes == ()
+    mirrors(tmp_path, "[2]")
+    assert PipelineFolder.open(tmp_path).settings.predict.mirror_axes == (2,)
+    for axes in ((), (1,)):
+        replace(card, mirror_axes=axes).save(tmp_path / "weights.json")
+        told = f"predict.mirror_axes is [2], but weights were trained with mirror_axes {list(axes)}"
+        with pytest.raises(PipelineError, match=re.escape(told)) as caught:
+            PipelineFolder.open(tmp_path)
+        assert (caught.value.code, caught.value.path) == ("weights-mismatch", tmp_path / "pipeline.toml")
+        assert "Take the others out of [predict]" in str(caught.value.finding.cure)
+
+
+def test_of_weights_that_do_not_say_how_they_were_mirrored_the_settings_are_believed(tmp_path: Path) -> None:
+    assert trained(tmp_path).weights is not None
+    mirrors(tmp_path, "[2]")
+    assert PipelineFolder.open(tmp_path).settings.predict.mirror_axes == (2,)
+
+
+@pytest.mark.parametrize("name", builtin_names())
+def test_shipped_weights_say_how_they_were_mirrored(name: str) -> None:
+    opened = PipelineFolder.open(name)
+    assert opened.require_weights().mirror_axes == opened.settings.mirrored_axes
+
+
+def test_the_axes_of_a_training_are_those_along_which_it_does_mirror(tmp_path: Path) -> None:
+    def axes_with(augmentation: str) -> tuple[int, ...]:
+        table = f"epochs = 3\n[train.augmentation]\nmirror_axes = [2, 1]\n{augmentation}"
+        return PipelineFolder.open(pipeline(tmp_path, ("epochs = 3", table))).settings.mirrored_axes
+
+    assert axes_with("") == (1, 2)
+    assert axes_with("strength = 0.0") == axes_with("[train.augmentation.probabilities]\nmirror = 0.0") == ()
 
 
 def test_the_network_is_drawn_by_the_seed_of_the_training_and_not_by_the_callers(tmp_path: Path) -> None:

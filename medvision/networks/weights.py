@@ -47,6 +47,9 @@ class WeightsCard:
         How many networks the weights are of: more than one of an ensemble.
     fingerprint_sha256
         Of the fingerprint of the training data beside it; None where none was made.
+    mirror_axes
+        The axes along which the training mirrored its samples: no others may stand in [predict]. None where an earlier
+        version trained them, which did not write it down.
     """
 
     sha256: str
@@ -60,6 +63,7 @@ class WeightsCard:
     trained_with: Mapping[str, str]
     members: int = Field(default=1, ge=1)
     fingerprint_sha256: str | None = None
+    mirror_axes: tuple[int, ...] | None = None
 
     def save(self, path: Path) -> None:
         """Write the card as JSON."""

@@ -67,6 +67,7 @@ class PipelineFolder:
         opened = cls(folder, settings, weights, _fingerprint(folder, weights))
         if opened.weights is not None:
             opened._compare_meaning(opened.weights)
+            opened._compare_mirrors(opened.weights)
         return opened
 
     @property
@@ -154,6 +155,15 @@ class PipelineFolder:
                 f"{place} is {json.dumps(stands)}, but the weights were trained with {json.dumps(trained)}",
                 path=self.folder / "pipeline.toml",
             )
+
+
+    def _compare_mirrors(self, card: WeightsCard) -> None:
+        """Refuse to mirror images for a network that was trained on none so mirrored, whatever [train] says by now."""
+        asked, known = self.settings.predict.mirror_axes, card.mirror_axes
+        if known is not None and not set(asked) <= set(known):
+            message = f"predict.mirror_axes is {list(asked)}, but weights were trained with mirror_axes {list(known)}"
+            cure = "Take the others out of [predict], or train again with them in [train.augmentation] too."
+            raise PipelineError("weights-mismatch", message, path=self.folder / "pipeline.toml", cure=cure)
 
 
 def builtin_folder() -> Path:

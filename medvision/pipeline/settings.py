@@ -22,6 +22,9 @@ from medvision.strict import STRICT
 from medvision.training import Training, default_loss
 from medvision.training.schedules import schedule_of
 
+NAME = "^[a-z0-9][a-z0-9-]*$"
+"""What the name of a pipeline looks like, as a regular expression."""
+
 
 def _number(key: object) -> object:
     """Return the number that a key states, for keys of a TOML file are text; 01 is none, or it would hide 1."""
@@ -97,7 +100,7 @@ class Settings:
         Two settings contradict each other, or one would have no effect; all faults are named.
     """
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    name: Annotated[str, Field(pattern=NAME)]
     task: Task
     description: str
     contract: Contract
@@ -127,6 +130,12 @@ class Settings:
     def outputs(self) -> int:
         """Number of the network's outputs: the labels, and background for a segmentation."""
         return len(self.labels) + (1 if self.task == "segmentation" else 0)
+
+    @property
+    def mirrored_axes(self) -> tuple[int, ...]:
+        """The axes along which a training with these settings mirrors samples, in rising order."""
+        augmentation = self.train.augmentation.resolved()
+        return tuple(sorted(augmentation.mirror_axes)) if augmentation.probabilities.mirror else ()
 
     def to_json(self) -> dict[str, Any]:
         """Return all settings as JSON values, those left out in the file included.
@@ -243,13 +252,12 @@ def _size_faults(settings: Settings) -> Iterator[str]:
 def _augmentation_faults(settings: Settings) -> Iterator[str]:
     """Yield axes that there are not, or are not learned, and variation that mistakes left for right."""
     dimensions, augmentation = settings.contract.dimensions, settings.train.augmentation.resolved()
-    mirrored = augmentation.mirror_axes if augmentation.probabilities.mirror else ()
     for place, axes in (("train.augmentation", augmentation.mirror_axes), ("predict", settings.predict.mirror_axes)):
         if max(axes, default=0) >= dimensions:
             yield f"{place}.mirror_axes: there are {dimensions} axes, numbered from 0"
         if len(set(axes)) != len(axes):
             yield f"{place}.mirror_axes: an axis stands there twice, got {list(axes)}"
-    for axis in set(settings.predict.mirror_axes) - set(mirrored):
+    for axis in set(settings.predict.mirror_axes) - set(settings.mirrored_axes):
         yield f"predict.mirror_axes: the training does not mirror along axis {axis}, so the network does not know it so"
     if dimensions == 2 and augmentation.rotation_axes is not None:
         yield "train.augmentation.rotation_axes: a picture turns about one axis only; leave it out"

@@ -94,6 +94,7 @@ class Export:
             results=results,
             trained_with=self.trained_with,
             fingerprint_sha256=fingerprint_sha256,
+            mirror_axes=settings.mirrored_axes,
         )
         card.save(out / "weights.json")
         write_text(out / "card.md", card_text(settings, card, self.parts, findings))
