@@ -240,7 +240,7 @@ def test_one_that_is_done_and_has_lost_a_fold_is_refused_for_all_cards_state_its
 ) -> None:
     shutil.copytree(made.out, tmp_path / "out")
     shutil.rmtree(tmp_path / "out" / "folds" / "2")
-    with pytest.raises(PipelineError, match="has no such fold") as caught:
+    with pytest.raises(PipelineError, match="this fold of it is gone") as caught:
         crossvalidate(PipelineFolder.open(made.settings), [made.data], tmp_path / "out", count=2)
     assert (caught.value.code, caught.value.path) == ("weights-missing", tmp_path / "out" / "folds" / "2")
 

@@ -165,7 +165,7 @@ def _refuse_lost(places: Sequence[Path]) -> None:
     """Raise PipelineError where a fold is gone of a cross-validation that is done: its figures stand in all cards."""
     lost = [place for place in places if not is_over(place)]
     if lost and is_over(places[-1]):
-        message = "the cross-validation that lies here is done, and has no such fold (any more)"
+        message = "the cross-validation that lies here is done, and this fold of it is gone, or its `checkpoints`"
         raise PipelineError("weights-missing", message, path=lost[0], cure="Restore it, or choose another --out.")
 
 
