@@ -12,7 +12,7 @@ from stubbed_training import CLASSES, Played, write_pictures, write_settings
 
 from medvision.errors import InputError, PipelineError
 from medvision.files import sha256_of
-from medvision.pipeline import SEEN, PipelineFolder
+from medvision.pipeline import SEEN, PipelineFolder, builtin_names
 from medvision.pipeline import copy as copy_pipeline
 from medvision.study import Case, Source
 from medvision.training import Split
@@ -68,12 +68,35 @@ def test_what_was_seen_is_written_and_read_by_the_start_of_each_hash(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", "{}", '{"trained": 1, "chosen": [], "unlabelled": [], "complete": true}']
+    "content",
+    ["", "[]", "{}", '{"weights_sha256": "w", "trained": 1, "chosen": [], "unlabelled": [], "complete": true}'],
 )
 def test_a_damaged_list_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / SEEN).write_text(content)
     with pytest.raises(PipelineError, match="cannot be read"):
         Seen.read(tmp_path / SEEN)
+
+
+@pytest.mark.parametrize("change", [{"trained": ["a" * 16]}, {"complete": True}, {"weights_sha256": "of others"}])
+def test_a_list_that_has_been_changed_by_hand_is_refused(tmp_path: Path, change: dict[str, object]) -> None:
+    seen(trained="ab").and_also(None).write(tmp_path / SEEN, weights_sha256="w")
+    told = json.loads((tmp_path / SEEN).read_text())
+    (tmp_path / SEEN).write_text(json.dumps(told | change))
+    with pytest.raises(PipelineError, match="has been changed since it was written") as caught:
+        Seen.read(tmp_path / SEEN, weights_sha256="w")
+    assert (caught.value.code, caught.value.path) == ("weights-mismatch", tmp_path / SEEN)
+    del told["sha256"]  # as an earlier version wrote it
+    (tmp_path / SEEN).write_text(json.dumps(told))
+    assert Seen.read(tmp_path / SEEN, weights_sha256="w") == seen(trained="ab").and_also(None)
+
+
+@pytest.mark.parametrize("name", builtin_names())
+def test_what_shipped_weights_have_seen_is_sealed(name: str) -> None:
+    opened = PipelineFolder.open(name)
+    found = Seen.read(opened.folder / SEEN, weights_sha256=opened.require_weights().sha256)
+    assert found is not None
+    assert found.trained
+    assert "sha256" in json.loads((opened.folder / SEEN).read_bytes())
 
 
 def test_what_weights_started_from_has_seen_they_have_seen_too() -> None:

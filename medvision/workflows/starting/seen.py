@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from medvision.errors import Finding, InputError, PipelineError
-from medvision.files import write_json
+from medvision.files import sha256_of_text, write_json
 from medvision.pipeline import SEEN
 from medvision.training import Split
 from medvision.transfer import locate_weights
@@ -67,10 +67,11 @@ class Seen:
         return counts
 
     def write(self, path: Path, *, weights_sha256: str | None = None) -> None:
-        """Write it as JSON, with the hash of the weights that it is about."""
+        """Write it as JSON, with the hash of the weights that it is about, and one of all that it says."""
         hashes: dict[str, Any] = {kind: sorted(getattr(self, kind)) for kind in _KINDS}
         content = {"schema": "medvision.seen/1", "weights_sha256": weights_sha256, "complete": self.complete}
-        write_json(path, content | hashes)
+        content |= hashes
+        write_json(path, {**content, "sha256": _seal_of(content)})
 
     @classmethod
     def read(cls, path: Path, *, weights_sha256: str | None = None) -> Seen | None:
@@ -79,19 +80,23 @@ class Seen:
         Raises
         ------
         PipelineError
-            The file is damaged.
+            The file is damaged, or has been changed since it was written.
         """
         if not path.is_file():
             return None
+        cure = "Copy the folder again."
         try:
-            content = json.loads(path.read_bytes())
-            if weights_sha256 is not None and content["weights_sha256"] != weights_sha256:
-                return None
+            content = dict(json.loads(path.read_bytes()))
+            seal, of_weights = content.pop("sha256", None), content["weights_sha256"]
             hashes = {kind: frozenset(map(str, content[kind])) for kind in _KINDS}
-            return cls(**hashes, complete=bool(content["complete"]))
+            found = cls(**hashes, complete=bool(content["complete"]))
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             message = "the list of images that the weights have seen cannot be read"
-            raise PipelineError("weights-mismatch", message, path=path, cure="Copy the folder again.") from error
+            raise PipelineError("weights-mismatch", message, path=path, cure=cure) from error
+        if seal not in (None, _seal_of(content)):  # an earlier version wrote none
+            message = "the list of images that the weights have seen has been changed since it was written"
+            raise PipelineError("weights-mismatch", message, path=path, cure=cure)
+        return found if weights_sha256 in (None, of_weights) else None
 
 
 def seen_of_source(source: str) -> Seen | None:
@@ -197,6 +202,11 @@ def evaluation_note(seen: Seen | None, digests: Sequence[str]) -> str:
     told = "None of these images is one that the weights were trained on, voxel by voxel"
     others = "copies that were mirrored, turned, cropped or resampled, and other images of their patients"
     return f"{told}; {others}, cannot be told"
+
+
+def _seal_of(content: Mapping[str, Any]) -> str:
+    """Return the hash of all that a list says: an image left out by hand, or by an accident, is noticed by it."""
+    return sha256_of_text([json.dumps(content, sort_keys=True)])
 
 
 def _short(digests: Iterable[str]) -> frozenset[str]:
