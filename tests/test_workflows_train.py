@@ -13,6 +13,7 @@ import pytest
 from conftest import SPHERES_TOML, write_sphere_data
 from PIL import Image
 from tiny_pipeline import GREYS, STRIPES
+from typer.testing import CliRunner
 
 import medvision as mv
 from medvision.errors import InputError, PipelineError, UsageError
@@ -26,6 +27,7 @@ from medvision.workflows.training_data.labelled import labelled_cases
 from medvision.workflows.training_data.prepare import prepare
 from medvision.workflows.training_folder.claim import claim
 from medvision.workflows.training_folder.finished import identity_of
+from medvision_cli.app import app
 
 STRIPES_TOML = f"""
 {STRIPES}
@@ -42,6 +44,7 @@ balanced = true
 precision = "fp32"
 [train.augmentation]
 rotation_degrees = 0.0
+mirror_axes = [1]
 """
 
 
@@ -76,6 +79,7 @@ def test_a_training_leaves_everything_that_a_pipeline_needs(stripes: tuple[Path,
     opened = PipelineFolder.open(folder)
     assert opened.weights is not None
     assert opened.weights.results[0].startswith("AUC ")
+    assert opened.weights.mirror_axes == (1,)
     names = {path.name for path in folder.iterdir()}
     assert {"pipeline.toml", "weights.safetensors", "weights.json", "card.md", "curves.csv", "curves.png"} <= names
     assert "validation.csv" in names
@@ -94,6 +98,27 @@ def test_copies_across_the_split_are_found_and_reported(stripes: tuple[Path, Pat
     card = (folder / "card.md").read_text(encoding="utf-8")
     assert "exact copies" in card
     assert "val_00003" not in card, "ids come from names of files"
+
+
+def test_one_image_with_two_labels_and_a_copy_are_told_and_named_outside_the_card(
+    quick: tuple[Path, mv.Pipeline], tmp_path: Path
+) -> None:
+    arrays = dict(np.load(quick[0]))
+    arrays["train_images"][[8, 11]] = arrays["train_images"][6]  # case 8 is of the same class, case 11 of the other one
+    arrays["val_images"][3] = 255 - arrays["val_images"][3]  # else it is a copy
+    np.savez(tmp_path / "copies.npz", **arrays)
+    words = ["train", str(tmp_path / "quick"), str(tmp_path / "copies.npz"), "--out", str(tmp_path / "out")]
+    shown = CliRunner().invoke(app, words, catch_exceptions=False).stdout
+    copied = "1 of 40 training images is an exact copy of another of them, and counts once more [duplicate]"
+    differ = "1 image stands in 3 cases with labels that differ [labels-contradict]"
+    assert f"warning: {copied}\n  cases train_00008, train_00006\n" in shown
+    assert f"warning: {differ}\n  cases train_00006, train_00008, train_00011\n" in shown
+    named = json.loads((tmp_path / "out" / "training.json").read_text())["named"]
+    assert named["duplicate"] == [["train_00008", "train_00006"]]
+    assert named["labels-contradict"] == [["train_00006", "train_00008", "train_00011"]]
+    card = (tmp_path / "out" / "card.md").read_text(encoding="utf-8")
+    assert "labels that differ" in card
+    assert "train_000" not in card
 
 
 def test_the_whole_round_from_python(stripes: tuple[Path, Path], tmp_path: Path) -> None:
@@ -245,6 +270,18 @@ def test_what_is_noticed_about_training_images_stands_in_the_card(sphere_pipelin
     assert sorted(result.named["modality-differs"]) == [f"image{number}" for number in range(8)]
     assert "image0" not in (tmp_path / "out" / "card.md").read_text(encoding="utf-8")
     assert "the image is CT" in (tmp_path / "out" / "card.md").read_text(encoding="utf-8")
+
+
+def test_an_image_of_another_modality_is_told_where_the_pipeline_states_none(tmp_path: Path) -> None:
+    table = write_sphere_data(tmp_path / "data")
+    table.write_text(table.read_text().replace(",MR", ",CT", 1))
+    (tmp_path / "settings").mkdir()
+    quick = SPHERES_TOML.replace("epochs = 4", "epochs = 1").replace("steps_per_epoch = 40", "steps_per_epoch = 1")
+    (tmp_path / "settings" / "pipeline.toml").write_text(quick.replace('modality = "MR"\n', ""), encoding="utf-8")
+    result = mv.train(tmp_path / "settings", table, tmp_path / "out")
+    told = [finding.message for finding in result.findings if finding.code == "modality-differs"]
+    assert told == ["not all images are of one modality: 7 MR, 1 CT"]
+    assert result.named["modality-differs"] == ["image0"]
 
 
 def test_results_of_other_weights_are_not_evaluated(
@@ -422,10 +459,61 @@ def test_a_training_that_is_done_is_not_given_for_other_settings_or_patients(
     (tmp_path / "other" / "pipeline.toml").write_text(QUICK + "[predict]\nreview_margin = 0.5\n", encoding="utf-8")
     with pytest.raises(PipelineError, match="other settings or data"):
         mv.Pipeline.open(tmp_path / "other").train(cases(*"abcdef"), tmp_path / "out")
-    identity = tmp_path / "out" / "checkpoints" / "identity.json"
-    known = json.loads(identity.read_text())
-    identity.write_text(json.dumps({name: known[name] for name in ("settings", "data")}))  # as an earlier version did
-    assert pipeline.train(cases(*"aacdef"), tmp_path / "out").done_before
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("weights.safetensors", b"damaged", "not the one that its card describes"),
+        ("card.md", None, "has lost this file"),
+        ("seen.json", None, "has lost this file"),
+        ("training.json", None, "trained weights lie here"),
+        ("checkpoints/done.json", None, "trained weights lie here"),
+        ("checkpoints/identity.json", None, None),  # the note that it is done says all that there is to say
+    ],
+)
+def test_a_training_is_not_called_done_where_what_it_left_is_not_whole(
+    quick: tuple[Path, mv.Pipeline], tmp_path: Path, name: str, content: bytes | None, words: str | None
+) -> None:
+    data, pipeline = quick
+    out = pipeline.train(data, tmp_path / "out").folder
+    before = (out / "weights.safetensors").read_bytes()
+    if content is None:
+        (out / name).unlink()
+    else:
+        (out / name).write_bytes(content)
+    if words is None:
+        assert pipeline.train(data, out).done_before
+        return
+    with pytest.raises(PipelineError, match=words):
+        pipeline.train(data, out)
+    assert (out / "weights.safetensors").read_bytes() == (content or before)
+
+
+def test_a_training_whose_weights_are_gone_begins_anew_and_ends_the_same(
+    quick: tuple[Path, mv.Pipeline], tmp_path: Path
+) -> None:
+    data, pipeline = quick
+    out = pipeline.train(data, tmp_path / "out").folder
+    before = (out / "weights.safetensors").read_bytes()
+    (out / "weights.safetensors").unlink()
+    assert not pipeline.train(data, out).done_before
+    assert (out / "weights.safetensors").read_bytes() == before
+
+
+def test_checkpoints_of_another_training_are_not_gone_on_with(quick: tuple[Path, mv.Pipeline], tmp_path: Path) -> None:
+    data, pipeline = quick
+    for seed in (1, 2):
+        with pytest.MonkeyPatch.context() as patched:
+            stop_after_an_epoch(patched)
+            with pytest.raises(KeyboardInterrupt):
+                pipeline.train(data, tmp_path / str(seed), seed=seed)
+    shutil.copy(tmp_path / "1" / "checkpoints" / "last.safetensors", tmp_path / "2" / "checkpoints")
+    with pytest.raises(PipelineError, match="belongs to another training"):
+        pipeline.train(data, tmp_path / "2", seed=2)
+    (tmp_path / "1" / "checkpoints" / "identity.json").unlink()
+    with pytest.raises(PipelineError, match="a training has begun here"):
+        pipeline.train(data, tmp_path / "1", seed=1)
 
 
 def test_settings_are_never_trained_in_their_own_folder(quick: tuple[Path, mv.Pipeline], tmp_path: Path) -> None:
@@ -541,7 +629,7 @@ def test_a_trained_pipeline_is_not_written_over(
     shutil.copytree(stripes[1], tmp_path / "mine")
     shutil.rmtree(tmp_path / "mine" / "checkpoints")
     before = (tmp_path / "mine" / "weights.safetensors").read_bytes()
-    with pytest.raises(PipelineError, match="a trained pipeline lies here") as caught:
+    with pytest.raises(PipelineError, match="trained weights lie here") as caught:
         pipeline.train(data, tmp_path / "mine")
     assert caught.value.finding.cure == "Choose another --out."
     assert (tmp_path / "mine" / "weights.safetensors").read_bytes() == before
