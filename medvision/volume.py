@@ -124,6 +124,11 @@ class Labels:
         object.__setattr__(self, "voxels", voxels)
         object.__setattr__(self, "names", MappingProxyType(dict(self.names)))
 
+    def digest(self) -> str:
+        """Return the SHA-256 of the labels, in one axis order like that of their image: see :meth:`Volume.digest`."""
+        labels = self.onto(self.geometry.reoriented("RAS")) if self.geometry.physical else self
+        return sha256_of_bytes(str(labels.voxels.shape).encode(), labels.voxels.astype(np.int64).tobytes())
+
     def onto(self, geometry: Geometry) -> Labels:
         """Return the labels on another grid, by nearest neighbour."""
         return replace(self, voxels=resample(self.voxels, self.geometry, geometry, order=0), geometry=geometry)

@@ -7,7 +7,7 @@ import pytest
 
 from medvision.errors import InputError
 from medvision.geometry import Geometry
-from medvision.volume import Labels, Volume
+from medvision.volume import UNNAMED, Labels, Volume
 
 GRID = Geometry.from_spacing((1, 2, 3), (4, 3, 2))
 # About 11 degrees about the axis from foot to head.
@@ -73,6 +73,17 @@ def test_the_digest_of_a_picture_is_of_its_order_as_it_states_no_other() -> None
     picture = Volume(np.arange(6.0).reshape(1, 3, 2, 1), Geometry.of_picture(3, 2))
     turned = Volume(picture.voxels[:, ::-1], picture.geometry)
     assert picture.digest() != turned.digest()
+
+
+@pytest.mark.parametrize("orientation", ["LPS", "SAR"])
+def test_the_digest_of_labels_follows_values_and_not_axis_order_or_number_type(orientation: str) -> None:
+    numbers = np.arange(24).reshape(4, 3, 2)
+    labels = Labels(numbers, OBLIQUE, UNNAMED)
+    assert labels.onto(OBLIQUE.reoriented(orientation)).digest() == labels.digest()
+    assert Labels(numbers.astype(np.uint8), OBLIQUE, UNNAMED).digest() == labels.digest()
+    assert Labels(numbers[::-1], OBLIQUE, UNNAMED).digest() != labels.digest()
+    drawn = Labels(numbers, Geometry.from_spacing((1, 1, 1), (4, 3, 2)), {**UNNAMED, 1: "one"}).digest()
+    assert drawn == labels.digest(), "names and place are no part of it"
 
 
 def test_a_volume_on_its_own_grid_is_the_same_and_in_every_channel() -> None:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medvision.files import sha256_of_bytes
 from medvision.geometry import Geometry
 from medvision.intensities import Intensity, Slab, intensity, slabs
 from medvision.quality.thumbnail import thumbnail
@@ -90,7 +89,7 @@ def measured(volume: Volume, labels: Labels | None = None) -> Measured:
         slabs=tuple(slab for number, channel in enumerate(volume.voxels) for slab in slabs(channel, number)),
         labels=None if labels is None else MappingProxyType(_label_sizes(labels)),
         digest=volume.digest(),
-        labels_digest=None if labels is None else _digest(labels),
+        labels_digest=None if labels is None else labels.digest(),
         thumbnail=thumbnail(volume, [_range(channel) for channel in intensities]),
     )
 
@@ -115,10 +114,3 @@ def _at_edge(voxels: NDArray[Any]) -> set[int]:
     """Return the numbers on the outer faces; axes of one voxel have none."""
     axes = [axis for axis, size in enumerate(voxels.shape) if size > 1]
     return {int(n) for axis in axes for end in (0, -1) for n in np.unique(voxels.take(end, axis=axis))}
-
-
-def _digest(labels: Labels) -> str:
-    """Return the SHA-256 of labels, in one axis order like that of their image: see :meth:`Volume.digest`."""
-    if labels.geometry.physical:
-        labels = labels.onto(labels.geometry.reoriented("RAS"))
-    return sha256_of_bytes(str(labels.voxels.shape).encode(), labels.voxels.astype(np.int64).tobytes())
