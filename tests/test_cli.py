@@ -285,6 +285,15 @@ def test_progress_off_a_terminal_is_quiet_for_two_seconds_then_a_line_every_ten(
     assert [line.split()[1] for line in shown.err.splitlines()] == ["2", "12", "22"]
 
 
+def test_the_cases_that_a_warning_is_about_are_named_and_of_many_the_first() -> None:
+    warning = errors.Finding("duplicate", "warning", "two")
+    assert shell.cases_of(warning, {}) == ""
+    assert shell.cases_of(warning, {"duplicate": ["a"]}) == "case a"
+    assert shell.cases_of(warning, {"duplicate": [("b", "a"), ["d", "c"]]}) == "cases b, a, d, c"
+    assert shell.cases_of(warning, {"duplicate": list("abcdef")}) == "cases a, b, c, d, 2 more"
+    assert shell.cases_of(errors.Finding("duplicate", "note", "two"), {"duplicate": ["a"]}) == ""
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -44,14 +44,14 @@ def mask(number: int, *, stored: set[int], kept: set[int], **stated: str) -> Pre
     before, after = (np.where(np.isin(labels, list(numbers)), labels, 0) for numbers in (stored, kept))
     case = Case(f"c{number}", (Source("nifti", (Path("a.nii"),)),), attributes=stated)
     figures = measure_case(volume, Labels(before, GRID, NAMES), id=case.id)
-    return PreparedCase(case, Sample(case.id, image[None], after), "", figures, ())
+    return PreparedCase(case, Sample(case.id, image[None], after), "", "", figures, ())
 
 
 def classed(number: int, target: Any) -> PreparedCase:
     case = Case(f"c{number}", (Source("nifti", (Path("a.nii"),)),))
     image = np.zeros((1, 4, 4, 4), np.float32)
     figures = measure_case(Volume(image, Geometry.from_spacing((1, 1, 1), (4, 4, 4))), target)
-    return PreparedCase(case, Sample(case.id, image, 0), "", figures, ())
+    return PreparedCase(case, Sample(case.id, image, 0), "", "", figures, ())
 
 
 WHOLE = [mask(number, stored={1, 2}, kept={1, 2}) for number in range(4)]
@@ -101,7 +101,7 @@ def test_labels_and_classes_without_a_training_case_are_told() -> None:
             "classification",
             [0, 1, 0],
             [2, 1],
-            ["no training case has 'c', and 1 held-out cases do: it cannot be learnt"],
+            ["no training case has 'c', and 1 held-out case does: it cannot be learnt"],
         ),
         ("classification", [0, 1, 2], [1], []),
         ("multilabel", [(1, 0, None), (1, 1, 0)], [(0, 0, 0)], ["no training case has 'c': it cannot be learnt"]),

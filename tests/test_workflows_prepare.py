@@ -39,7 +39,10 @@ def content_of(store: Path) -> dict[str, tuple[object, dict[str, bytes]]]:
 
 
 def as_told(prepared: dict[str, PreparedCase]) -> list[object]:
-    return [(name, each.digest, each.figures, each.findings, each.sample.shape) for name, each in prepared.items()]
+    return [
+        (name, each.digest, each.target_digest, each.figures, each.findings, each.sample.shape)
+        for name, each in prepared.items()
+    ]
 
 
 def test_several_processes_prepare_the_same_bytes_as_one_and_go_on_after_a_bad_case(

@@ -13,7 +13,6 @@ import pytest
 from conftest import SPHERES_TOML, write_sphere_data
 from PIL import Image
 from tiny_pipeline import GREYS, STRIPES
-from typer.testing import CliRunner
 
 import medvision as mv
 from medvision.errors import InputError, PipelineError, UsageError
@@ -27,7 +26,6 @@ from medvision.workflows.training_data.labelled import labelled_cases
 from medvision.workflows.training_data.prepare import prepare
 from medvision.workflows.training_folder.claim import claim
 from medvision.workflows.training_folder.finished import identity_of
-from medvision_cli.app import app
 
 STRIPES_TOML = f"""
 {STRIPES}
@@ -98,27 +96,6 @@ def test_copies_across_the_split_are_found_and_reported(stripes: tuple[Path, Pat
     card = (folder / "card.md").read_text(encoding="utf-8")
     assert "exact copies" in card
     assert "val_00003" not in card, "ids come from names of files"
-
-
-def test_one_image_with_two_labels_and_a_copy_are_told_and_named_outside_the_card(
-    quick: tuple[Path, mv.Pipeline], tmp_path: Path
-) -> None:
-    arrays = dict(np.load(quick[0]))
-    arrays["train_images"][[8, 11]] = arrays["train_images"][6]  # case 8 is of the same class, case 11 of the other one
-    arrays["val_images"][3] = 255 - arrays["val_images"][3]  # else it is a copy
-    np.savez(tmp_path / "copies.npz", **arrays)
-    words = ["train", str(tmp_path / "quick"), str(tmp_path / "copies.npz"), "--out", str(tmp_path / "out")]
-    shown = CliRunner().invoke(app, words, catch_exceptions=False).stdout
-    copied = "1 of 40 training images is an exact copy of another of them, and counts once more [duplicate]"
-    differ = "1 image stands in 3 cases with labels that differ [labels-contradict]"
-    assert f"warning: {copied}\n  cases train_00008, train_00006\n" in shown
-    assert f"warning: {differ}\n  cases train_00006, train_00008, train_00011\n" in shown
-    named = json.loads((tmp_path / "out" / "training.json").read_text())["named"]
-    assert named["duplicate"] == [["train_00008", "train_00006"]]
-    assert named["labels-contradict"] == [["train_00006", "train_00008", "train_00011"]]
-    card = (tmp_path / "out" / "card.md").read_text(encoding="utf-8")
-    assert "labels that differ" in card
-    assert "train_000" not in card
 
 
 def test_the_whole_round_from_python(stripes: tuple[Path, Path], tmp_path: Path) -> None:
@@ -270,18 +247,6 @@ def test_what_is_noticed_about_training_images_stands_in_the_card(sphere_pipelin
     assert sorted(result.named["modality-differs"]) == [f"image{number}" for number in range(8)]
     assert "image0" not in (tmp_path / "out" / "card.md").read_text(encoding="utf-8")
     assert "the image is CT" in (tmp_path / "out" / "card.md").read_text(encoding="utf-8")
-
-
-def test_an_image_of_another_modality_is_told_where_the_pipeline_states_none(tmp_path: Path) -> None:
-    table = write_sphere_data(tmp_path / "data")
-    table.write_text(table.read_text().replace(",MR", ",CT", 1))
-    (tmp_path / "settings").mkdir()
-    quick = SPHERES_TOML.replace("epochs = 4", "epochs = 1").replace("steps_per_epoch = 40", "steps_per_epoch = 1")
-    (tmp_path / "settings" / "pipeline.toml").write_text(quick.replace('modality = "MR"\n', ""), encoding="utf-8")
-    result = mv.train(tmp_path / "settings", table, tmp_path / "out")
-    told = [finding.message for finding in result.findings if finding.code == "modality-differs"]
-    assert told == ["not all images are of one modality: 7 MR, 1 CT"]
-    assert result.named["modality-differs"] == ["image0"]
 
 
 def test_results_of_other_weights_are_not_evaluated(

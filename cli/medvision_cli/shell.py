@@ -7,7 +7,7 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -39,6 +39,8 @@ SplitOption = Annotated[
 StrictOption = Annotated[bool, typer.Option("--strict", help="Count cases marked for review as refused.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 
+_MOST_CASES = 5  # in a line
+
 
 def _print_version(wanted: bool) -> None:
     if wanted:
@@ -69,6 +71,15 @@ def say(words: str) -> None:
 def print_json(content: Any) -> None:
     """Write JSON for machines, to stdout."""
     typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+
+
+def cases_of(finding: Finding, named: Mapping[str, Sequence[Any]]) -> str:
+    """Return the first cases that a warning is about, as a few words; empty for a note, or where none is named."""
+    ids = [name for entry in named.get(finding.code, ()) for name in ([entry] if isinstance(entry, str) else entry)]
+    if finding.grade == "note" or not ids:
+        return ""
+    few = ids if len(ids) <= _MOST_CASES else [*ids[: _MOST_CASES - 1], f"{len(ids) - _MOST_CASES + 1:,} more"]
+    return f"{'case' if len(ids) == 1 else 'cases'} {', '.join(few)}"
 
 
 @contextlib.contextmanager

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -139,11 +140,11 @@ def command(
                 opened, data, out, count=folds, start=start, seed=seed, budget=budget, machine=machine,
                 progress=progress,
             )  # fmt: skip
-            values, lines = found.to_json(), _lines(_before_folds(found), found.findings, found.results)
+            values, lines = found.to_json(), _lines(_before_folds(found), found.findings, found.results, {})
             lines.append(f"Pipeline: {found.folder}  (folds/, ensemble/, crossvalidation.csv, card.md)")
         else:
             result = train(opened, data, out, start=start, seed=seed, budget=budget, machine=machine, progress=progress)
-            values, lines = result.to_json(), _lines(_before(result), result.findings, result.results)
+            values, lines = result.to_json(), _lines(_before(result), result.findings, result.results, result.named)
             lines.append(f"Pipeline: {result.folder}  (card.md, training.html, validation.csv)")
     if as_json:
         shell.print_json(values)
@@ -184,6 +185,11 @@ def _before_folds(found: CrossValidation) -> str:
     return f"{found.done_before} of {trainings} trainings had been done before." if found.done_before else ""
 
 
-def _lines(before: str, findings: tuple[Finding, ...], results: tuple[str, ...]) -> list[str]:
-    noticed = [f"{finding.grade}: {finding.message} [{finding.code}]" for finding in findings]
+def _lines(
+    before: str, findings: tuple[Finding, ...], results: tuple[str, ...], named: Mapping[str, Sequence[Any]]
+) -> list[str]:
+    noticed = []
+    for finding in findings:
+        cases = shell.cases_of(finding, named)
+        noticed += [f"{finding.grade}: {finding.message} [{finding.code}]", *([f"  {cases}"] if cases else [])]
     return [*([before] if before else []), *noticed, *results]

@@ -42,6 +42,11 @@ LABELS: Mapping[str, Reason] = {
         "Where another structure is meant, a network learns it under a wrong name.",
         "Look whether the same is meant, and use one name for it in the data set and in the pipeline.",
     ),
+    "labels-contradict": Reason(
+        "The same image is there with labels that differ.",
+        "Not all of them are right: a network learns each of them, and held-out figures take a right answer for wrong.",
+        "Keep the right one; of labels by several readers keep one, or join them.",
+    ),
     "label-lost": Reason(
         "The steps leave no voxel of a label that the stored image has.",
         "It is resampled away: the network never sees it, and its figures count it as absent.",

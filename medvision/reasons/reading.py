@@ -194,7 +194,7 @@ VALUES: Mapping[str, Reason] = {
     "not-finite": Reason(
         "Voxels or results are NaN, infinite or too large.",
         "One such voxel spoils every mean, and the network's answer around it.",
-        "Replace them in the source, or read them as another value: --nan-to X.",
+        "Replace them in the source, or read them as another value: --nan-to X of `run`; for a training, of `convert`.",
     ),
     "constant-image": Reason(
         "All voxels have the same value.",

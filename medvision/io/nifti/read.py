@@ -245,8 +245,7 @@ def _real(image: NiftiImage, nan_to: float | None, path: Path) -> tuple[NDArray[
 def _replaced(bad: NDArray[np.bool_], nan_to: float | None, path: Path) -> Finding:
     text = f"{int(bad.sum()):,} of {bad.size:,} voxels are NaN or infinite"
     if nan_to is None:
-        cure = "Replace them in the source, or read them as another value with --nan-to."
-        raise InputError("not-finite", text, cure=cure)
+        raise InputError("not-finite", text)
     return Finding("not-finite", "warning", f"{text}; they were read as {nan_to:g}", path)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from medvision.errors import Finding, PipelineError
 from medvision.fingerprint import lateral_pairs
 from medvision.pipeline import Settings, lateral_faults
+from medvision.report.wording import many
 from medvision.workflows.training_data.prepare import PreparedCase
 
 
@@ -47,7 +48,7 @@ def _absent(training: Sequence[PreparedCase], held_out: Sequence[PreparedCase], 
         return []
     names = ", ".join(repr(settings.labels[number]) for number in absent)
     also = sum(any(number in numbers for number in absent) for numbers in shown)
-    told = f", and {also} held-out cases do" if also else ""
+    told = f", and {many(also, 'held-out case')} {'does' if also == 1 else 'do'}" if also else ""
     return [Finding("label-absent", "warning", f"no training case has {names}{told}: it cannot be learnt")]
 
 

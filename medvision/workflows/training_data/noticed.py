@@ -9,7 +9,8 @@ from typing import Any
 from medvision.errors import Finding
 from medvision.pipeline import Settings
 from medvision.report.wording import listed, many
-from medvision.training import Split, copies, find_copies
+from medvision.training import Split
+from medvision.workflows.training_data.compared import Compared, compare
 from medvision.workflows.training_data.label_doubts import label_findings
 from medvision.workflows.training_data.label_names import name_findings
 from medvision.workflows.training_data.prepare import PreparedCase
@@ -30,7 +31,8 @@ class Noticed:
     findings
         For cards: no case is named.
     named
-        The ids of the cases that they are about, by code; for ``split-leak`` each copy and what it is one of.
+        The ids of the cases that they are about, by code; for ``split-leak`` and ``duplicate`` each copy and what it is
+        one of, for ``labels-contradict`` all cases of each image.
     """
 
     findings: tuple[Finding, ...]
@@ -42,13 +44,16 @@ def notice(
 ) -> Noticed:
     """Return what can be noticed about the cases of both sides, now that they have been read."""
     entries = [*training, *held_out]
-    digests = {entry.case.id: entry.digest for entry in entries}
+    compared = [_compared(entry) for entry in entries]
+    found, about = compare(parts, compared, any_modality=settings.contract.modality is None)
     each = [(entry.case.id, finding) for entry in entries for finding in entry.findings]
-    findings = (*parts.findings, *find_copies(parts, digests), *counted(each))
-    leaks = copies(parts, digests)
-    named: dict[str, Sequence[Any]] = {**({"split-leak": leaks} if leaks else {}), **cases_of(each)}
+    findings = (*parts.findings, *found, *counted(each))
     names = name_findings((entry.case for entry in entries), settings.labels)
-    return Noticed((*findings, *names, *label_findings(training, held_out, settings)), named)
+    return Noticed((*findings, *names, *label_findings(training, held_out, settings)), {**about, **cases_of(each)})
+
+
+def _compared(entry: PreparedCase) -> Compared:
+    return Compared(entry.case.id, entry.digest, entry.target_digest, entry.figures.modality)
 
 
 def counted(findings: Sequence[tuple[str, Finding]]) -> list[Finding]:

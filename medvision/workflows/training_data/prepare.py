@@ -26,10 +26,11 @@ from medvision.volume import Volume
 from medvision.workers import cores, in_processes
 from medvision.workflows.cases.segment import AS_STORED, TURNS, stated_turn
 from medvision.workflows.cases.targets import stated_of, target_of
+from medvision.workflows.training_data.compared import target_digest
 from medvision.workflows.training_data.fingerprint import measured
 
 _MOST_BYTES = 2 << 30  # of prepared cases that are held in memory; more stay on disk, and are read patch by patch
-_FORMAT = "2"  # of the stored cases
+_FORMAT = "3"  # of the stored cases
 _FEW_CORES, _FEW_CASES, _MOST_WORKERS = 4, 32, 8
 
 
@@ -45,6 +46,8 @@ class PreparedCase:
         Its voxels and its target after the steps.
     digest
         The hash of the image's own voxels.
+    target_digest
+        That of what is to be learned of it, as stored.
     figures
         What was measured of it before the steps, for the fingerprint.
     findings
@@ -54,6 +57,7 @@ class PreparedCase:
     case: Case
     sample: Prepared
     digest: str
+    target_digest: str
     figures: CaseFigures
     findings: tuple[Finding, ...]
 
@@ -92,7 +96,9 @@ def prepare(
         progress(len(stored), len(cases), "cases prepared")
     samples = at_hand(stored, most_bytes=_MOST_BYTES)
     return {
-        case.id: PreparedCase(case, sample, kept.facts["digest"], _figures(kept, case), _findings(kept))
+        case.id: PreparedCase(
+            case, sample, kept.facts["digest"], kept.facts["target_digest"], _figures(kept, case), _findings(kept)
+        )
         for case, sample, kept in zip(cases, samples, stored, strict=True)
     }
 
@@ -139,8 +145,8 @@ def _made(case: Case, pipeline: PipelineFolder) -> tuple[Sample, Mapping[str, st
     findings = [entry.unplaced().to_json() for entry in noticed]
     with located(case.path):  # a step does not know whose image it refuses
         sample, target = _sample(case, volume, pipeline)
-    figures = measured(case, volume, target).to_text()
-    return sample, {"digest": volume.digest(), "figures": figures, "findings": json.dumps(findings)}
+    facts = {"digest": volume.digest(), "target_digest": target_digest(target), "findings": json.dumps(findings)}
+    return sample, {**facts, "figures": measured(case, volume, target).to_text()}
 
 
 def _figures(stored: StoredSample, case: Case) -> CaseFigures:

@@ -1,0 +1,137 @@
+"""What cases show beside each other: copies, copies whose labels differ, and images of another modality."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from medvision.errors import Finding
+from medvision.files import sha256_of_text
+from medvision.fingerprint import Target
+from medvision.report.wording import many
+from medvision.training import Split, copies, find_copies
+from medvision.volume import Labels
+
+_MODALITY_CURE = "Take out what is not meant, or mend what is stated; `modality` in [contract] names the one that is."
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What of a case is held against the other cases.
+
+    Parameters
+    ----------
+    id
+        The case's.
+    image
+        The hash of its voxels.
+    target
+        That of what is to be learned of it, see :func:`target_digest`; None where nothing is.
+    modality
+        The DICOM modality; None where it is not stated.
+    """
+
+    id: str
+    image: str
+    target: str | None
+    modality: str | None
+
+
+def compare(
+    parts: Split, cases: Sequence[Compared], *, any_modality: bool
+) -> tuple[list[Finding], dict[str, Sequence[Any]]]:
+    """Return what cases show beside each other, and by code the ids of the cases that it is about.
+
+    Parameters
+    ----------
+    parts
+        Who is trained on, and who is held out.
+    cases
+        Those of both sides.
+    any_modality
+        Whether the pipeline states no modality, by which each case would be judged.
+    """
+    known = {case.id: case for case in cases}
+    digests = {case.id: case.image for case in cases}
+    sides = {"training": [known[case.id] for case in parts.train], "validation": [known[case.id] for case in parts.val]}
+    everyone = [case for side in sides.values() for case in side]
+    repeated = {name: repeats(side) for name, side in sides.items()}
+    findings = [*find_copies(parts, digests)]
+    findings += [_repeated(name, len(again), len(sides[name])) for name, again in repeated.items() if again]
+    differing, others = contradictions(everyone), of_other_modality(everyone) if any_modality else []
+    if differing:
+        stand = "stands" if len(differing) == 1 else "stand"
+        text = f"{many(len(differing), 'image')} {stand} in {sum(map(len, differing))} cases with labels that differ"
+        findings.append(Finding("labels-contradict", "warning", text))
+    if others:
+        findings.append(_mixed(everyone))
+    named: dict[str, Sequence[Any]] = {
+        "split-leak": copies(parts, digests),
+        "duplicate": [pair for again in repeated.values() for pair in again],
+        "labels-contradict": differing,
+        "modality-differs": others,
+    }
+    return findings, {code: ids for code, ids in named.items() if ids}
+
+
+def repeats(cases: Sequence[Compared]) -> list[tuple[str, str]]:
+    """Return each case whose image and label an earlier one has, and that one.
+
+    >>> repeats([Compared("a", "1", "x", None), Compared("b", "1", "x", None), Compared("c", "1", "y", None)])
+    [('b', 'a')]
+    """
+    first: dict[tuple[str, str | None], str] = {}
+    pairs = [(case.id, first.setdefault((case.image, case.target), case.id)) for case in cases]
+    return [(one, other) for one, other in pairs if one != other]
+
+
+def contradictions(cases: Sequence[Compared]) -> list[list[str]]:
+    """Return the cases of each image that is there with different labels.
+
+    >>> contradictions([Compared("a", "1", "x", None), Compared("b", "1", "y", None), Compared("c", "2", "y", None)])
+    [['a', 'b']]
+    """
+    same: dict[str, list[Compared]] = defaultdict(list)
+    for case in cases:
+        same[case.image].append(case)
+    return [[case.id for case in group] for group in same.values() if len({case.target for case in group}) > 1]
+
+
+def of_other_modality(cases: Sequence[Compared]) -> list[str]:
+    """Return the cases whose stated modality is not the most frequent one.
+
+    >>> of_other_modality([Compared(name, name, None, stated) for name, stated in (("a", "MR"), ("b", "CT"))])
+    ['b']
+    """
+    stated = Counter(case.modality for case in cases if case.modality is not None)
+    most = stated.most_common(1)[0][0] if stated else None
+    return [case.id for case in cases if case.modality not in (None, most)]
+
+
+def target_digest(target: Target) -> str:
+    """Return the hash of what is to be learned of a case: of labels, of the class, or of numbers.
+
+    >>> target_digest(1) == target_digest([1.0]), target_digest([1, 0]) == target_digest([1, None])
+    (True, False)
+    """
+    if isinstance(target, Labels):
+        return target.digest()
+    numbers = [target] if isinstance(target, int) else target
+    return sha256_of_text([repr([None if n is None or np.isnan(n) else float(n) for n in numbers])])
+
+
+def _repeated(side: str, again: int, cases: int) -> Finding:
+    copy = "is an exact copy of another" if again == 1 else "are exact copies of others"
+    text = f"{again:,} of {cases:,} {side} images {copy} of them, and count{'s' if again == 1 else ''} once more"
+    return Finding("duplicate", "warning", text)
+
+
+def _mixed(cases: Sequence[Compared]) -> Finding:
+    stated = Counter(case.modality or "not stated" for case in cases)
+    counts = ", ".join(f"{count:,} {name}" for name, count in stated.most_common())
+    text = f"not all images are of one modality: {counts}"
+    return Finding("modality-differs", "warning", text, cure=_MODALITY_CURE)

@@ -1,0 +1,119 @@
+"""Copies, copies whose labels differ and images of another modality are told, with their cases beside the words."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import SPHERES_TOML, write_sphere_data
+from phantoms import spheres, write_nifti
+from typer.testing import CliRunner
+
+from medvision.fingerprint import Target
+from medvision.geometry import Geometry
+from medvision.study import Case, Source
+from medvision.training import Split
+from medvision.volume import Labels
+from medvision.workflows.training_data.compared import Compared, compare, target_digest
+from medvision_cli.app import app
+
+GRID = Geometry.from_spacing((2, 2, 2), (24, 14, 12))
+
+
+def side(names: str) -> tuple[Case, ...]:
+    return tuple(Case(name, (Source("nifti", (Path("a.nii"),)),)) for name in names)
+
+
+def seen(words: str) -> list[Compared]:
+    """Return cases of words such as ``a1x`` or ``a1xMR``: an id, an image, a label and, if stated, a modality."""
+    return [Compared(word[0], word[1], word[2], word[3:] or None) for word in words.split()]
+
+
+def test_cases_of_their_own_have_nothing_to_tell() -> None:
+    assert compare(Split(side("ab"), side("c")), seen("a1x b2x c3y"), any_modality=True) == ([], {})
+
+
+def test_copies_with_the_same_label_are_counted_on_their_own_side() -> None:
+    found, named = compare(Split(side("abc"), side("de")), seen("a1x b1x c1x d2y e2y"), any_modality=True)
+    assert [(finding.code, finding.grade, finding.message) for finding in found] == [
+        ("duplicate", "warning", "2 of 3 training images are exact copies of others of them, and count once more"),
+        ("duplicate", "warning", "1 of 2 validation images is an exact copy of another of them, and counts once more"),
+    ]
+    assert named == {"duplicate": [("b", "a"), ("c", "a"), ("e", "d")]}
+
+
+def test_copies_across_the_split_are_told_as_such_and_once() -> None:
+    found, named = compare(Split(side("ab"), side("c")), seen("a1x b2x c1x"), any_modality=True)
+    assert [finding.code for finding in found] == ["split-leak"]
+    assert named == {"split-leak": [("c", "a")]}
+
+
+def test_one_image_with_different_labels_is_told_wherever_it_stands() -> None:
+    found, named = compare(Split(side("abc"), side("d")), seen("a1x b1y c2x d3x"), any_modality=True)
+    assert [finding.message for finding in found] == ["1 image stands in 2 cases with labels that differ"]
+    assert (found[0].code, found[0].grade) == ("labels-contradict", "warning")
+    assert named == {"labels-contradict": [["a", "b"]]}
+    found, named = compare(Split(side("a"), side("bcd")), seen("a1x b1y c2x d2y"), any_modality=True)
+    assert [finding.code for finding in found] == ["split-leak", "labels-contradict"]
+    assert found[1].message == "2 images stand in 4 cases with labels that differ"
+    assert named["labels-contradict"] == [["a", "b"], ["c", "d"]]
+
+
+def test_images_of_another_modality_are_counted_and_named_where_the_pipeline_states_none() -> None:
+    parts, cases = Split(side("abc"), side("de")), seen("a1xMR b2xMR c3x d4xCT e5xMR")
+    found, named = compare(parts, cases, any_modality=True)
+    (told,) = found
+    assert (told.code, told.grade) == ("modality-differs", "warning")
+    assert told.message == "not all images are of one modality: 3 MR, 1 not stated, 1 CT"
+    assert "[contract]" in str(told.cure)
+    assert named == {"modality-differs": ["d"]}
+    assert compare(parts, cases, any_modality=False) == ([], {})
+    assert compare(Split(side("a"), side("c")), seen("a1xMR c3x"), any_modality=True) == ([], {})
+
+
+def test_labels_are_the_same_in_another_axis_order_and_number_type() -> None:
+    _, voxels = spheres(GRID, seed=0)
+    labels = Labels(voxels, GRID, {1: "dim", 2: "bright"})
+    turned = labels.onto(GRID.reoriented("LPI"))
+    assert turned.voxels.tobytes() != labels.voxels.tobytes()
+    assert target_digest(turned) == target_digest(labels)
+    assert target_digest(Labels(voxels.astype(np.uint16), GRID, labels.names)) == target_digest(labels)
+    assert target_digest(Labels(np.where(voxels == 2, 1, voxels), GRID, labels.names)) != target_digest(labels)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (1, [1.0], True),
+        (1, 0, False),
+        ([61.5, float("nan")], (61.5, None), True),
+        ([1, 0], [1, None], False),
+        ([1, 0], [0, 1], False),
+    ],
+)
+def test_classes_and_numbers_are_the_same_by_their_values(one: Target, other: Target, same: bool) -> None:
+    assert (target_digest(one) == target_digest(other)) is same
+
+
+def test_a_training_tells_copies_and_another_modality_and_names_them_outside_the_card(tmp_path: Path) -> None:
+    data = write_sphere_data(tmp_path / "data")  # two cases a patient, who stay on one side
+    data.write_text(data.read_text().replace(",MR", ",CT", 1))
+    for name, source, copy in (("image", 2, 3), ("image", 4, 5), ("label", 4, 5)):
+        (data.parent / f"{name}{copy}.nii.gz").write_bytes((data.parent / f"{name}{source}.nii.gz").read_bytes())
+    write_nifti(data.parent / "label3.nii.gz", np.roll(spheres(GRID)[1], 1, axis=0), GRID)
+    text = SPHERES_TOML.replace("epochs = 4", "epochs = 1").replace("steps_per_epoch = 40", "steps_per_epoch = 1")
+    (tmp_path / "pipeline.toml").write_text(text.replace('modality = "MR"\n', ""), encoding="utf-8")
+    words = ["train", str(tmp_path), str(data), "--out", str(tmp_path / "out")]
+    shown = CliRunner().invoke(app, words, catch_exceptions=False).stdout
+    assert "1 image stands in 2 cases with labels that differ [labels-contradict]\n  cases image2, image3\n" in shown
+    assert "not all images are of one modality: 7 MR, 1 CT [modality-differs]\n  case image0\n" in shown
+    assert "images is an exact copy of another of them, and counts once more [duplicate]\n  cases image5" in shown
+    named = json.loads((tmp_path / "out" / "training.json").read_text())["named"]
+    assert named["labels-contradict"] == [["image2", "image3"]]
+    assert named["duplicate"] == [["image5", "image4"]]
+    assert named["modality-differs"] == ["image0"]
+    card = (tmp_path / "out" / "card.md").read_text(encoding="utf-8")
+    assert "labels that differ" in card
+    assert not any(f"image{number}" in card for number in range(8))
