@@ -259,8 +259,9 @@ def test_what_makes_no_pipeline_is_refused_with_its_place() -> None:
     with pytest.raises(PipelineError, match="name: String should match"):
         plan(segmentation(), Request("My Liver"))
     gap = segmentation(labels=(segmentation().labels[1],))
-    with pytest.raises(PipelineError, match="numbered from 1 without gaps"):
+    with pytest.raises(PipelineError, match=r"these data: labels: those .* numbered from 1 without gaps") as caught:
         plan(gap, REQUEST)
+    assert caught.value.finding.cure == "Mend it in the data set, or in the name that is asked for."
 
 
 def test_a_decision_without_a_reason_is_none() -> None:

@@ -243,6 +243,8 @@ def test_nothing_is_written_over_and_nothing_at_all_in_a_dry_run(tmp_path: Path)
     ("named", "message"),
     [
         ({"task": "detection"}, "a task is one of"),
+        ({"name": "No Name"}, "lower-case letters, digits and hyphens alone, got 'No Name'"),
+        ({"name": ""}, "got ''"),
         ({"memory_gb": 0}, "above 0"),
         ({"memory_gb": float("nan")}, "above 0"),
     ],
@@ -271,8 +273,83 @@ def test_data_that_teach_nothing_are_refused(tmp_path: Path) -> None:
         mv.plan(pictures(tmp_path, [0, 1], split="test"), tmp_path / "out")
     with pytest.raises(InputError, match="go up to 123,456"):
         mv.plan(pictures(tmp_path, [0, 123456]), tmp_path / "out")
-    with pytest.raises(PipelineError, match="name"):
-        mv.plan(pictures(tmp_path, [0, 1]), tmp_path / "out", name="No Name")
+    with pytest.raises(PipelineError, match="these data: labels: a classification needs two or more"):
+        mv.plan(pictures(tmp_path, [0, 0]), tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("numbers", "held", "cure"),
+    [
+        ([255], "255", "255 becomes 1"),
+        ([1, 3, 9], "1, 3 and 9", "3 becomes 2 and 9 becomes 3"),
+        (
+            list(range(11, 19)),
+            "11, 12, 13, 14, 15 and 3 more",
+            "11 becomes 1, 12 becomes 2, 13 becomes 3, 14 becomes 4, 15 becomes 5 and 3 more",
+        ),
+    ],
+)
+def test_label_images_that_are_numbered_with_gaps_are_refused_with_the_numbers_to_write(
+    tmp_path: Path, numbers: list[int], held: str, cure: str
+) -> None:
+    data, grid = volumes(tmp_path, 2), Geometry.from_spacing((1.0, 1.0, 1.0), (16, 14, 16))
+    for number in range(2):
+        values = np.zeros((16, 14, 16), np.uint8)
+        values[2, 2, : len(numbers)] = numbers
+        write_nifti(tmp_path / f"label{number}.nii", values, grid)
+    with pytest.raises(InputError) as caught:
+        mv.plan(data, tmp_path / "out")
+    said = f"the labels are numbered {held}; those of a pipeline are numbered from 1 without gaps"
+    assert (caught.value.code, caught.value.finding.message) == ("bad-labels", said)
+    assert (caught.value.path, caught.value.finding.cure) == (data, f"Write the label images anew: {cure}.")
+
+
+@pytest.mark.parametrize(
+    ("names", "fault"),
+    [
+        ({"1": "liver", "2": "liver"}, "label 2 the name of label 1, 'liver'"),
+        ({"1": "", "2": "liver"}, "label 1 an empty name"),
+        ({"1": "liver", "3": "spleen"}, "the labels are numbered 1 and 3"),
+    ],
+)
+def test_names_of_labels_that_make_no_pipeline_are_refused_before_a_case_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: dict[str, str], fault: str
+) -> None:
+    def unread(case: Case) -> Volume:
+        raise AssertionError(case.id)
+
+    volumes(tmp_path, 1)
+    content = {"labels": {"0": "background", **names}, "training": [{"image": "image0.nii", "label": "label0.nii"}]}
+    (tmp_path / "dataset.json").write_text(json.dumps(content), encoding="utf-8")
+    monkeypatch.setattr("medvision.io.read_volume", unread)
+    with pytest.raises(InputError, match=fault) as caught:
+        mv.plan(tmp_path / "dataset.json", tmp_path / "out")
+    assert (caught.value.code, caught.value.path) == ("bad-labels", tmp_path / "image0.nii")
+
+
+def test_one_image_with_different_labels_and_one_of_another_modality_are_told_and_named(tmp_path: Path) -> None:
+    data = volumes(tmp_path, 6, modality=lambda number: "MR" if number else "CT")
+    (tmp_path / "image4.nii").write_bytes((tmp_path / "image2.nii").read_bytes())
+    grid = Geometry.from_spacing((1.0, 1.0, 1.0), (16, 14, 16))
+    write_nifti(tmp_path / "label4.nii", np.roll(spheres(grid)[1], 1, axis=0), grid)
+    done = CliRunner().invoke(app, ["plan", str(data), "--out", str(tmp_path / "out")], catch_exceptions=False)
+    told = done.stdout.splitlines()
+    assert told[0].strip() == "warning  1 image stands in 2 cases with labels that differ [labels-contradict]"
+    assert told[1].strip() == "cases case2, case4"
+    assert told[3].strip() == "warning  not all images are of one modality: 5 MR, 1 CT [modality-differs]"
+    assert told[4].strip() == "case case0"
+    assert "6 cases, no single modality, typically 16 x 14 x 16 voxels" in done.stdout
+    found = mv.plan(data, tmp_path / "dry", dry_run=True).to_json()
+    assert found["named"] == {"labels-contradict": [["case2", "case4"]], "modality-differs": ["case0"]}
+
+
+def test_copies_on_both_sides_of_a_split_that_the_data_set_fixes_are_told(tmp_path: Path) -> None:
+    data = volumes(tmp_path, 6, split=lambda number: "val" if number > 3 else "train")
+    for name in ("image", "label"):
+        (tmp_path / f"{name}5.nii").write_bytes((tmp_path / f"{name}2.nii").read_bytes())
+    result = mv.plan(data, tmp_path / "out", dry_run=True)
+    assert [finding.code for finding in result.findings] == ["split-leak", "too-few-cases"]
+    assert result.named == {"split-leak": [("case5", "case2")]}
 
 
 def test_data_sets_that_name_a_label_differently_are_refused(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ from medvision_cli import shell
 from medvision_cli.train import DataArgument
 
 if TYPE_CHECKING:
-    from medvision.errors import Finding
     from medvision.planning import Decision
     from medvision.workflows.plan import PlanResult
 
@@ -50,7 +49,7 @@ def command(
     if as_json:
         shell.print_json(result.to_json())
         return
-    _tell_findings(result.findings)
+    _tell_findings(result)
     _tell_data(result)
     _tell_decisions(result.plan.decisions)
     if result.folder is None:
@@ -60,23 +59,27 @@ def command(
     typer.echo(f"Next:     read it, then  medvision train {result.folder} DATA --out DIR")
 
 
-def _tell_findings(findings: tuple[Finding, ...]) -> None:
-    for finding in findings:
+def _tell_findings(result: PlanResult) -> None:
+    for finding in result.findings:
         word = typer.style(f"{finding.grade:>8}", fg=_COLOURS[finding.grade])
         typer.echo(f"{word}  {finding.message} [{finding.code}]")
+        if cases := shell.cases_of(finding, result.named):
+            typer.echo(f"{'':>8}  {cases}")
         typer.echo(f"{'':>8}  {finding.cure}")
-    if findings:
+    if result.findings:
         typer.echo()
 
 
 def _tell_data(result: PlanResult) -> None:
+    from medvision.fingerprint import UNKNOWN
     from medvision.report.wording import many
 
     data = result.fingerprint
     sizes = " x ".join(f"{axis.p50:.0f}" for axis in data.shape)
     spacing = " x ".join(f"{axis.p50:.3g}" for axis in data.spacing_mm or ())
     facts = [many(data.cases, "case"), many(data.patients, "patient") if data.patients != data.cases else ""]
-    facts += [f"{data.modality or 'modality not stated'}", f"typically {sizes} voxels"]
+    stated = "no single modality" if set(data.modalities) - {UNKNOWN} else "modality not stated"
+    facts += [data.modality or stated, f"typically {sizes} voxels"]
     facts += [f"of {spacing} mm" if spacing else "of unknown size"]
     typer.echo(", ".join(filter(None, facts)))
     if result.held_out:

@@ -12,9 +12,11 @@ from medvision.pipeline.folder import builtin_folder as builtin_folder
 from medvision.pipeline.folder import builtin_names as builtin_names
 from medvision.pipeline.folder import copy as copy
 from medvision.pipeline.folder import find as find
+from medvision.pipeline.reading import explained as explained
 from medvision.pipeline.reading import parse_settings as parse_settings
 from medvision.pipeline.reading import read_settings as read_settings
 from medvision.pipeline.reading import schema as schema
+from medvision.pipeline.settings import NAME as NAME
 from medvision.pipeline.settings import Card as Card
 from medvision.pipeline.settings import Settings as Settings
 from medvision.pipeline.settings import input_spacing_mm as input_spacing_mm

@@ -51,8 +51,12 @@ def parse_settings(text: str, path: Path | None = None) -> Settings:
     try:
         return TypeAdapter(Settings).validate_json(content, strict=True)
     except ValidationError as error:
-        places = "; ".join(_explained(problem) for problem in error.errors(include_url=False))
-        raise PipelineError("pipeline-invalid", places, path=path) from error
+        raise PipelineError("pipeline-invalid", explained(error), path=path) from error
+
+
+def explained(error: ValidationError) -> str:
+    """Return what settings are refused for: every place, what is wrong there, and what is allowed."""
+    return "; ".join(_explained(problem) for problem in error.errors(include_url=False))
 
 
 def schema() -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from medvision.errors import PipelineError
 from medvision.fingerprint import Fingerprint
-from medvision.pipeline import Settings
+from medvision.pipeline import Settings, explained
 from medvision.planning.augmentation import augmentation_of
 from medvision.planning.contract import contract_of, explain_of, kind_of
 from medvision.planning.decision import Decision, Plan, Request
@@ -25,6 +25,7 @@ from medvision.report.wording import listed
 
 _ORDER = ("name", "task", "description", "labels", "regression", "contract", "steps", "network", "predict", "explain")
 _TABLES = ("steps", "explain")
+_CURE = "Mend it in the data set, or in the name that is asked for."
 _MOST_NAMES = 6  # in a line
 _TASKS = {
     "segmentation": "The labels are images.",
@@ -145,5 +146,5 @@ def _settings(decisions: Iterable[Decision]) -> Settings:
     try:
         return TypeAdapter(Settings).validate_json(json.dumps(content), strict=True)
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
-        raise PipelineError("pipeline-invalid", f"no pipeline can be made of these data: {faults}") from error
+        message = f"no pipeline can be made of these data: {explained(error)}"
+        raise PipelineError("pipeline-invalid", message, cure=_CURE) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,18 +15,20 @@ from medvision.answers import Task
 from medvision.errors import Finding, UsageError
 from medvision.files import write_text
 from medvision.fingerprint import CaseFigures, Fingerprint, Target, doubts, summarise
-from medvision.pipeline import FINGERPRINT
+from medvision.pipeline import FINGERPRINT, NAME
 from medvision.planning import MEMORY_GB, Plan, Request, pipeline_toml
 from medvision.planning import plan as planned
 from medvision.planning.training import FEW_PATIENTS
 from medvision.progress import Progress, silent
 from medvision.report.wording import many
 from medvision.study import Case
+from medvision.training import Split
 from medvision.volume import UNNAMED, Volume
 from medvision.workflows.cases.targets import stated_of
+from medvision.workflows.training_data.compared import Compared, compare, target_digest
 from medvision.workflows.training_data.fingerprint import measured
 from medvision.workflows.training_data.labelled import labelled_cases
-from medvision.workflows.training_data.noticed import counted
+from medvision.workflows.training_data.noticed import cases_of, counted
 from medvision.workflows.training_data.taught import names_of, numbers_of, task_of
 
 IMBALANCED = 10.0
@@ -55,6 +57,9 @@ class PlanResult:
         What the data are like.
     findings
         What was noticed about the data.
+    named
+        The ids of the cases that findings are about, by code; see
+        :class:`medvision.workflows.training_data.noticed.Noticed`.
     left_out
         How many cases were not looked at, because the data set keeps them for a test.
     held_out
@@ -65,6 +70,7 @@ class PlanResult:
     plan: Plan
     fingerprint: Fingerprint
     findings: tuple[Finding, ...]
+    named: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     left_out: int = 0
     held_out: int = 0
 
@@ -74,6 +80,7 @@ class PlanResult:
             "schema": "medvision.plan/1",
             "folder": None if self.folder is None else str(self.folder),
             "findings": [finding.unplaced().to_json() for finding in self.findings],
+            "named": {code: list(ids) for code, ids in self.named.items()},
             "left_out": self.left_out,
             "held_out": self.held_out,
             **self.plan.to_json(),
@@ -120,23 +127,25 @@ def plan(
     PipelineError
         No pipeline can be made of these data.
     UsageError
-        There is no such task, or no memory; `out` holds a pipeline already.
+        There is no such task, or no memory; the name is none; `out` holds a pipeline already.
     OutputError
         `out` cannot be written.
     """
-    _check(out, task, memory_gb, dry_run=dry_run)
+    _check(out, task, name, memory_gb, dry_run=dry_run)
     every = labelled_cases(data)
     cases = [case for case in every if case.split != "test"]
     left_out = len(every) - len(cases)
     kind = next((known for known in TASKS if known == task), None) or task_of(cases)
     names = names_of(cases, kind)
-    figures, noticed = list[CaseFigures](), list[tuple[str, Finding]]()
+    figures, noticed, compared = list[CaseFigures](), list[tuple[str, Finding]](), list[Compared]()
     for number, case in enumerate(cases):
         volume = io.read_volume(case)
-        figures.append(measured(case, volume, _target_of(case, kind, names, volume)))
+        target = _target_of(case, kind, names, volume)
+        figures.append(measured(case, volume, target))
+        compared.append(Compared(case.id, volume.digest(), target_digest(target), figures[-1].modality))
         noticed.extend((case.id, finding) for finding in volume.findings)
         progress(number + 1, len(cases), "cases measured")
-    known = {n: names.get(n, f"label {n}") for n in numbers_of(figures, names, kind)}
+    known = {n: names.get(n, f"label {n}") for n in numbers_of(figures, names, kind, path=data[0])}
     learned = [entry for entry, case in zip(figures, cases, strict=True) if case.split != "val"]
     fingerprint = summarise(learned, task=kind, names=known, channels=_channels(figures))
     sides = {case.side for case in cases}
@@ -149,17 +158,22 @@ def plan(
         fixed_split=any(case.split == "val" for case in cases),
     )
     found = planned(fingerprint, request)
-    findings = (*counted(noticed), *doubts(figures), *_doubts_of(fingerprint))
+    beside, named = compare(_stated_split(cases), compared, any_modality=True)
+    findings = (*beside, *counted(noticed), *doubts(figures), *_doubts_of(fingerprint))
+    named = {**named, **cases_of(noticed)}
     held_out = len(figures) - len(learned)
     if not dry_run:
         fingerprint.save(out / FINGERPRINT)
         write_text(out / "pipeline.toml", pipeline_toml(found.settings, found.decisions, head=_HEAD))
-    return PlanResult(None if dry_run else out, found, fingerprint, findings, left_out, held_out)
+    return PlanResult(None if dry_run else out, found, fingerprint, findings, named, left_out, held_out)
 
 
-def _check(out: Path, task: str | None, memory_gb: float, *, dry_run: bool) -> None:
+def _check(out: Path, task: str | None, name: str | None, memory_gb: float, *, dry_run: bool) -> None:
     if task is not None and task not in TASKS:
         raise UsageError("usage", f"a task is one of {', '.join(TASKS)}, got {task!r}")
+    if name is not None and re.fullmatch(NAME, name) is None:
+        text = f"the name of a pipeline has lower-case letters, digits and hyphens alone, got {name!r}"
+        raise UsageError("usage", text, cure="Give another --name; without it, the name is made of the folder's.")
     if not 0 < memory_gb < float("inf"):
         raise UsageError("usage", f"memory is a number above 0, in GB, got {memory_gb:g}")
     path = out / "pipeline.toml"
@@ -172,6 +186,13 @@ def _target_of(case: Case, task: Task, names: Mapping[int, str], volume: Volume)
     if task == "segmentation":
         return io.read_labels(case, names or UNNAMED, volume.geometry)
     return stated_of(case, task, names)
+
+
+def _stated_split(cases: Sequence[Case]) -> Split:
+    """Return the sides that the data set fixes; where it fixes none, all cases are to train on."""
+    return Split(
+        tuple(case for case in cases if case.split != "val"), tuple(case for case in cases if case.split == "val")
+    )
 
 
 def _channels(figures: Sequence[CaseFigures]) -> list[str]:

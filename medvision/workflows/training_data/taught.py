@@ -6,15 +6,19 @@ plans and trainings alike.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from medvision.answers import Task
 from medvision.errors import InputError
 from medvision.fingerprint import CaseFigures
+from medvision.report.wording import listed
 from medvision.study import Case, Flags, Numbers, Source
 
 MOST = 1000
 """Labels at most: a greater number is more likely a value to predict, or an id."""
+
+_MOST_NAMED = 6  # in a line
 
 
 def task_of(cases: Sequence[Case]) -> Task:
@@ -49,8 +53,8 @@ def names_of(cases: Sequence[Case], task: Task) -> dict[int, str]:
     Raises
     ------
     InputError
-        A case has no label of this task; two data sets name a number differently; or a number is too large for one of a
-        label.
+        A case has no label of this task; two data sets name a number differently; a label has no name, or that of
+        another; a number is too large for one of a label; or label images have names for numbers with gaps.
     """
     stated: dict[int, str] = {}
     for case in cases:
@@ -58,7 +62,9 @@ def names_of(cases: Sequence[Case], task: Task) -> dict[int, str]:
             if stated.setdefault(number, name) != name:
                 text = f"label {number} has two names in these data: {stated[number]!r} and {name!r}"
                 raise InputError("bad-labels", text, path=case.path, cure="Give data sets that agree.")
+    _require_own_names(stated, cases[0].path)
     if task == "segmentation":
+        _require_no_gaps(stated, cases[0].path)
         return stated
     count = max(_count(case, task) for case in cases)
     if count > MOST:
@@ -68,20 +74,60 @@ def names_of(cases: Sequence[Case], task: Task) -> dict[int, str]:
     return {n: stated.get(n, f"{word} {n}") for n in range(count)}
 
 
-def numbers_of(figures: Sequence[CaseFigures], names: Mapping[int, str], task: Task) -> list[int]:
+def numbers_of(
+    figures: Sequence[CaseFigures], names: Mapping[int, str], task: Task, *, path: Path | None = None
+) -> list[int]:
     """Return the numbers of all labels: those that have names, or of unnamed label images those that occur.
+
+    Parameters
+    ----------
+    path
+        Where the data lie, for messages.
 
     Raises
     ------
     InputError
-        There is none.
+        There is none; or label images are numbered with gaps.
     """
     found = set(names)
     if not found and task == "segmentation":
         found = {number for case in figures for number in case.labels or {}}
+        _require_no_gaps(found, path)
     if not found:
-        raise InputError("label-missing", "no case has any label")
+        raise InputError("label-missing", "no case has any label", path=path)
     return sorted(found)
+
+
+def _require_own_names(names: Mapping[int, str], path: Path) -> None:
+    """Refuse labels that the data set gives an empty name, or the name of another."""
+    numbers: dict[str, int] = {}
+    for number, name in sorted(names.items()):
+        if not name or numbers.setdefault(name, number) != number:
+            fault = f"the name of label {numbers[name]}, {name!r}" if name else "an empty name"
+            text = f"the data set gives label {number} {fault}"
+            raise InputError("bad-labels", text, path=path, cure="Give each label a name of its own in the data set.")
+
+
+def _require_no_gaps(numbers: Iterable[int], path: Path | None) -> None:
+    """Refuse label images whose numbers are not 1, 2, 3 ...: a network has one output for each, in their order."""
+    moved = [(old, new) for new, old in enumerate(sorted(numbers), 1) if old != new]
+    if not moved:
+        return
+    held = _few([str(number) for number in sorted(numbers)])
+    text = f"the labels are numbered {held}; those of a pipeline are numbered from 1 without gaps"
+    told = _few([f"{old} becomes {new}" for old, new in moved])
+    raise InputError("bad-labels", text, path=path, cure=f"Write the label images anew: {told}.")
+
+
+def _few(words: list[str]) -> str:
+    """Return words as part of a sentence, and of many the first few.
+
+    >>> _few(["3", "255"]), _few(list("abcdefgh"))
+    ('3 and 255', 'a, b, c, d, e and 3 more')
+    """
+    return listed(
+        words if len(words) <= _MOST_NAMED else [*words[: _MOST_NAMED - 1], f"{len(words) - _MOST_NAMED + 1} more"]
+    )
 
 
 def _count(case: Case, task: Task) -> int:
