@@ -31,8 +31,9 @@ class TrainingResult:
     train, val
         Ids of the cases on each side of the split.
     named
-        Ids by the code of a finding: the cases that it is about; for ``split-leak`` each copy and what it is one of.
-        They come from names of files, and so stand in no card.
+        Ids by the code of a finding: the cases that it is about; for ``split-leak`` and ``duplicate`` each copy and
+        what it is one of, for ``labels-contradict`` all cases of each image. They come from names of files, and so
+        stand in no card.
     epochs_before
         Epochs that an earlier call had done, which was stopped; 0 where the training began anew.
     done_before
