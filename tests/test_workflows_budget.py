@@ -19,10 +19,11 @@ import medvision as mv
 from medvision.errors import PipelineError, UsageError
 from medvision.networks import save_weights
 from medvision.pipeline import PipelineFolder, Settings, read_settings
-from medvision.training import build_optimiser
+from medvision.training import Training, build_optimiser
 from medvision.tuning import Group
 from medvision.workflows.fitting import budget as workflow
 from medvision.workflows.fitting.budget import Budget, Timed, fit_into
+from medvision.workflows.fitting.pacing import done_in_time
 from medvision.workflows.train import Start, train
 
 Cost = Callable[[Settings], float]
@@ -378,12 +379,22 @@ def test_a_training_that_goes_on_uses_the_settings_chosen_before_and_counts_the_
     left = PipelineFolder.open(out)
     assert (left.settings.train.batch, left.settings.train.steps_per_epoch) == (1, 1)
     assert len((out / "curves.csv").read_text().splitlines()) == 3
+    assert "\n- 2 steps were done in the time\n" in (out / "card.md").read_text(), "and not the 3 that were planned"
     weights = (out / "weights.safetensors").read_bytes()
     again = train(pipeline, [data], out, budget=Budget(5.0))
     assert len(deadlines) == 1, "what is done is not begun again"
     assert len((out / "curves.csv").read_text().splitlines()) == 3, "what came to its end is not trained further"
     assert (out / "weights.safetensors").read_bytes() == weights
     assert again.results == result.results
+
+
+def test_how_many_steps_were_done_is_said_where_others_were_planned_or_the_time_was_shared() -> None:
+    planned, whole = Training(epochs=10, steps_per_epoch=7), Budget(60.0)
+    assert done_in_time(None, planned, epochs=9) == done_in_time(whole, planned, epochs=10) == ()
+    told = [finding.message for finding in done_in_time(whole, planned, epochs=9)]
+    assert told == ["63 steps were done in the time"]
+    told = [finding.message for finding in done_in_time(whole.part(0.1), planned, epochs=10)]
+    assert told == ["70 steps were done in its share of the time, 60 min for all trainings"]
 
 
 def test_settings_that_are_not_those_that_were_fitted_are_not_gone_on_with(

@@ -362,7 +362,8 @@ def test_a_time_for_all_folds_is_shared_and_all_are_cut_alike(
     ]
     assert [seconds / 60 for seconds, _, _ in seen] == pytest.approx([10, 15, 30], rel=0.1)
     opened = PipelineFolder.open(tmp_path / "ensemble")
-    assert [finding.message for finding in found.findings] == ["fold 1: narrower"]
+    share = "1 step was done in its share of the time, 40 min for all trainings"
+    assert [finding.message for finding in found.findings] == ["fold 1: narrower", share]
     assert "\n## What was noticed about the training\n\n- fold 1: narrower\n" in (opened.folder / "card.md").read_text()
     assert opened.settings.network.channels == (8, 8, 9)
     assert len(members_of(opened.load_network())) == 2

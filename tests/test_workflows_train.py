@@ -523,6 +523,24 @@ def test_a_training_that_was_stopped_says_after_which_epoch_it_went_on(
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 
 
+def test_a_training_that_goes_on_with_other_arithmetic_says_so_on_its_card(
+    quick: tuple[Path, mv.Pipeline], tmp_path: Path
+) -> None:
+    data, _ = quick
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two" / "pipeline.toml").write_text(QUICK.replace("epochs = 1", "epochs = 2"), encoding="utf-8")
+    pipeline = mv.Pipeline.open(tmp_path / "two")
+    with pytest.MonkeyPatch.context() as patched:
+        stop_after_an_epoch(patched)
+        with pytest.raises(KeyboardInterrupt):
+            pipeline.train(data, tmp_path / "out")
+    pipeline.train(data, tmp_path / "out", machine=Machine(deterministic=False))
+    card = PipelineFolder.open(tmp_path / "out").require_weights()
+    assert card.trained_with["deterministic"] == "yes to epoch 1, no to epoch 2"
+    assert card.trained_with["device"] == "cpu"
+    assert "deterministic yes to epoch 1, no to epoch 2" in (tmp_path / "out" / "card.md").read_text()
+
+
 @pytest.mark.parametrize("minutes", [None, 5.0])
 @pytest.mark.parametrize(
     ("options", "words"),

@@ -42,7 +42,8 @@ class WeightsCard:
     results
         What was measured on the held-out cases, with intervals; a sentence each.
     trained_with
-        Versions, device, precision, steps and seed of the training.
+        Versions, device, precision, whether every run gives the same bits, steps and seed of the training. Of one that
+        was stopped and went on otherwise, to which epoch each held.
     members
         How many networks the weights are of: more than one of an ensemble.
     fingerprint_sha256

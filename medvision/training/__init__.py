@@ -3,6 +3,7 @@
 from medvision.training.ahead import ahead as ahead
 from medvision.training.augmentation import Augmentation as Augmentation
 from medvision.training.augmentation import Probabilities as Probabilities
+from medvision.training.checkpoint import epochs_done as epochs_done
 from medvision.training.checkpoint import seconds_spent as seconds_spent
 from medvision.training.curves import write_curves as write_curves
 from medvision.training.folds import folds as folds

@@ -112,12 +112,22 @@ def load(
 
 def seconds_spent(folder: Path) -> float:
     """Return the time that the training in `folder` has taken so far; 0 where it has not begun."""
+    return _stated(folder).seconds
+
+
+def epochs_done(folder: Path) -> int:
+    """Return after which epoch the training in `folder` goes on; 0 where it has not begun."""
+    return _stated(folder).epoch
+
+
+def _stated(folder: Path) -> TrainingState:
+    """Return how far the training is by what its checkpoints state; nothing else of them is read."""
     for name in (LAST, BEFORE):
         try:
-            return _state_of(sealed.facts_of(folder / name)).seconds
+            return _state_of(sealed.facts_of(folder / name))
         except sealed.SealBrokenError:  # to load it will say what is wrong
             continue
-    return 0.0
+    return TrainingState()
 
 
 def begun(folder: Path) -> bool:

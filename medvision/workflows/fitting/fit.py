@@ -18,7 +18,8 @@ from medvision.workflows.fitting.export import Export
 from medvision.workflows.fitting.held_out import score
 from medvision.workflows.fitting.job import Job
 from medvision.workflows.fitting.machine import Machine
-from medvision.workflows.fitting.pacing import paced, seconds_before
+from medvision.workflows.fitting.pacing import done_in_time, paced, seconds_before
+from medvision.workflows.fitting.stretches import begin_stretch, how_it_ran
 from medvision.workflows.fitting.training_page import TrainingPage, page_of
 from medvision.workflows.fitting.workbench import Workbench
 from medvision.workflows.starting.seen import Seen, seen_by_start, start_findings
@@ -162,6 +163,8 @@ def _optimised(
     )
     facts = {"pipeline": job.pipeline.name, "steps": str(settings.train.total_steps)}
     logs = open_logs(terms.machine.log, out, title=out.name, settings=facts, also={"page": page})
+    if place.is_first:
+        begin_stretch(folder, _how(job))
     with logs if place.is_first else Logs({}) as logs, job.ahead() as batches:
         fitted = optimise(
             network,
@@ -180,8 +183,15 @@ def _optimised(
         )
     if tuning is not None and place.is_first:
         tuning.finish(network)
+    findings += done_in_time(budget, settings.train, epochs=len(fitted.rows))
     findings += (*fitted.findings, *logs.findings) if place.is_first else ()
     return _Learnt(job, parts, out, network, fitted, findings, page, begun, trained, seen)
+
+
+def _how(job: Job) -> dict[str, str]:
+    """Return what of a training's arithmetic can change where it goes on."""
+    place = job.place
+    return {"device": place.device, "precision": place.precision, "deterministic": "yes" if job.deterministic else "no"}
 
 
 def _left(learnt: _Learnt, terms: Terms, named: Mapping[str, Sequence[Any]], identity: str) -> Trained:
@@ -191,8 +201,7 @@ def _left(learnt: _Learnt, terms: Terms, named: Mapping[str, Sequence[Any]], ide
     scored = score(learnt.network, job.held_out, settings)
     trained_with = {
         **versions(),
-        "device": place.device,
-        "precision": place.precision,
+        **how_it_ran(out / CHECKPOINTS, _how(job), epochs=epochs),
         "steps": str(epochs * settings.train.steps_per_epoch),
         "seed": str(settings.train.seed),
         **(learnt.started.facts if learnt.started else {}),

@@ -10,7 +10,8 @@ from typing import Protocol, TypeVar
 from medvision.errors import Finding, PipelineError
 from medvision.files import write_json
 from medvision.pipeline import PipelineFolder, Settings, read_settings
-from medvision.training import Alone, EveryEpoch, Pace, Place, UntilDeadline, seconds_spent
+from medvision.report.wording import many
+from medvision.training import Alone, EveryEpoch, Pace, Place, Training, UntilDeadline, seconds_spent
 from medvision.workflows.fitting.budget import EXPORT_SECONDS, Budget, Timed, fit_into
 from medvision.workflows.training_folder.claim import write_settings
 from medvision.workflows.training_folder.state import state_in
@@ -101,6 +102,19 @@ def paced(
 def seconds_before(checkpoints: Path, budget: Budget | None) -> float:
     """Return what a training has taken before its loop begins: in earlier calls, and of its time in this one."""
     return seconds_spent(checkpoints) + (0.0 if budget is None else time.monotonic() - budget.started)
+
+
+def done_in_time(budget: Budget | None, planned: Training, *, epochs: int) -> tuple[Finding, ...]:
+    """Return a note of how many steps were done, where these are not those that were planned for the time.
+
+    Of one of several trainings, it says that they share the time.
+    """
+    steps = epochs * planned.steps_per_epoch
+    if budget is None or (budget.asked is None and steps == planned.total_steps):
+        return ()
+    were = "was" if steps == 1 else "were"
+    share = "the time" if budget.asked is None else f"its share of the time, {budget.asked:g} min for all trainings"
+    return (Finding("budget", "note", f"{many(steps, 'step')} {were} done in {share}"),)
 
 
 def _as_before(job: Paceable, settings_in: Path, kept: Path) -> Timed:

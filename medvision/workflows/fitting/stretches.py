@@ -1,0 +1,77 @@
+"""How each stretch of a training ran: one that was stopped may go on elsewhere, or with other arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from medvision.files import write_json
+from medvision.training import epochs_done
+from medvision.workflows.training_folder.state import state_in
+
+_KEPT = "stretches.json"
+_UNKNOWN = "not known"
+
+
+def begin_stretch(checkpoints: Path, how: Mapping[str, str]) -> None:
+    """Write down how the epochs run that are done from now on, before the first of them.
+
+    Parameters
+    ----------
+    checkpoints
+        The folder of the training's checkpoints, which say after which epoch it goes on.
+    how
+        E.g. ``{"device": "cpu"}``; the same names in every stretch.
+
+    Raises
+    ------
+    PipelineError
+        What was written before is damaged.
+    """
+    after = epochs_done(checkpoints)
+    before = [each for each in _stretches(checkpoints) if each["after"] < after]  # else it came to no epoch
+    write_json(checkpoints / _KEPT, {"stretches": [*before, {"after": after, "how": dict(how)}]})
+
+
+def how_it_ran(checkpoints: Path, how: Mapping[str, str], *, epochs: int) -> dict[str, str]:
+    """Return how a training of so many epochs ran; what was not the same in all of them, with the last epoch of each.
+
+    Parameters
+    ----------
+    checkpoints
+        The folder in which :func:`begin_stretch` wrote.
+    how
+        How it runs now. Epochs of an earlier version, which wrote nothing down, are said not to be known.
+
+    Raises
+    ------
+    PipelineError
+        What was written is damaged.
+    """
+    stretches = [each for each in _stretches(checkpoints) if each["after"] < epochs]
+    if not stretches or stretches[0]["after"] > 0:
+        stretches.insert(0, {"after": 0, "how": dict.fromkeys(how, _UNKNOWN)})
+    ends = [after["after"] for _, after in pairwise(stretches)] + [epochs]
+    return {name: _told([each["how"][name] for each in stretches], ends) for name in how}
+
+
+def _stretches(checkpoints: Path) -> list[dict[str, Any]]:
+    path = checkpoints / _KEPT
+    if not path.is_file():
+        return []
+    with state_in(path) as content:
+        return [{"after": int(each["after"]), "how": dict(each["how"])} for each in content["stretches"]]
+
+
+def _told(values: list[str], ends: list[int]) -> str:
+    """Return one value for all stretches, or each with the epoch to which it held.
+
+    >>> _told(["yes", "yes"], [2, 6]), _told(["yes", "no", "no"], [2, 3, 6])
+    ('yes', 'yes to epoch 2, no to epoch 6')
+    """
+    if len(set(values)) == 1:
+        return values[0]
+    last = {n: end for n, end in enumerate(ends) if n + 1 == len(values) or values[n + 1] != values[n]}
+    return ", ".join(f"{values[n]} to epoch {end}" for n, end in last.items())
