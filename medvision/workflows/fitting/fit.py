@@ -19,7 +19,7 @@ from medvision.workflows.fitting.held_out import score
 from medvision.workflows.fitting.job import Job
 from medvision.workflows.fitting.machine import Machine
 from medvision.workflows.fitting.pacing import done_in_time, paced, seconds_before
-from medvision.workflows.fitting.stretches import begin_stretch, how_it_ran
+from medvision.workflows.fitting.stretches import arithmetic, begin_stretch, how_it_ran
 from medvision.workflows.fitting.training_page import TrainingPage, page_of
 from medvision.workflows.fitting.workbench import Workbench
 from medvision.workflows.starting.seen import Seen, seen_by_start, start_findings
@@ -164,7 +164,7 @@ def _optimised(
     facts = {"pipeline": job.pipeline.name, "steps": str(settings.train.total_steps)}
     logs = open_logs(terms.machine.log, out, title=out.name, settings=facts, also={"page": page})
     if place.is_first:
-        begin_stretch(folder, _how(job))
+        begin_stretch(folder, arithmetic(place, deterministic=job.deterministic))
     with logs if place.is_first else Logs({}) as logs, job.ahead() as batches:
         fitted = optimise(
             network,
@@ -188,12 +188,6 @@ def _optimised(
     return _Learnt(job, parts, out, network, fitted, findings, page, begun, trained, seen)
 
 
-def _how(job: Job) -> dict[str, str]:
-    """Return what of a training's arithmetic can change where it goes on."""
-    place = job.place
-    return {"device": place.device, "precision": place.precision, "deterministic": "yes" if job.deterministic else "no"}
-
-
 def _left(learnt: _Learnt, terms: Terms, named: Mapping[str, Sequence[Any]], identity: str) -> Trained:
     """Measure the network, and leave the pipeline folder; the first process does."""
     job, parts, out, fitted = learnt.job, learnt.parts, learnt.out, learnt.fitted
@@ -201,7 +195,7 @@ def _left(learnt: _Learnt, terms: Terms, named: Mapping[str, Sequence[Any]], ide
     scored = score(learnt.network, job.held_out, settings)
     trained_with = {
         **versions(),
-        **how_it_ran(out / CHECKPOINTS, _how(job), epochs=epochs),
+        **how_it_ran(out / CHECKPOINTS, arithmetic(place, deterministic=job.deterministic), epochs=epochs),
         "steps": str(epochs * settings.train.steps_per_epoch),
         "seed": str(settings.train.seed),
         **(learnt.started.facts if learnt.started else {}),

@@ -8,11 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from medvision.files import write_json
-from medvision.training import epochs_done
+from medvision.training import Place, epochs_done
 from medvision.workflows.training_folder.state import state_in
 
 _KEPT = "stretches.json"
 _UNKNOWN = "not known"
+
+
+def arithmetic(place: Place, *, deterministic: bool | None) -> dict[str, str]:
+    """Return what can change of a training's arithmetic where it goes on: device, precision, and whether it repeats.
+
+    >>> from medvision.training import Alone
+    >>> arithmetic(Alone("cpu", "bf16"), deterministic=True)
+    {'device': 'cpu', 'precision': 'bf16', 'deterministic': 'yes'}
+    """
+    return {"device": place.device, "precision": place.precision, "deterministic": "yes" if deterministic else "no"}
 
 
 def begin_stretch(checkpoints: Path, how: Mapping[str, str]) -> None:
@@ -23,7 +33,7 @@ def begin_stretch(checkpoints: Path, how: Mapping[str, str]) -> None:
     checkpoints
         The folder of the training's checkpoints, which say after which epoch it goes on.
     how
-        E.g. ``{"device": "cpu"}``; the same names in every stretch.
+        See :func:`arithmetic`; the same names in every stretch.
 
     Raises
     ------
