@@ -23,8 +23,9 @@ from medvision.pipeline import PipelineFolder, Settings
 from medvision.transfer import read_weights
 from medvision.workflows.fitting.budget import Budget, Timed, fit_into
 from medvision.workflows.fitting.pretext import PretextJob
-from medvision.workflows.pretrain import PretrainingResult, pretrain
+from medvision.workflows.pretrain import pretrain
 from medvision.workflows.train import Machine, Start
+from medvision.workflows.training_folder.pretrained import PretrainingResult
 from medvision.workflows.weights import start_from
 from medvision_cli import app
 
@@ -146,7 +147,8 @@ def test_a_pretraining_leaves_weights_with_their_card_curves_and_a_page(
     assert "image0" not in (folder / "weights.json").read_text()
     assert result.exit_code == 0
     kept = json.loads((folder / "pretraining.json").read_text())
-    assert kept == result.to_json() | {"folder": "."}
+    assert kept | {"done_before": False} == result.to_json() | {"folder": "."}
+    assert "done_before" not in kept
     assert result.results[0].startswith("Of what is hidden of 2 held-out images, ")
     assert result.results[0] in (folder / "training.html").read_text(encoding="utf-8")
 
@@ -263,6 +265,56 @@ def test_one_that_was_stopped_goes_on_and_ends_the_same(
     assert not (tmp_path / "out" / "weights.json").exists()
     resumed = pretrain(pipeline, [data], tmp_path / "out", licence="CC0", machine=Machine("cpu"))
     assert sha256_of(weights_of(resumed)) == sha256_of(weights_of(result))
+
+
+def test_one_that_goes_on_with_other_arithmetic_says_so(
+    volumes: tuple[Path, PipelineFolder, PretrainingResult], tmp_path: Path
+) -> None:
+    data, pipeline, _ = volumes
+
+    def stop(done: int, total: int, words: str) -> None:
+        if total == 6 and words.startswith("loss") and done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(pipeline, [data], tmp_path / "out", machine=Machine("cpu"), progress=stop)
+    pretrain(pipeline, [data], tmp_path / "out", machine=Machine("cpu", deterministic=False))
+    told = json.loads((tmp_path / "out" / "weights.json").read_text())["trained_with"]
+    assert told["deterministic"] == "yes to epoch 1, no to epoch 2"
+    assert told["device"] == "cpu"
+
+
+def test_one_that_is_done_is_told_again_and_takes_a_new_licence_and_no_damage(
+    volumes: tuple[Path, PipelineFolder, PretrainingResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, pipeline, result = volumes
+    assert result.folder is not None
+    out = tmp_path / "out"
+    shutil.copytree(result.folder, out)
+    assert {path.name for path in (out / "checkpoints").iterdir()} == {"identity.json", "done.json", "stretches.json"}
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("nothing is prepared")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("medvision.workflows.pretrain.prepare_images", never)
+        again = pretrain(pipeline, [data], out, licence="CC-BY-4.0", machine=Machine("cpu"))
+        assert again == replace(result, folder=out, done_before=True)
+        assert json.loads((out / "weights.json").read_text())["licence"] == "CC-BY-4.0"
+        pretrain(pipeline, [data], out, machine=Machine("cpu"))
+        assert json.loads((out / "weights.json").read_text())["licence"] == "CC-BY-4.0"
+    weights = (out / "weights.safetensors").read_bytes()
+    (out / "weights.safetensors").write_bytes(b"damaged")
+    with pytest.raises(PipelineError, match="not the one that its card describes"):
+        pretrain(pipeline, [data], out, machine=Machine("cpu"))
+    (out / "weights.safetensors").write_bytes(weights)
+    (out / "checkpoints" / "done.json").unlink()
+    with pytest.raises(PipelineError, match="trained weights lie here"):
+        pretrain(pipeline, [data], out, machine=Machine("cpu"))
+    assert (out / "weights.safetensors").read_bytes() == weights
+    (out / "weights.safetensors").unlink()
+    pretrain(pipeline, [data], out, licence="CC0", machine=Machine("cpu"))
+    assert (out / "weights.safetensors").read_bytes() == weights
 
 
 def test_an_image_that_cannot_be_read_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
@@ -437,8 +489,9 @@ def test_a_time_makes_steps_fewer_and_the_network_no_smaller(
     assert start_from(pipeline.build_network(), tmp_path, pipeline).match.share_of_parameters == 1
     steps = json.loads((tmp_path / "weights.json").read_text())["trained_with"]["steps"]
     assert 0 < int(steps) < pipeline.settings.train.total_steps == 300_000
+    before = sha256_of(weights_of(result))
     again = pretrain(pipeline, [data], tmp_path, budget=Budget(4.5 / 60), machine=Machine("cpu"))
-    assert again.results == result.results
+    assert (again.done_before, again.results, sha256_of(weights_of(again))) == (True, result.results, before)
     assert json.loads((tmp_path / "weights.json").read_text())["trained_with"]["steps"] == steps
 
 

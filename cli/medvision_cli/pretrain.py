@@ -10,7 +10,7 @@ from medvision_cli import clock, shell
 from medvision_cli.train import CacheOption, DeterministicOption, MinutesOption, SeedOption
 
 if TYPE_CHECKING:
-    from medvision.workflows.pretrain import PretrainingResult
+    from medvision.workflows.training_folder.pretrained import PretrainingResult
 
 
 def command(
@@ -79,6 +79,8 @@ def _tell(result: PretrainingResult) -> None:
         typer.echo(f"{finding.grade}: {finding.message} [{finding.code}]")
     for sentence in result.results:
         typer.echo(sentence)
+    if result.done_before:
+        typer.echo("Nothing was left to do: this pretraining is done.")
     if result.folder is None:
         typer.echo("No image could be used; nothing was written.")
         return

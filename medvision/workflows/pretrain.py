@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from medvision.batch import holding
-from medvision.errors import Finding, InputError, UsageError, nothing_there
-from medvision.files import sha256_of_text, write_json
+from medvision.errors import InputError, PipelineError, UsageError
+from medvision.files import sha256_of, sha256_of_text, write_json
 from medvision.fingerprint import Spread
 from medvision.frameworks import versions
 from medvision.networks import save_weights
@@ -18,81 +18,26 @@ from medvision.pipeline import PRETRAINING, SEEN, PipelineFolder
 from medvision.progress import Progress, silent
 from medvision.report import TrainingValues
 from medvision.report.wording import flattened
-from medvision.training import (
-    Place,
-    Split,
-    find_copies,
-    open_logs,
-    optimise,
-    split,
-)
+from medvision.training import Fitted, Place, Split, open_logs, optimise, split
 from medvision.workflows.fitting.budget import Budget
 from medvision.workflows.fitting.machine import Machine
 from medvision.workflows.fitting.pacing import paced, seconds_before
 from medvision.workflows.fitting.pretext import METHODS, Method, PretextJob, method_for
 from medvision.workflows.fitting.seeds import seeded
+from medvision.workflows.fitting.stretches import arithmetic, begin_stretch, how_it_ran
 from medvision.workflows.fitting.training_page import TrainingPage
 from medvision.workflows.fitting.workbench import store_of
 from medvision.workflows.starting.seen import Seen
+from medvision.workflows.training_data.compared import Compared, compare
 from medvision.workflows.training_data.noticed import counted
 from medvision.workflows.training_data.unlabelled import PreparedImage, prepare_images, unlabelled
-from medvision.workflows.training_folder.claim import claim
+from medvision.workflows.training_folder.claim import claim, refuse_unfinished
+from medvision.workflows.training_folder.finished import Finished, identity_of, seconds_of
+from medvision.workflows.training_folder.outcome import require_whole
+from medvision.workflows.training_folder.pretrained import PretrainingResult
+from medvision.workflows.training_folder.state import CHECKPOINTS, PRETRAINED, WEIGHTS, state_in
 
-_CHECKPOINTS = "checkpoints"
-_RESULT = "pretraining.json"
 _LABEL = "label-as-image"
-
-
-@dataclass(frozen=True)
-class PretrainingResult:
-    """What a pretraining found and left.
-
-    Parameters
-    ----------
-    folder
-        Holds the weights, to be given to ``--from``; None where no image could be used, and nothing was written.
-    method
-        How it was trained.
-    results
-        What was measured on the images held out; a sentence each.
-    findings
-        What was noticed about the images and the training.
-    train, val
-        Ids of the images on each side.
-    refused
-        What was meant as an image, and could not be used.
-    skipped
-        What is no image: passed over, label images among it.
-    """
-
-    folder: Path | None
-    method: Method
-    results: tuple[str, ...] = ()
-    findings: tuple[Finding, ...] = ()
-    train: tuple[str, ...] = ()
-    val: tuple[str, ...] = ()
-    refused: tuple[Finding, ...] = ()
-    skipped: tuple[Finding, ...] = ()
-
-    @property
-    def exit_code(self) -> int:
-        """0 all good, 3 no image found, 4 some images refused, 5 all of them."""
-        if self.folder is not None:
-            return 4 if self.refused else 0
-        return 3 if nothing_there(self.refused) else 5
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the result as JSON values."""
-        return {
-            "schema": "medvision.pretraining-run/1",
-            "folder": None if self.folder is None else str(self.folder),
-            "method": self.method,
-            "results": list(self.results),
-            "findings": [finding.unplaced().to_json() for finding in self.findings],
-            "refused": [finding.to_json() for finding in self.refused],
-            "skipped": [finding.to_json() for finding in self.skipped],
-            "split": {"train": list(self.train), "val": list(self.val)},
-        }
 
 
 def pretrain(
@@ -109,7 +54,8 @@ def pretrain(
 ) -> PretrainingResult:
     """Train the pipeline's network on images alone, and leave weights in `out` for a training to start from.
 
-    A pretraining that was stopped goes on where its last epoch ended, when the same command is given again.
+    A pretraining that was stopped goes on where its last epoch ended, when the same command is given again; one that is
+    done is told again, and takes no more than a new `licence`.
 
     Parameters
     ----------
@@ -141,8 +87,8 @@ def pretrain(
     InputError
         Fewer than two patients' images can be used; patients stand on both sides of a split.
     PipelineError
-        `out` holds a training of other settings or other data; the loss is not finite; or the network has come to give
-        one answer for all images.
+        `out` holds a training of other settings or other data, or what it left is damaged; the loss is not finite; or
+        the network has come to give one answer for all images.
     ExtraMissingError, BusyError, OutputError, WorkerError
         See :func:`medvision.workflows.train.train`.
     """
@@ -155,7 +101,12 @@ def pretrain(
     settings = pipeline.settings.train
     place = machine.alone(settings)
     parts = split(found.cases, validation=settings.validation, seed=settings.seed)
+    minutes = None if budget is None else budget.asked or budget.minutes
+    identity = identity_of(pipeline, parts, "pretraining", chosen, minutes)
     with holding(out), store_of(out, machine) as store:
+        if _is_done(out, identity):
+            _license(out, licence)
+            return PretrainingResult.read(out, refused=found.rejected, skipped=found.skipped)
         prepared, unread = prepare_images([*parts.train, *parts.val], pipeline, store, progress=progress)
         labels = tuple(finding for finding in unread if finding.code == _LABEL)
         refused = (*found.rejected, *(finding for finding in unread if finding.code != _LABEL))
@@ -163,10 +114,32 @@ def pretrain(
         if not prepared:
             return PretrainingResult(None, chosen, refused=refused, skipped=skipped)
         asked = _Asked(pipeline, out, chosen, licence, budget, machine, place, progress)
-        result = replace(_pretrained(asked, _of(prepared, parts), prepared), refused=refused, skipped=skipped)
-        placed = {"folder": ".", "refused": _unplaced(refused), "skipped": _unplaced(skipped)}
-        write_json(out / _RESULT, result.to_json() | placed)
+        learned, fitted = _pretrained(asked, _of(prepared, parts), prepared, minutes)
+        result = replace(learned, refused=refused, skipped=skipped)
+        result.write(out)
+        Finished(identity, fitted.epoch, len(fitted.rows), seconds_of(out), ()).write(out)
     return result
+
+
+def _is_done(out: Path, identity: str) -> bool:
+    """Return whether that pretraining lies in `out`, done and whole."""
+    found = Finished.read(out, ()) if (out / PRETRAINED).is_file() else None
+    if found is None or found.identity != identity:
+        return False
+    require_whole(out, "weights.json", SEEN)
+    with state_in(out / "weights.json") as card:
+        as_described = card["sha256"] == sha256_of(out / WEIGHTS)
+    if not as_described:
+        message = "the file is not the one that its card describes (SHA-256)"
+        raise PipelineError("weights-mismatch", message, path=out / WEIGHTS, cure="Choose another --out.")
+    return True
+
+
+def _license(out: Path, licence: str | None) -> None:
+    """State other terms for the use of the weights; None leaves those that are stated."""
+    if licence is not None:
+        with state_in(out / "weights.json") as card:
+            write_json(out / "weights.json", {**card, "licence": licence})
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,25 +155,27 @@ class _Asked:
     place: Place
     progress: Progress
 
-    @property
-    def minutes(self) -> float | None:
-        """The time that was named, before what passed until now was taken off."""
-        return None if self.budget is None else self.budget.asked or self.budget.minutes
 
-
-def _pretrained(asked: _Asked, parts: Split, prepared: Mapping[str, PreparedImage]) -> PretrainingResult:
+def _pretrained(
+    asked: _Asked, parts: Split, prepared: Mapping[str, PreparedImage], minutes: float | None
+) -> tuple[PretrainingResult, Fitted]:
+    """Train, and leave the weights with their card; in `minutes`, of which some have passed, where they are given."""
     job, out = _job(asked, parts, prepared), asked.out
     digests = {name: image.digest for name, image in prepared.items()}
     images = (*job.training, *job.held_out)
-    noticed = counted([(image.case.id, entry) for image in images for entry in image.findings])
-    claim(out, job.pipeline, parts, digests, "pretraining", job.method, job.method_settings, asked.minutes)
-    checkpoints, over = out / _CHECKPOINTS, (out / _RESULT).is_file()
+    compared = [Compared(image.case.id, image.digest, None, image.modality) for image in images]
+    beside, _ = compare(parts, compared, any_modality=job.pipeline.settings.contract.modality is None)
+    noticed = (*beside, *counted([(image.case.id, entry) for image in images for entry in image.findings]))
+    training = claim(out, job.pipeline, parts, digests, "pretraining", job.method, job.method_settings, minutes)
+    refuse_unfinished(out)
+    checkpoints, over = out / CHECKPOINTS, (out / PRETRAINED).is_file()
     budget = None if asked.budget is None else replace(asked.budget, may_cut=False)  # a training starts with all of it
     job, pace, timed = paced(job, budget, checkpoints=checkpoints, settings_in=checkpoints, over=over)
 
     network = job.network()
-    page = _page_of(out, job, parts, minutes=asked.minutes, seconds_before=seconds_before(checkpoints, budget))
+    page = _page_of(out, job, parts, minutes=minutes, seconds_before=seconds_before(checkpoints, budget))
     facts = {"pipeline": job.pipeline.name, "method": job.method, "steps": str(job.train.total_steps)}
+    begin_stretch(checkpoints, arithmetic(job.place, deterministic=job.deterministic))
     with open_logs(asked.machine.log, out, title=out.name, settings=facts, also={"page": page}) as logs:
         fitted = optimise(
             network,
@@ -208,20 +183,21 @@ def _pretrained(asked: _Asked, parts: Split, prepared: Mapping[str, PreparedImag
             job.objective(),
             job.validate,
             job.train,
-            folder=out / _CHECKPOINTS,
+            folder=checkpoints,
+            training=training,
             place=job.place,
             deterministic=job.deterministic,
             pace=pace,
             logs=logs,
             progress=asked.progress,
         )
-    findings = (*parts.findings, *find_copies(parts, digests), *noticed, *timed, *fitted.findings, *logs.findings)
+    findings = (*parts.findings, *noticed, *timed, *fitted.findings, *logs.findings)
     results = (_sentence(job.method, job.require_learned(network).figures, len(job.held_out)),)
     steps = len(fitted.rows) * job.train.steps_per_epoch
     _write_card(asked, job, network, results, steps=steps)
     page.complete(results, findings)
     train, val = (tuple(case.id for case in side) for side in (parts.train, parts.val))
-    return PretrainingResult(out, job.method, results, findings, train, val)
+    return PretrainingResult(out, job.method, results, findings, train, val), fitted
 
 
 def _job(asked: _Asked, parts: Split, prepared: Mapping[str, PreparedImage]) -> PretextJob:
@@ -232,14 +208,14 @@ def _job(asked: _Asked, parts: Split, prepared: Mapping[str, PreparedImage]) -> 
 
 def _write_card(asked: _Asked, job: PretextJob, network: Any, results: tuple[str, ...], *, steps: int) -> None:
     """Write the weights without the layer that answered the pretext, and what they are; never one with the other's."""
-    out, settings, place = asked.out, job.pipeline.settings, job.place
-    parameters = {
-        "steps": str(steps), "seed": str(job.train.seed), "device": place.device, "precision": place.precision
-    }  # fmt: skip
+    out, settings = asked.out, job.pipeline.settings
+    now = arithmetic(job.place, deterministic=job.deterministic)
+    ran = how_it_ran(out / CHECKPOINTS, now, epochs=steps // job.train.steps_per_epoch)
+    parameters = {"steps": str(steps), "seed": str(job.train.seed), **ran}
     everything = settings.to_json()
     head = settings.network.parts.head
     (out / "weights.json").unlink(missing_ok=True)
-    sha256 = save_weights(out / "weights.safetensors", job.encoder(network), without=head)
+    sha256 = save_weights(out / WEIGHTS, job.encoder(network), without=head)
     card = {
         "schema": f"{PRETRAINING}1",
         "sha256": sha256,
@@ -322,7 +298,3 @@ def _require_no_pipeline(out: Path) -> None:
     if (out / "pipeline.toml").exists():
         message = "a pipeline lies here, and weights of a pretraining would stand in place of its own"
         raise UsageError("usage", message, path=out, cure="Choose another --out.")
-
-
-def _unplaced(findings: Sequence[Finding]) -> list[dict[str, str | None]]:
-    return [finding.unplaced().to_json() for finding in findings]
