@@ -380,3 +380,17 @@ def test_real_trainings_from_a_pipeline_leave_plain_pipelines(tmp_path: Path) ->
     assert {name for name in weights["before"] if "bn" in name and "tracked" not in name} <= frozen
     assert not {"fc.weight", "layer1.0.conv1.weight"} & frozen
     assert PipelineFolder.open(tmp_path / "out" / "transfer-5").weights is not None
+
+
+@pytest.mark.parametrize("damage", ["fewer", "twice"])
+def test_a_run_whose_kept_cases_are_not_those_held_out_is_refused(
+    pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path, damage: str
+) -> None:
+    proved(pictures, tmp_path / "out", of_transfer(0.2), seeds=1)
+    (path,) = (tmp_path / "out").glob("scratch-*/run.json")
+    content = json.loads(path.read_text())
+    first, *others = content["cases"]
+    path.write_text(json.dumps({**content, "cases": others if damage == "fewer" else [first, first, *others]}))
+    with pytest.raises(PipelineError, match="cannot be read") as caught:
+        proved(pictures, tmp_path / "out", of_transfer(0.2), seeds=1)
+    assert (caught.value.code, caught.value.path) == ("weights-mismatch", path)

@@ -258,6 +258,9 @@ def _kept(run: Run) -> Outcome | None:
 
 def _outcome(run: Run, content: Mapping[str, Any]) -> Outcome:
     patients = {case.id: case.patient_key for case in run.parts.val}
-    scored = tuple(Scored(patient=patients[entry["case"]], **entry) for entry in content["cases"])
+    entries = {entry["case"]: entry for entry in content["cases"]}
+    if entries.keys() != patients.keys() or len(entries) != len(content["cases"]):
+        raise ValueError("these are not the cases that are held out")
+    scored = tuple(Scored(patient=patient, **entries[case]) for case, patient in patients.items())
     findings = tuple(map(Finding.from_json, content.get("findings", ())))  # an earlier version did not keep them
     return Outcome(scored, content["seconds"], content["steps"], findings)
