@@ -13,9 +13,12 @@ from typer.testing import CliRunner
 
 from medvision.fingerprint import Target
 from medvision.geometry import Geometry
+from medvision.pipeline import PipelineFolder
 from medvision.study import Case, Source
 from medvision.training import Split
 from medvision.volume import Labels
+from medvision.workflows.fitting.machine import Machine
+from medvision.workflows.pretrain import pretrain
 from medvision.workflows.training_data.compared import Compared, compare, target_digest
 from medvision_cli.app import app
 
@@ -117,3 +120,14 @@ def test_a_training_tells_copies_and_another_modality_and_names_them_outside_the
     card = (tmp_path / "out" / "card.md").read_text(encoding="utf-8")
     assert "labels that differ" in card
     assert not any(f"image{number}" in card for number in range(8))
+
+
+def test_a_pretraining_tells_copies_and_another_modality_and_asks_for_no_label(tmp_path: Path) -> None:
+    data = write_sphere_data(tmp_path / "data")
+    data.write_text(data.read_text().replace(",MR", ",CT", 1))
+    (data.parent / "image5.nii.gz").write_bytes((data.parent / "image4.nii.gz").read_bytes())
+    text = SPHERES_TOML.replace("epochs = 4", "epochs = 1").replace("steps_per_epoch = 40", "steps_per_epoch = 1")
+    (tmp_path / "pipeline.toml").write_text(text.replace('modality = "MR"\n', ""), encoding="utf-8")
+    found = pretrain(PipelineFolder.open(tmp_path), [data], tmp_path / "out", machine=Machine("cpu")).findings
+    assert [finding.code for finding in found if finding.grade == "warning"] == ["duplicate", "modality-differs"]
+    assert "not all images are of one modality: 7 MR, 1 CT" in [finding.message for finding in found]
