@@ -36,6 +36,8 @@ class Difference:
         How many patients were compared.
     level
         What part of such intervals holds the true difference, 0 to 1.
+    withheld
+        Why the figures do not answer whether the second way is better, whatever they are; None where they do.
 
     Examples
     --------
@@ -45,6 +47,8 @@ class Difference:
     hurt by 0.012 (0.003 to 0.021)
     >>> print(Difference(0.004, -0.003, 0.011, (0.004,), 40))
     made no difference: 0.004 (-0.003 to 0.011)
+    >>> print(Difference(0.2, 0.1, 0.3, (0.2,), 40, withheld="the trainings are of unequal length"))
+    cannot be told: 0.200 (the trainings are of unequal length)
     """
 
     value: float | None
@@ -53,10 +57,13 @@ class Difference:
     runs: tuple[float, ...]
     patients: int
     level: float = 0.95
+    withheld: str | None = None
 
     @property
     def verdict(self) -> Verdict:
         """What the interval says; where it holds 0, no difference is shown, which is not to say that there is none."""
+        if self.withheld is not None:
+            return "cannot be told"
         if self.low is None or self.high is None:
             return "made no difference" if self.runs and not any(self.runs) else "cannot be told"
         if self.low > 0:
@@ -66,11 +73,14 @@ class Difference:
     def to_json(self) -> dict[str, Any]:
         """Return the difference as JSON values."""
         figures = {"value": self.value, "low": self.low, "high": self.high, "level": self.level}
-        return {"verdict": self.verdict, **figures, "runs": list(self.runs), "patients": self.patients}
+        counts = {"runs": list(self.runs), "patients": self.patients}
+        return {"verdict": self.verdict, **figures, **counts, "withheld": self.withheld}
 
     def __str__(self) -> str:
         if self.value is None:
             return f"{self.verdict}: not defined"
+        if self.withheld is not None:
+            return f"{self.verdict}: {self.value:.3f} ({self.withheld})"
         if self.low is None or self.high is None:
             return f"{self.verdict}: {self.value:.3f} ({_without(self.patients, self.level)})"
         if self.verdict == "helped":

@@ -60,7 +60,7 @@ def write_pictures(path: Path, *, train: int = 40, val: int = 64) -> Path:
 class Played:
     """Says of a case of the true class a score that is higher by `gain` of the run; keeps the runs that it did.
 
-    `warned` gives what was noticed in a run.
+    `warned` gives what was noticed in a run, `steps` how many it did.
     """
 
     gain: Callable[[Run], float]
@@ -72,6 +72,7 @@ class Played:
     prepared_before: int | None = None
     warmed: int = 0
     warned: Callable[[Run], tuple[Finding, ...]] = lambda _: ()
+    steps: Callable[[Run], int] = lambda run: len(run.parts.train)
 
     def at(self, _: PipelineFolder, parts: Split, *__: Any) -> Played:
         """Return this in place of a workbench with these cases."""
@@ -112,4 +113,4 @@ class Played:
                 scored.append(
                     Scored(case.id, "ignored", probabilities={"a": 1 - score, "b": score}, truth=names[case.label])
                 )
-        return Outcome(tuple(scored), seconds=2.5, steps=len(run.parts.train), findings=self.warned(run))
+        return Outcome(tuple(scored), seconds=2.5, steps=self.steps(run), findings=self.warned(run))

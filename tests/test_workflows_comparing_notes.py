@@ -48,7 +48,7 @@ def test_mere_notes_are_left_to_the_cards() -> None:
 
 def test_trainings_of_unequal_length_are_told() -> None:
     told = notes_of_runs(NAMES, [outcome(steps=n) for n in (1, 300, 1200, 1)])
-    assert told == ("the trainings are of unequal length, from 1 step to 1,200: differences may come from that",)
+    assert told == ("the trainings are of unequal length, from 1 step to 1,200",)
     assert notes_of_runs(NAMES, [outcome(steps=n) for n in (20, 30, 40, 40)]) == ()
 
 

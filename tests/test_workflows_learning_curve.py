@@ -273,7 +273,21 @@ def test_the_curve_is_left_as_table_json_and_picture(
     assert lines[5].startswith("Seconds are those of a training; preparing the cases took ")
     assert lines[6] == curve.notes[0] == told["notes"][0]
     assert lines[6].startswith("a: it is not known on which images these weights were trained")
-    assert lines[7] == "the trainings are of unequal length, from 8 steps to 40: differences may come from that"
+    assert lines[7] == "the trainings are of unequal length, from 8 steps to 40"
+
+
+def test_a_point_whose_trainings_are_of_unequal_length_has_no_verdict(
+    pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path
+) -> None:
+    played = by_size()
+    played.steps = lambda run: 1 if run.way.start and len(run.parts.train) == 8 else 9
+    curve = played_curve(played, *pictures, tmp_path / "out", Asked((8, None), 2, WAYS))
+    small, large = (point.difference for point in curve.points if point.difference)
+    assert (small.verdict, small.withheld) == (
+        "cannot be told",
+        "the trainings are of unequal length, from 1 step to 9",
+    )
+    assert large.withheld is None
 
 
 def test_warnings_of_the_trainings_are_told_of_the_curve(

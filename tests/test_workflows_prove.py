@@ -394,3 +394,19 @@ def test_a_run_whose_kept_cases_are_not_those_held_out_is_refused(
     with pytest.raises(PipelineError, match="cannot be read") as caught:
         proved(pictures, tmp_path / "out", of_transfer(0.2), seeds=1)
     assert (caught.value.code, caught.value.path) == ("weights-mismatch", path)
+
+
+def test_a_gain_of_trainings_of_unequal_length_is_no_answer(
+    pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path
+) -> None:
+    played = of_transfer(0.4)
+    played.steps = lambda run: 7 if run.way.start else 3
+    proof = proved(pictures, tmp_path / "out", played)
+    told = proof.to_json()
+    assert told["verdict"] == told["difference"]["verdict"] == "cannot be told"
+    assert proof.difference.value is not None
+    assert proof.difference.value > 0
+    assert proof.words.endswith("(the trainings are of unequal length, from 3 steps to 7)")
+    played = of_transfer(0.4)
+    played.steps = lambda run: 7 if run.way.start else 4
+    assert proved(pictures, tmp_path / "alike", played).difference.verdict == "helped"

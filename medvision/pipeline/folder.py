@@ -156,7 +156,6 @@ class PipelineFolder:
                 path=self.folder / "pipeline.toml",
             )
 
-
     def _compare_mirrors(self, card: WeightsCard) -> None:
         """Refuse to mirror images for a network that was trained on none so mirrored, whatever [train] says by now."""
         asked, known = self.settings.predict.mirror_axes, card.mirror_axes

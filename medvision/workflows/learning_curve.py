@@ -16,7 +16,7 @@ from medvision.study import safe_id
 from medvision.training import Split
 from medvision.workflows.comparing.curve import LearningCurve as LearningCurve
 from medvision.workflows.comparing.curve import Point
-from medvision.workflows.comparing.notes import notes_of_runs
+from medvision.workflows.comparing.notes import notes_of_runs, unequal_lengths
 from medvision.workflows.comparing.paired import Comparable, comparable
 from medvision.workflows.comparing.runs import (
     Outcome,
@@ -246,7 +246,8 @@ def _point(
     difference = None
     if way:
         first = [numbers[(0, size, repeat)] for repeat in range(asked.repeats)]
-        difference = compared.difference(first, own, seed=seed)
+        pairs = [outcomes[(which, size, repeat)] for which in (0, way) for repeat in range(asked.repeats)]
+        difference = replace(compared.difference(first, own, seed=seed), withheld=unequal_lengths(pairs))
     return Point(
         way=asked.ways[way].name,
         cases=_mean(len(runs[place].parts.train) for place in places),

@@ -12,7 +12,7 @@ from medvision.errors import UsageError
 from medvision.pipeline import PipelineFolder
 from medvision.progress import Progress, silent
 from medvision.training import Split
-from medvision.workflows.comparing.notes import notes_of_runs
+from medvision.workflows.comparing.notes import notes_of_runs, unequal_lengths
 from medvision.workflows.comparing.paired import Comparable, comparable
 from medvision.workflows.comparing.proof import TransferProof as TransferProof
 from medvision.workflows.comparing.runs import (
@@ -126,7 +126,7 @@ def _proof(
     return TransferProof(
         folder=out,
         figure=compared.name,
-        difference=compared.difference(scratch, transfer, seed=seed),
+        difference=replace(compared.difference(scratch, transfer, seed=seed), withheld=unequal_lengths(outcomes)),
         scratch=compared.level(scratch, seed=seed),
         transfer=compared.level(transfer, seed=seed),
         rows=rows,

@@ -33,7 +33,16 @@ def notes_of_runs(names: Sequence[str], outcomes: Sequence[Outcome]) -> tuple[st
             if finding.grade != "note":
                 kind = (finding.code, _FIGURES.sub("#", finding.message))
                 warned.setdefault(kind, []).append((name, finding))
-    return (*(_counted(same, len(outcomes)) for same in warned.values()), *_unequal(outcomes))
+    unequal = unequal_lengths(outcomes)
+    return (*(_counted(same, len(outcomes)) for same in warned.values()), *([unequal] if unequal else []))
+
+
+def unequal_lengths(outcomes: Sequence[Outcome]) -> str | None:
+    """Return a clause where trainings got far fewer steps than others; to end early is a choice of their own."""
+    steps = [each.steps for each in outcomes if not any(one.code == _EARLY for one in each.findings)]
+    if not steps or max(steps) <= _UNEQUAL * min(steps):
+        return None
+    return f"the trainings are of unequal length, from {many(min(steps), 'step')} to {max(steps):,}"
 
 
 def _counted(same: Sequence[tuple[str, Finding]], total: int) -> str:
@@ -45,12 +54,3 @@ def _counted(same: Sequence[tuple[str, Finding]], total: int) -> str:
         return first.message
     which = name if count == 1 else f"{count} of {total} trainings" + ("" if alike else f", as {name}")
     return f"{which}: {first.message}"
-
-
-def _unequal(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
-    """Return a sentence where trainings got far fewer steps than others; to end early is a choice of their own."""
-    steps = [each.steps for each in outcomes if not any(one.code == _EARLY for one in each.findings)]
-    if not steps or max(steps) <= _UNEQUAL * min(steps):
-        return ()
-    lengths = f"from {many(min(steps), 'step')} to {max(steps):,}"
-    return (f"the trainings are of unequal length, {lengths}: differences may come from that",)
