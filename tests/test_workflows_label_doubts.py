@@ -15,9 +15,10 @@ from medvision.fingerprint import measure_case
 from medvision.geometry import Geometry
 from medvision.pipeline import Settings
 from medvision.study import Case, Source
-from medvision.training import Sample
+from medvision.training import Sample, Split
 from medvision.volume import Labels, Volume
 from medvision.workflows.training_data.label_doubts import label_findings, require_sides_apart
+from medvision.workflows.training_data.noticed import notice
 from medvision.workflows.training_data.prepare import PreparedCase
 
 GRID = Geometry.from_spacing((2, 2, 2), (24, 14, 12))
@@ -82,6 +83,24 @@ def test_labels_that_the_steps_leave_no_voxel_of_are_counted() -> None:
     (finding,) = label_findings([*WHOLE[:2], *thin[:1]], thin[1:], plain)
     assert (finding.code, finding.grade) == ("label-lost", "warning")
     assert finding.message == "the steps leave no voxel of 'dim' in 2 of 4 cases that have it"
+
+
+def test_cases_whose_label_image_is_empty_are_counted_and_named() -> None:
+    empty = [mask(number, stored=set(), kept=set()) for number in (7, 8)]
+    sides = ([*WHOLE[:3], empty[0]], [WHOLE[3], empty[1]])
+    parts = Split(*(tuple(entry.case for entry in side) for side in sides))
+    noticed = notice(parts, *sides, settings("segmentation", NAMES))
+    (told,) = (finding for finding in noticed.findings if finding.code == "label-empty")
+    assert (told.grade, told.message) == ("warning", "2 cases: no voxel has a label")
+    assert noticed.named["label-empty"] == ["c7", "c8"]
+    assert (
+        "label-empty" not in notice(Split(parts.train[:3], ()), sides[0][:3], [], settings("segmentation", NAMES)).named
+    )
+    classes = [classed(0, (0.0,))]
+    assert (
+        "label-empty"
+        not in notice(Split((classes[0].case,), ()), classes, [], settings("classification", {0: "a", 1: "b"})).named
+    )
 
 
 def test_labels_and_classes_without_a_training_case_are_told() -> None:

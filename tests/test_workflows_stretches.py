@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from medvision.errors import PipelineError
-from medvision.workflows.fitting import stretches as workflow
-from medvision.workflows.fitting.stretches import begin_stretch, how_it_ran
+from medvision.workflows.training_folder import stretches as workflow
+from medvision.workflows.training_folder.stretches import begin_stretch, how_it_ran
 
 CPU, GPU = {"device": "cpu", "deterministic": "yes"}, {"device": "cuda", "deterministic": "no"}
 

@@ -660,7 +660,7 @@ def test_a_training_that_is_done_leaves_no_checkpoints_and_what_it_found_is_told
     data, pipeline = quick
     first = pipeline.train(data, tmp_path / "out")
     left = {path.name for path in (tmp_path / "out" / "checkpoints").iterdir()}
-    assert left == {"identity.json", "done.json"}
+    assert left == {"identity.json", "done.json", "stretches.json"}
 
     def never(*_: object, **__: object) -> None:
         raise AssertionError("nothing is prepared or trained")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,11 @@ class Store:
             return StoredSample.open(self._path(key))
         except SealBrokenError:
             return None
+
+    def get_or_put(self, key: str, make: Callable[[], tuple[Sample, Mapping[str, str]]]) -> StoredSample:
+        """Return the case of that key, made now where it is not there; OutputError where it cannot be written."""
+        found = self.get(key)
+        return found if found is not None else self.put(key, *make())
 
     def put(self, key: str, sample: Sample, facts: Mapping[str, str]) -> StoredSample:
         """Keep a case under a key, with further facts about it; OutputError where that cannot be written."""

@@ -27,6 +27,7 @@ from medvision.volume import UNNAMED, Volume
 from medvision.workflows.cases.targets import stated_of
 from medvision.workflows.training_data.compared import Compared, compare, target_digest
 from medvision.workflows.training_data.fingerprint import measured
+from medvision.workflows.training_data.label_doubts import empty_label
 from medvision.workflows.training_data.labelled import labelled_cases
 from medvision.workflows.training_data.noticed import cases_of, counted
 from medvision.workflows.training_data.taught import names_of, numbers_of, task_of
@@ -143,7 +144,7 @@ def plan(
         target = _target_of(case, kind, names, volume)
         figures.append(measured(case, volume, target))
         compared.append(Compared(case.id, volume.digest(), target_digest(target), figures[-1].modality))
-        noticed.extend((case.id, finding) for finding in volume.findings)
+        noticed.extend((case.id, finding) for finding in (*volume.findings, *empty_label(figures[-1])))
         progress(number + 1, len(cases), "cases measured")
     known = {n: names.get(n, f"label {n}") for n in numbers_of(figures, names, kind, path=data[0])}
     learned = [entry for entry, case in zip(figures, cases, strict=True) if case.split != "val"]

@@ -24,7 +24,6 @@ from medvision.workflows.fitting.machine import Machine
 from medvision.workflows.fitting.pacing import paced, seconds_before
 from medvision.workflows.fitting.pretext import METHODS, Method, PretextJob, method_for
 from medvision.workflows.fitting.seeds import seeded
-from medvision.workflows.fitting.stretches import arithmetic, begin_stretch, how_it_ran
 from medvision.workflows.fitting.training_page import TrainingPage
 from medvision.workflows.fitting.workbench import store_of
 from medvision.workflows.starting.seen import Seen
@@ -36,6 +35,7 @@ from medvision.workflows.training_folder.finished import Finished, identity_of, 
 from medvision.workflows.training_folder.outcome import require_whole
 from medvision.workflows.training_folder.pretrained import PretrainingResult
 from medvision.workflows.training_folder.state import CHECKPOINTS, PRETRAINED, WEIGHTS, state_in
+from medvision.workflows.training_folder.stretches import arithmetic, begin_stretch, how_it_ran
 
 _LABEL = "label-as-image"
 

@@ -19,7 +19,6 @@ from medvision.workflows.fitting.held_out import score
 from medvision.workflows.fitting.job import Job
 from medvision.workflows.fitting.machine import Machine
 from medvision.workflows.fitting.pacing import done_in_time, paced, seconds_before
-from medvision.workflows.fitting.stretches import arithmetic, begin_stretch, how_it_ran
 from medvision.workflows.fitting.training_page import TrainingPage, page_of
 from medvision.workflows.fitting.workbench import Workbench
 from medvision.workflows.starting.seen import Seen, seen_by_start, start_findings
@@ -31,6 +30,7 @@ from medvision.workflows.training_folder.claim import claim, refuse_unfinished, 
 from medvision.workflows.training_folder.finished import Finished, identity_of, seconds_of
 from medvision.workflows.training_folder.outcome import Trained, TrainingResult, done, ids_of, is_done
 from medvision.workflows.training_folder.state import CHECKPOINTS, RESULT
+from medvision.workflows.training_folder.stretches import arithmetic, begin_stretch, how_it_ran
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from medvision.errors import Finding, PipelineError
-from medvision.fingerprint import lateral_pairs
+from medvision.fingerprint import CaseFigures, lateral_pairs
 from medvision.pipeline import Settings, lateral_faults
 from medvision.report.wording import many
 from medvision.workflows.training_data.prepare import PreparedCase
@@ -30,6 +30,11 @@ def require_sides_apart(training: Sequence[PreparedCase], settings: Settings) ->
     if faults:
         cure = "Take that axis out of mirror_axes in [train.augmentation]; or name the labels' sides."
         raise PipelineError("pipeline-invalid", "; ".join(faults), cure=cure)
+
+
+def empty_label(figures: CaseFigures) -> list[Finding]:
+    """Return the finding of a case whose label image has no label: nothing is there, or it is not finished."""
+    return [Finding("label-empty", "warning", "no voxel has a label")] if figures.labels == {} else []
 
 
 def label_findings(

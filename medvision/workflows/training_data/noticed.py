@@ -11,7 +11,7 @@ from medvision.pipeline import Settings
 from medvision.report.wording import listed, many
 from medvision.training import Split
 from medvision.workflows.training_data.compared import Compared, compare
-from medvision.workflows.training_data.label_doubts import label_findings
+from medvision.workflows.training_data.label_doubts import empty_label, label_findings
 from medvision.workflows.training_data.label_names import name_findings
 from medvision.workflows.training_data.prepare import PreparedCase
 
@@ -46,7 +46,7 @@ def notice(
     entries = [*training, *held_out]
     compared = [_compared(entry) for entry in entries]
     found, about = compare(parts, compared, any_modality=settings.contract.modality is None)
-    each = [(entry.case.id, finding) for entry in entries for finding in entry.findings]
+    each = [(entry.case.id, finding) for entry in entries for finding in (*entry.findings, *empty_label(entry.figures))]
     findings = (*parts.findings, *found, *counted(each))
     names = name_findings((entry.case for entry in entries), settings.labels)
     return Noticed((*findings, *names, *label_findings(training, held_out, settings)), {**about, **cases_of(each)})

@@ -126,9 +126,7 @@ def _kept_by(count: int, cases: Sequence[Case], pipeline: PipelineFolder, store:
 
 def _kept(case: Case, pipeline: PipelineFolder, store: Store) -> StoredSample:
     """Return the stored case, as it was found or is made now."""
-    key = _key(case, pipeline)
-    found = store.get(key)
-    return found if found is not None else store.put(key, *_made(case, pipeline))
+    return store.get_or_put(_key(case, pipeline), partial(_made, case, pipeline))
 
 
 def _key(case: Case, pipeline: PipelineFolder) -> str:

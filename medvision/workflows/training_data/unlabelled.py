@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,9 +112,7 @@ def _meaning(pipeline: PipelineFolder) -> str:
 
 
 def _stored(case: Case, means: str, pipeline: PipelineFolder, store: Store) -> StoredSample:
-    key = sha256_of_text([means, case.id, case.digest()])
-    found = store.get(key)
-    return found if found is not None else store.put(key, *_made(case, pipeline))
+    return store.get_or_put(sha256_of_text([means, case.id, case.digest()]), partial(_made, case, pipeline))
 
 
 def _made(case: Case, pipeline: PipelineFolder) -> tuple[Sample, Mapping[str, str]]:
