@@ -28,10 +28,18 @@ def test_what_holds_for_some_is_counted_and_for_one_is_named() -> None:
     assert found == ("2 of 4 trainings: no step fits", "transfer, seed 0: a label is lost")
 
 
-def test_warnings_that_differ_in_figures_alone_are_one_with_the_first_of_them_named() -> None:
+def test_times_that_were_enough_for_other_numbers_of_steps_are_told_once_with_the_first_named() -> None:
     told = ["about 3 steps of 1.5e-05 s fit", "about 12 steps of 0.31 s fit", "about 1,000 steps of 3 s fit"]
     found = notes_of_runs(NAMES, [outcome(), *(outcome(warning(each)) for each in told)])
-    assert found == ("3 of 4 trainings, as transfer, seed 0: about 3 steps of 1.5e-05 s fit",)
+    assert found == ("3 of 4 trainings, e.g. transfer, seed 0: about 3 steps of 1.5e-05 s fit",)
+
+
+def test_what_differs_in_the_name_of_a_label_stays_two() -> None:
+    told = [warning(f"no training case has 'label {number}'", code="label-absent") for number in (1, 2)]
+    assert notes_of_runs(NAMES[:3], [outcome(told[0]), outcome(told[1]), outcome()]) == (
+        "scratch, seed 0: no training case has 'label 1'",
+        "transfer, seed 0: no training case has 'label 2'",
+    )
 
 
 def test_one_code_with_two_messages_stays_two() -> None:
