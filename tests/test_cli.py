@@ -294,6 +294,19 @@ def test_the_cases_that_a_warning_is_about_are_named_and_of_many_the_first() -> 
     assert shell.cases_of(errors.Finding("duplicate", "note", "two"), {"duplicate": ["a"]}) == ""
 
 
+def test_cases_that_several_warnings_are_about_are_named_once_below_the_last() -> None:
+    one, two = (errors.Finding("duplicate", "warning", f"fold {number}: 1 image") for number in (1, 2))
+    leak, note = errors.Finding("split-leak", "warning", "a copy"), errors.Finding("duplicate", "note", "see above")
+    assert shell.noticed([one, leak, two, note], {"duplicate": ["a", "b"], "split-leak": [("c", "d")]}) == [
+        "warning: fold 1: 1 image [duplicate]",
+        "warning: a copy [split-leak]",
+        "  cases c, d",
+        "warning: fold 2: 1 image [duplicate]",
+        "  all duplicate: cases a, b",
+        "note: see above [duplicate]",
+    ]
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

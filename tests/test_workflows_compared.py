@@ -128,6 +128,32 @@ def test_a_pretraining_tells_copies_and_another_modality_and_asks_for_no_label(t
     (data.parent / "image5.nii.gz").write_bytes((data.parent / "image4.nii.gz").read_bytes())
     text = SPHERES_TOML.replace("epochs = 4", "epochs = 1").replace("steps_per_epoch = 40", "steps_per_epoch = 1")
     (tmp_path / "pipeline.toml").write_text(text.replace('modality = "MR"\n', ""), encoding="utf-8")
-    found = pretrain(PipelineFolder.open(tmp_path), [data], tmp_path / "out", machine=Machine("cpu")).findings
-    assert [finding.code for finding in found if finding.grade == "warning"] == ["duplicate", "modality-differs"]
-    assert "not all images are of one modality: 7 MR, 1 CT" in [finding.message for finding in found]
+    words = ["pretrain", str(tmp_path), str(data), "--out", str(tmp_path / "out"), "--device", "cpu"]
+    shown = CliRunner().invoke(app, words, catch_exceptions=False).stdout
+    assert "not all images are of one modality: 7 MR, 1 CT [modality-differs]\n  case image0\n" in shown
+    assert "[duplicate]\n  cases image5, image4\n" in shown
+    assert "labels-contradict" not in shown
+    kept = json.loads((tmp_path / "out" / "pretraining.json").read_text())["named"]
+    assert (kept["duplicate"], kept["modality-differs"]) == ([["image5", "image4"]], ["image0"])
+    again = pretrain(PipelineFolder.open(tmp_path), [data], tmp_path / "out", machine=Machine("cpu"))
+    assert (again.done_before, again.to_json()["named"]) == (True, kept)
+    assert "image5" not in (tmp_path / "out" / "weights.json").read_text()
+
+
+def test_a_cross_validation_names_the_cases_of_all_its_folds_outside_the_cards(tmp_path: Path) -> None:
+    data = write_sphere_data(tmp_path / "data")
+    data.write_text(data.read_text().replace(",MR", ",CT", 1))
+    for name in ("image", "label"):
+        (data.parent / f"{name}5.nii.gz").write_bytes((data.parent / f"{name}4.nii.gz").read_bytes())
+    text = SPHERES_TOML.replace("epochs = 4", "epochs = 1").replace("steps_per_epoch = 40", "steps_per_epoch = 1")
+    (tmp_path / "pipeline.toml").write_text(text.replace('modality = "MR"\n', ""), encoding="utf-8")
+    words = ["train", str(tmp_path), str(data), "--folds", "2", "--out", str(tmp_path / "out"), "--device", "cpu"]
+    shown = CliRunner().invoke(app, words, catch_exceptions=False).stdout.splitlines()
+    copies = [number for number, line in enumerate(shown) if line.endswith("[duplicate]")]
+    assert len(copies) > 1, "they stand on one side in one fold, on the other in the other"
+    assert shown[copies[-1] + 1] == "  all duplicate: cases image5, image4"
+    assert sum("image5" in line for line in shown) == 1
+    assert "  case image0" in shown
+    told = json.loads(CliRunner().invoke(app, [*words, "--json"], catch_exceptions=False).stdout)["named"]
+    assert told == {"duplicate": [["image5", "image4"]], "modality-differs": ["image0"]}
+    assert not any("image5" in path.read_text(encoding="utf-8") for path in (tmp_path / "out").rglob("card.md"))

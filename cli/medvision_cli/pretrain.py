@@ -75,10 +75,8 @@ def _tell(result: PretrainingResult) -> None:
         shell.say(f"passed over: {len(labels)} label images, the first is {first} [label-as-image]")
     if others := len(result.skipped) - len(labels):
         shell.say(f"passed over: {others} files that are no images (--json lists them)")
-    for finding in result.findings:
-        typer.echo(f"{finding.grade}: {finding.message} [{finding.code}]")
-    for sentence in result.results:
-        typer.echo(sentence)
+    for line in (*shell.noticed(result.findings, result.named), *result.results):
+        typer.echo(line)
     if result.done_before:
         typer.echo("Nothing was left to do: this pretraining is done.")
     if result.folder is None:

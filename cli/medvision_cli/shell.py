@@ -7,6 +7,7 @@ import json
 import shlex
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -80,6 +81,19 @@ def cases_of(finding: Finding, named: Mapping[str, Sequence[Any]]) -> str:
         return ""
     few = ids if len(ids) <= _MOST_CASES else [*ids[: _MOST_CASES - 1], f"{len(ids) - _MOST_CASES + 1:,} more"]
     return f"{'case' if len(ids) == 1 else 'cases'} {', '.join(few)}"
+
+
+def noticed(findings: Sequence[Finding], named: Mapping[str, Sequence[Any]]) -> list[str]:
+    """Return a line for each finding, and below it the cases of its code; of several of one code, below the last."""
+    warned = [finding for finding in findings if finding.grade != "note"]
+    counts, last = Counter(finding.code for finding in warned), {finding.code: finding for finding in warned}
+    lines = []
+    for finding in findings:
+        lines.append(f"{finding.grade}: {finding.message} [{finding.code}]")
+        cases = cases_of(finding, named) if finding is last.get(finding.code) else ""
+        if cases:
+            lines.append(f"  {f'all {finding.code}: ' if counts[finding.code] > 1 else ''}{cases}")
+    return lines
 
 
 @contextlib.contextmanager

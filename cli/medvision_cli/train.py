@@ -140,7 +140,7 @@ def command(
                 opened, data, out, count=folds, start=start, seed=seed, budget=budget, machine=machine,
                 progress=progress,
             )  # fmt: skip
-            values, lines = found.to_json(), _lines(_before_folds(found), found.findings, found.results, {})
+            values, lines = found.to_json(), _lines(_before_folds(found), found.findings, found.results, found.named)
             lines.append(f"Pipeline: {found.folder}  (folds/, ensemble/, crossvalidation.csv, card.md)")
         else:
             result = train(opened, data, out, start=start, seed=seed, budget=budget, machine=machine, progress=progress)
@@ -188,8 +188,4 @@ def _before_folds(found: CrossValidation) -> str:
 def _lines(
     before: str, findings: tuple[Finding, ...], results: tuple[str, ...], named: Mapping[str, Sequence[Any]]
 ) -> list[str]:
-    noticed = []
-    for finding in findings:
-        cases = shell.cases_of(finding, named)
-        noticed += [f"{finding.grade}: {finding.message} [{finding.code}]", *([f"  {cases}"] if cases else [])]
-    return [*([before] if before else []), *noticed, *results]
+    return [*([before] if before else []), *shell.noticed(findings, named), *results]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ from medvision.workflows.starting.seen import Seen
 from medvision.workflows.starting.start import Start
 from medvision.workflows.training_data.fingerprint import write_fingerprint
 from medvision.workflows.training_data.labelled import labelled_cases
-from medvision.workflows.training_data.noticed import gathered
+from medvision.workflows.training_data.noticed import gathered, named_together
 from medvision.workflows.training_folder.claim import refuse_begun, refuse_settings, write_settings
 from medvision.workflows.training_folder.finished import is_over, seconds_of
 from medvision.workflows.training_folder.outcome import Trained
@@ -57,6 +57,9 @@ class CrossValidation:
     results
         What was measured on the cases held out, all folds together, with intervals over patients; a sentence each.
     each
+    named
+        Ids by the code of a finding: the cases that it is about in any of the trainings; see
+        :class:`medvision.workflows.train.TrainingResult`.
         The same for each fold.
     findings
         What was noticed about the data and the trainings; what holds for some of these alone names them.
@@ -65,6 +68,7 @@ class CrossValidation:
     """
 
     folder: Path
+    named: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     results: tuple[str, ...]
     each: tuple[tuple[str, ...], ...]
     findings: tuple[Finding, ...]
@@ -75,6 +79,7 @@ class CrossValidation:
         return {
             "schema": "medvision.crossvalidation/1",
             "folder": str(self.folder),
+            "named": {code: list(ids) for code, ids in self.named.items()},
             "results": list(self.results),
             "folds": [list(results) for results in self.each],
             "findings": [finding.unplaced().to_json() for finding in self.findings],
@@ -158,7 +163,8 @@ def crossvalidate(
     values = page_values(pipeline.settings, trained, results, found, minutes=minutes)
     write_text(out / "crossvalidation.html", crossvalidation_page(values))
     before = sum(one.result.done_before for one in (*trained, final))
-    return CrossValidation(out, results, tuple(one.result.results for one in trained), found, before)
+    about = named_together(one.result.named for one in (*trained, final))
+    return CrossValidation(out, results, tuple(one.result.results for one in trained), found, about, before)
 
 
 def _refuse_lost(places: Sequence[Path]) -> None:

@@ -28,7 +28,7 @@ from medvision.workflows.fitting.training_page import TrainingPage
 from medvision.workflows.fitting.workbench import store_of
 from medvision.workflows.starting.seen import Seen
 from medvision.workflows.training_data.compared import Compared, compare
-from medvision.workflows.training_data.noticed import counted
+from medvision.workflows.training_data.noticed import cases_of, counted
 from medvision.workflows.training_data.unlabelled import PreparedImage, prepare_images, unlabelled
 from medvision.workflows.training_folder.claim import claim, refuse_unfinished
 from medvision.workflows.training_folder.finished import Finished, identity_of, seconds_of
@@ -164,8 +164,9 @@ def _pretrained(
     digests = {name: image.digest for name, image in prepared.items()}
     images = (*job.training, *job.held_out)
     compared = [Compared(image.case.id, image.digest, None, image.modality) for image in images]
-    beside, _ = compare(parts, compared, any_modality=job.pipeline.settings.contract.modality is None)
-    noticed = (*beside, *counted([(image.case.id, entry) for image in images for entry in image.findings]))
+    beside, about = compare(parts, compared, any_modality=job.pipeline.settings.contract.modality is None)
+    each = [(image.case.id, entry) for image in images for entry in image.findings]
+    noticed, named = (*beside, *counted(each)), {**about, **cases_of(each)}
     training = claim(out, job.pipeline, parts, digests, "pretraining", job.method, job.method_settings, minutes)
     refuse_unfinished(out)
     checkpoints, over = out / CHECKPOINTS, (out / PRETRAINED).is_file()
@@ -197,7 +198,7 @@ def _pretrained(
     _write_card(asked, job, network, results, steps=steps)
     page.complete(results, findings)
     train, val = (tuple(case.id for case in side) for side in (parts.train, parts.val))
-    return PretrainingResult(out, job.method, results, findings, train, val), fitted
+    return PretrainingResult(out, job.method, results, findings, train, val, named), fitted
 
 
 def _job(asked: _Asked, parts: Split, prepared: Mapping[str, PreparedImage]) -> PretextJob:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -76,6 +76,20 @@ def cases_of(findings: Sequence[tuple[str, Finding]]) -> dict[str, list[str]]:
         if case not in found.setdefault(finding.code, []):
             found[finding.code].append(case)
     return found
+
+
+def named_together(trainings: Iterable[Mapping[str, Sequence[Any]]]) -> dict[str, list[Any]]:
+    """Return the cases that several trainings name, each or each group of them once.
+
+    >>> named_together([{"duplicate": [("b", "a")]}, {"duplicate": [["b", "a"], ["d", "c"]], "label-empty": ["e"]}])
+    {'duplicate': [('b', 'a'), ('d', 'c')], 'label-empty': ['e']}
+    """
+    found: dict[str, dict[str | tuple[str, ...], None]] = {}
+    for named in trainings:
+        for code, entries in named.items():
+            once = (entry if isinstance(entry, str) else tuple(entry) for entry in entries)  # lists, where read again
+            found.setdefault(code, {}).update(dict.fromkeys(once))
+    return {code: list(entries) for code, entries in found.items()}
 
 
 def is_of_training(finding: Finding) -> bool:

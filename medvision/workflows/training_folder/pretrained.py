@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ class PretrainingResult:
         What was noticed about the images and the training.
     train, val
         Ids of the images on each side.
+    named
+        Ids by the code of a finding, see :class:`medvision.workflows.train.TrainingResult`; the card holds none.
     refused
         What was meant as an image, and could not be used.
     skipped
@@ -42,6 +44,7 @@ class PretrainingResult:
     findings: tuple[Finding, ...] = ()
     train: tuple[str, ...] = ()
     val: tuple[str, ...] = ()
+    named: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     refused: tuple[Finding, ...] = ()
     skipped: tuple[Finding, ...] = ()
     done_before: bool = False
@@ -64,6 +67,7 @@ class PretrainingResult:
             "refused": [finding.to_json() for finding in self.refused],
             "skipped": [finding.to_json() for finding in self.skipped],
             "split": {"train": list(self.train), "val": list(self.val)},
+            "named": {code: list(ids) for code, ids in self.named.items()},
             "done_before": self.done_before,
         }
 
@@ -85,6 +89,7 @@ class PretrainingResult:
                 tuple(map(Finding.from_json, kept["findings"])),
                 tuple(kept["split"]["train"]),
                 tuple(kept["split"]["val"]),
+                kept.get("named", {}),  # an earlier version did not keep them
                 refused=_placed(kept["refused"], refused),
                 skipped=_placed(kept["skipped"], skipped),
                 done_before=True,
