@@ -49,7 +49,7 @@ ROWS = st.lists(ROW, max_size=3).map(tuple)
 @given(
     st.builds(
         TrainingState,
-        st.just(""),
+        st.none(),
         epoch=st.integers(0, 10**6),
         share=st.floats(0, 1),
         best=st.one_of(st.none(), st.floats(-1e6, 1e6)),
@@ -73,13 +73,13 @@ def test_the_checkpoint_of_another_training_is_refused_and_so_are_its_best_weigh
     optimiser, state = torch.optim.SGD(one.parameters(), lr=0.1), TrainingState("mine", best=1.0, best_epoch=1)
     checkpoint.save(tmp_path, one, one, optimiser, state)
     checkpoint.save_best(tmp_path, one, state, before=TrainingState("mine"))
-    for other in ("yours", ""):
+    for other in ("yours", None):
         with pytest.raises(PipelineError, match="belongs to another training") as caught:
-            checkpoint.load(tmp_path, one, one, optimiser, training=other)
+            checkpoint.load(tmp_path, one, one, optimiser, identity=other)
         assert (caught.value.code, caught.value.path) == ("weights-mismatch", tmp_path / checkpoint.LAST)
     with pytest.raises(sealed.SealBrokenError, match="of another epoch"):
         checkpoint.load_best(tmp_path, one, TrainingState("yours", best=1.0, best_epoch=1))
-    assert checkpoint.load(tmp_path, one, one, optimiser, training="mine") == (state, ())
+    assert checkpoint.load(tmp_path, one, one, optimiser, identity="mine") == (state, ())
     checkpoint.load_best(tmp_path, one, state)
 
 

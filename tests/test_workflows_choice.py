@@ -18,10 +18,10 @@ def fitted(*scores: float | None, epoch: int, early: bool = False) -> Fitted:
 
 def test_the_best_of_several_validations_was_chosen_on_the_cases_that_it_is_measured_on() -> None:
     found = choice_of(fitted(0.1, None, 0.7, 0.2, epoch=3), keeps_best=True)
-    assert found.hopeful
+    assert found.optimistic
     assert found.sentence == (
         "The weights are those of epoch 3 of 4, the best by 3 validations on these same cases:"
-        " the figures are slightly hopeful."
+        " the figures are slightly optimistic."
     )
 
 
@@ -42,7 +42,7 @@ def test_that_the_last_of_equal_scores_was_taken_is_said() -> None:
 )
 def test_of_last_weights_it_is_said_that_the_cases_had_no_say(done: Fitted, *, keeps_best: bool) -> None:
     found = choice_of(done, keeps_best=keeps_best)
-    assert not found.hopeful
+    assert not found.optimistic
     assert found.sentence == "The weights are those of the last epoch; these cases had no say in them."
 
 
@@ -52,11 +52,11 @@ def test_where_the_only_validation_was_not_the_last_epoch_that_epoch_is_named() 
 
 def test_cases_that_ended_a_training_early_had_a_say_in_its_last_weights() -> None:
     found = choice_of(fitted(0.1, 0.9, 0.3, 0.2, epoch=4, early=True), keeps_best=False)
-    assert found.hopeful
+    assert found.optimistic
     assert "of the last epoch; these same cases decided when to end, after 4 epochs: " in found.sentence
     assert "after 1 epoch:" in choice_of(fitted(0.1, epoch=1, early=True), keeps_best=False).sentence
 
 
 def test_figures_of_all_folds_are_hopeful_where_those_of_a_fold_are() -> None:
-    assert "hopeful" in choice_of_folds(hopeful=True)
-    assert choice_of_folds(hopeful=False) == "The cases that a fold holds out had no say in its weights."
+    assert "optimistic" in choice_of_folds(optimistic=True)
+    assert choice_of_folds(optimistic=False) == "The cases that a fold holds out had no say in its weights."

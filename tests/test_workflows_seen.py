@@ -18,7 +18,7 @@ from medvision.study import Case, Source
 from medvision.training import Split
 from medvision.workflows.comparing.ways import Way
 from medvision.workflows.evaluate import evaluate
-from medvision.workflows.learning_curve import Asked, learning_curve
+from medvision.workflows.learning_curve import CurveDesign, learning_curve
 from medvision.workflows.run import run
 from medvision.workflows.starting.seen import (
     Seen,
@@ -131,7 +131,7 @@ def test_what_a_training_started_from_is_kept_when_the_source_is_gone(tmp_path: 
     [
         ({"trained": "ae"}, "1 of 2 held-out images are among those that the weights which this started from were tr"),
         ({"chosen": "ef"}, "2 of 2 held-out images are among those that the weights which this started from were ch"),
-        ({"unlabelled": "f"}, "1 of 2 held-out images were seen without labels before: figures flatter"),
+        ({"unlabelled": "f"}, "1 of 2 held-out images were seen without labels before: figures on them are too good"),
     ],
 )
 def test_a_training_is_told_which_held_out_images_its_start_has_seen(known: Mapping[str, str], words: str) -> None:
@@ -178,7 +178,7 @@ def test_no_training_of_a_curve_is_done_where_one_start_knows_the_answers(tmp_pa
         )
         with pytest.raises(InputError, match="w was trained on 64 of 64 held-out images"):
             learning_curve(
-                settings, [data], tmp_path / "out", Asked((8,), 1, (Way("scratch"), Way("w", Start(source))))
+                settings, [data], tmp_path / "out", CurveDesign((8,), 1, (Way("scratch"), Way("w", Start(source))))
             )
     assert played.done == []
 
@@ -189,7 +189,7 @@ def test_an_evaluation_says_whether_its_images_are_new_to_the_weights() -> None:
         "Not held out: the weights were trained on 1"
     )
     assert evaluation_note(seen(trained="a", chosen="e"), images).startswith(
-        "Hopeful: the weights were chosen among ot"
+        "Optimistic: the weights were chosen among ot"
     )
     assert evaluation_note(seen(trained="a", unlabelled="ef"), images).startswith(
         "The weights were pretrained on 2 of "

@@ -32,8 +32,8 @@ def test_one_that_went_on_otherwise_says_to_which_epoch_each_held(tmp_path: Path
     exact = {"device": "cuda", "deterministic": "yes"}
     folder = begun(tmp_path, (0, CPU), (2, exact), (3, GPU))
     assert how_it_ran(folder, GPU, epochs=6) == {
-        "device": "cpu to epoch 2, cuda to epoch 6",
-        "deterministic": "yes to epoch 3, no to epoch 6",
+        "device": "cpu (epochs 1 to 2), cuda (epochs 3 to 6)",
+        "deterministic": "yes (epochs 1 to 3), no (epochs 4 to 6)",
     }
 
 
@@ -44,7 +44,8 @@ def test_a_stretch_that_came_to_no_epoch_counts_for_nothing(tmp_path: Path) -> N
 
 def test_what_an_earlier_version_did_is_not_known(tmp_path: Path) -> None:
     assert (
-        how_it_ran(begun(tmp_path / "a", (4, GPU)), GPU, epochs=6)["device"] == "not known to epoch 4, cuda to epoch 6"
+        how_it_ran(begun(tmp_path / "a", (4, GPU)), GPU, epochs=6)["device"]
+        == "not known (epochs 1 to 4), cuda (epochs 5 to 6)"
     )
     assert how_it_ran(begun(tmp_path / "b", (6, GPU)), GPU, epochs=6) == dict.fromkeys(GPU, "not known")
 

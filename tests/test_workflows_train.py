@@ -455,15 +455,33 @@ def test_a_training_is_not_called_done_where_what_it_left_is_not_whole(
     assert (out / "weights.safetensors").read_bytes() == (content or before)
 
 
-def test_a_training_whose_weights_are_gone_begins_anew_and_ends_the_same(
-    quick: tuple[Path, mv.Pipeline], tmp_path: Path
+@pytest.mark.parametrize("damage", ["fewer", "twice"])
+def test_a_training_whose_kept_cases_are_not_those_held_out_is_refused(
+    quick: tuple[Path, mv.Pipeline], tmp_path: Path, damage: str
 ) -> None:
     data, pipeline = quick
     out = pipeline.train(data, tmp_path / "out").folder
+    note = out / "checkpoints" / "done.json"
+    content = json.loads(note.read_text())
+    first, *others = content["cases"]
+    note.write_text(json.dumps({**content, "cases": others if damage == "fewer" else [first, first, *others]}))
+    with pytest.raises(PipelineError, match="cannot be read") as caught:
+        pipeline.train(data, out)
+    assert (caught.value.code, caught.value.path) == ("weights-mismatch", note)
+
+
+@pytest.mark.parametrize("minutes", [None, 0.05])
+def test_a_training_whose_weights_are_gone_begins_anew_and_ends_the_same(
+    quick: tuple[Path, mv.Pipeline], tmp_path: Path, minutes: float | None
+) -> None:
+    data, pipeline = quick
+    out = pipeline.train(data, tmp_path / "out", minutes=minutes).folder
     before = (out / "weights.safetensors").read_bytes()
     (out / "weights.safetensors").unlink()
-    assert not pipeline.train(data, out).done_before
-    assert (out / "weights.safetensors").read_bytes() == before
+    again = pipeline.train(data, out, minutes=minutes)
+    assert (again.done_before, again.epochs_before) == (False, 0)
+    PipelineFolder.open(out).check_weights()
+    assert minutes is not None or (out / "weights.safetensors").read_bytes() == before
 
 
 def test_checkpoints_of_another_training_are_not_gone_on_with(quick: tuple[Path, mv.Pipeline], tmp_path: Path) -> None:
@@ -502,17 +520,23 @@ def test_a_misspelt_start_leaves_the_folder_to_the_corrected_one(
     assert pipeline.train(data, tmp_path / "out", start=Start(weights, "head")).folder == tmp_path / "out"
 
 
-def test_a_training_that_was_stopped_says_after_which_epoch_it_went_on(
-    quick: tuple[Path, mv.Pipeline], tmp_path: Path
-) -> None:
-    data, _ = quick
+@pytest.fixture
+def stopped(quick: tuple[Path, mv.Pipeline], tmp_path: Path) -> tuple[Path, mv.Pipeline]:
+    """Return data and settings of two epochs, whose training in ``out`` was stopped after the first."""
     (tmp_path / "two").mkdir()
     (tmp_path / "two" / "pipeline.toml").write_text(QUICK.replace("epochs = 1", "epochs = 2"), encoding="utf-8")
     pipeline = mv.Pipeline.open(tmp_path / "two")
     with pytest.MonkeyPatch.context() as patched:
         stop_after_an_epoch(patched)
         with pytest.raises(KeyboardInterrupt):
-            pipeline.train(data, tmp_path / "out")
+            pipeline.train(quick[0], tmp_path / "out")
+    return quick[0], pipeline
+
+
+def test_a_training_that_was_stopped_says_after_which_epoch_it_went_on(
+    stopped: tuple[Path, mv.Pipeline], tmp_path: Path
+) -> None:
+    data, pipeline = stopped
     told: list[str] = []
     result = pipeline.train(data, tmp_path / "out", progress=lambda done, total, last: told.append(last))
     assert (result.epochs_before, result.done_before) == (1, False)
@@ -524,21 +548,14 @@ def test_a_training_that_was_stopped_says_after_which_epoch_it_went_on(
 
 
 def test_a_training_that_goes_on_with_other_arithmetic_says_so_on_its_card(
-    quick: tuple[Path, mv.Pipeline], tmp_path: Path
+    stopped: tuple[Path, mv.Pipeline], tmp_path: Path
 ) -> None:
-    data, _ = quick
-    (tmp_path / "two").mkdir()
-    (tmp_path / "two" / "pipeline.toml").write_text(QUICK.replace("epochs = 1", "epochs = 2"), encoding="utf-8")
-    pipeline = mv.Pipeline.open(tmp_path / "two")
-    with pytest.MonkeyPatch.context() as patched:
-        stop_after_an_epoch(patched)
-        with pytest.raises(KeyboardInterrupt):
-            pipeline.train(data, tmp_path / "out")
+    data, pipeline = stopped
     pipeline.train(data, tmp_path / "out", machine=Machine(deterministic=False))
     card = PipelineFolder.open(tmp_path / "out").require_weights()
-    assert card.trained_with["deterministic"] == "yes to epoch 1, no to epoch 2"
+    assert card.trained_with["deterministic"] == "yes (epoch 1), no (epoch 2)"
     assert card.trained_with["device"] == "cpu"
-    assert "deterministic yes to epoch 1, no to epoch 2" in (tmp_path / "out" / "card.md").read_text()
+    assert "deterministic yes (epoch 1), no (epoch 2)" in (tmp_path / "out" / "card.md").read_text()
 
 
 @pytest.mark.parametrize("minutes", [None, 5.0])
@@ -673,19 +690,6 @@ def test_a_training_that_is_done_leaves_no_checkpoints_and_what_it_found_is_told
     assert (tmp_path / "out" / "weights.safetensors").read_bytes() == before
     with pytest.raises(AssertionError, match="nothing is prepared"):
         pipeline.train(data, tmp_path / "out", seed=9)
-
-
-def test_a_done_training_whose_weights_are_gone_is_trained_again(
-    quick: tuple[Path, mv.Pipeline], tmp_path: Path
-) -> None:
-    data, pipeline = quick
-    pipeline.train(data, tmp_path / "out", minutes=0.05)
-    before = json.loads((tmp_path / "out" / "checkpoints" / "done.json").read_text())
-    (tmp_path / "out" / "weights.safetensors").unlink()
-    pipeline.train(data, tmp_path / "out", minutes=0.05)
-    assert (tmp_path / "out" / "weights.safetensors").is_file()
-    assert json.loads((tmp_path / "out" / "checkpoints" / "done.json").read_text())["epochs"] >= 1
-    assert before["epochs"] >= 1
 
 
 def stop_after_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:

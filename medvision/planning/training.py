@@ -32,7 +32,7 @@ MANY_PATIENTS = 10_000
 """A fifth of patients is held out, as in five folds; of so many patients, half of that gives narrow intervals."""
 
 _KEPT = (
-    "Rate and average have settled by then. Held-out cases choose no epoch, so that figures on them are not hopeful."
+    "Rate and average have settled by then. Held-out cases choose no epoch, so that figures on them are not optimistic."
 )
 
 FEW_PATIENTS = 25

@@ -25,8 +25,8 @@ class TrainingState:
 
     Parameters
     ----------
-    training
-        The hash of all that the training depends on: weights are gone on with by no other.
+    identity
+        The hash of all that the training depends on: a checkpoint of another training is refused. None: not asked for.
     epoch
         Epochs done.
     share
@@ -41,7 +41,7 @@ class TrainingState:
         What was measured, one row an epoch.
     """
 
-    training: str = ""
+    identity: str | None = None
     epoch: int = 0
     share: float = 0.0
     best: float | None = None
@@ -78,7 +78,7 @@ def save(folder: Path, network: Any, kept: Any, optimiser: Any, state: TrainingS
 
 
 def load(
-    folder: Path, network: Any, kept: Any, optimiser: Any, *, training: str = ""
+    folder: Path, network: Any, kept: Any, optimiser: Any, *, identity: str | None = None
 ) -> tuple[TrainingState, tuple[Finding, ...]]:
     """Put network, average and optimiser back to where the last whole checkpoint of this training left them.
 
@@ -100,14 +100,14 @@ def load(
         except sealed.SealBrokenError as error:
             damaged.append(Finding("checkpoint-damaged", "warning", f"{path.name}: {error}; the one before is used"))
             continue
-        if state.training != training:
+        if state.identity != identity:
             raise _of_another(path, "training")
         _restore(path, arrays, network, kept, optimiser)
         return state, tuple(damaged)
     if damaged:
         cure = f"Delete the folder {folder.name!r} to start anew."
         raise PipelineError("unreadable", "no checkpoint is whole", path=present[0], cure=cure)
-    return TrainingState(training), ()
+    return TrainingState(identity), ()
 
 
 def seconds_spent(folder: Path) -> float:
@@ -182,7 +182,7 @@ def _is_best(path: Path, state: TrainingState) -> bool:
 
 
 def _facts_of_best(state: TrainingState) -> dict[str, str]:
-    return {"training": state.training, "epoch": str(state.best_epoch), "score": repr(state.best)}
+    return {"identity": str(state.identity), "epoch": str(state.best_epoch), "score": repr(state.best)}
 
 
 def _state_of(facts: Mapping[str, str]) -> TrainingState:

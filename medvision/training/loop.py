@@ -86,7 +86,7 @@ def optimise(
     settings: Training,
     *,
     folder: Path,
-    training: str = "",
+    identity: str | None = None,
     place: Place | None = None,
     deterministic: bool = True,
     tuning: Tuning | None = None,
@@ -112,7 +112,7 @@ def optimise(
         Epochs, optimiser, schedule, average, and whether the best or the last weights are kept.
     folder
         Takes the checkpoints; those found there are gone on from.
-    training
+    identity
         The hash of all that this training depends on: checkpoints of another one are refused.
     tuning
         Which parameters are trained, and how fast; all where None.
@@ -139,7 +139,7 @@ def optimise(
     network.to(place.device)
     kept = averaged(network) if settings.average else network
     optimiser = build_optimiser(settings, tuning.groups(network))
-    state, found = checkpoint.load(folder, network, kept, optimiser, training=training)
+    state, found = checkpoint.load(folder, network, kept, optimiser, identity=identity)
     called, optimiser = place.setup(network, optimiser)
     logs.begin(state.rows)
     before = state.epoch

@@ -58,7 +58,8 @@ class Training:
     keep
         Which weights are kept: the ``"best"`` by the score on the cases held out (of equal scores the last), or the
         ``"last"``. The best ones are safe where a training goes on for too long, and figures on the same cases are
-        slightly hopeful. In the last ones those cases have no say, unless `early_stopping` ends the training by them.
+        slightly optimistic. In the last ones those cases have no say, unless `early_stopping` ends the training by
+        them.
     early_stopping
         Epochs without a better score after which the training ends, at a validation; 0 never ends it early. At least
         `validate_every`.
@@ -67,7 +68,7 @@ class Training:
     deep_supervision
         Whether coarser outputs of the network's decoder are trained too (segmentation); they are not kept.
     precision
-        ``"auto"``: bf16 where the processor computes in it, else fp32; on a GPU automatic mixed precision.
+        ``"auto"``: bf16 where the processor or the GPU (Ampere or newer) computes in it, else fp32.
     validation
         Share of patients held out where the data set fixes no split.
     validate_every

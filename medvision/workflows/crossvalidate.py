@@ -14,7 +14,7 @@ from medvision.errors import Finding, PipelineError
 from medvision.files import write_json, write_text
 from medvision.fingerprint import CaseFigures
 from medvision.networks import save_weights
-from medvision.pipeline import SEEN, PipelineFolder, Settings
+from medvision.pipeline import FINGERPRINT, SEEN, PipelineFolder, Settings
 from medvision.progress import Progress, named, silent
 from medvision.report import crossvalidation_page
 from medvision.report.wording import listed
@@ -39,11 +39,8 @@ from medvision.workflows.training_folder.claim import refuse_begun, refuse_setti
 from medvision.workflows.training_folder.finished import is_over, seconds_of
 from medvision.workflows.training_folder.outcome import Trained
 
-_WRITTEN = (
-    "crossvalidation.csv",
-    "crossvalidation.json",
-    *(f"ensemble/{name}" for name in ("pipeline.toml", "weights.json", "weights.safetensors", "card.md", SEEN)),
-)
+_OF_ENSEMBLE = ("pipeline.toml", "weights.json", "weights.safetensors", "card.md", SEEN, FINGERPRINT)
+_WRITTEN = ("crossvalidation.csv", "crossvalidation.json", *(f"ensemble/{name}" for name in _OF_ENSEMBLE))
 
 
 @dataclass(frozen=True)
@@ -57,21 +54,21 @@ class CrossValidation:
     results
         What was measured on the cases held out, all folds together, with intervals over patients; a sentence each.
     each
-    named
-        Ids by the code of a finding: the cases that it is about in any of the trainings; see
-        :class:`medvision.workflows.train.TrainingResult`.
         The same for each fold.
     findings
         What was noticed about the data and the trainings; what holds for some of these alone names them.
+    named
+        Ids by the code of a finding: the cases that it is about in any of the trainings; see
+        :class:`medvision.workflows.train.TrainingResult`.
     done_before
         How many of the trainings, that on all cases included, had come to their end before.
     """
 
     folder: Path
-    named: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     results: tuple[str, ...]
     each: tuple[tuple[str, ...], ...]
     findings: tuple[Finding, ...]
+    named: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     done_before: int = 0
 
     def to_json(self) -> dict[str, Any]:
@@ -79,10 +76,10 @@ class CrossValidation:
         return {
             "schema": "medvision.crossvalidation/1",
             "folder": str(self.folder),
-            "named": {code: list(ids) for code, ids in self.named.items()},
             "results": list(self.results),
             "folds": [list(results) for results in self.each],
             "findings": [finding.unplaced().to_json() for finding in self.findings],
+            "named": {code: list(ids) for code, ids in self.named.items()},
             "done_before": self.done_before,
         }
 
@@ -171,7 +168,7 @@ def _refuse_lost(places: Sequence[Path]) -> None:
     """Raise PipelineError where a fold is gone of a cross-validation that is done: its figures stand in all cards."""
     lost = [place for place in places if not is_over(place)]
     if lost and is_over(places[-1]):
-        message = "the cross-validation that lies here is done, and this fold of it is gone, or its `checkpoints`"
+        message = "the cross-validation that lies here is finished, but this fold or its `checkpoints` is missing"
         raise PipelineError("weights-missing", message, path=lost[0], cure="Restore it, or choose another --out.")
 
 
@@ -204,7 +201,7 @@ def _cut_like(pipeline: PipelineFolder, first: Settings) -> PipelineFolder:
 def _results(trained: Sequence[Trained], seed: int) -> tuple[str, ...]:
     parts = [one.scored for one in trained]
     scored = [entry for part in parts for entry in part]
-    choice = choice_of_folds(hopeful=any(one.hopeful for one in trained))
+    choice = choice_of_folds(optimistic=any(one.optimistic for one in trained))
     return sentences(
         fold_estimates(parts, seed=seed),
         held_out=len(scored),

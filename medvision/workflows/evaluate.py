@@ -38,7 +38,7 @@ class Evaluation:
         How many cases were compared.
     undefined
         In how many cases a figure is not defined and left out, e.g. the distance to a structure that was missed; a
-        figure with many of them flatters.
+        figure with many of them is too good.
     problems
         Cases that could not be compared, with the reason; among them those that cannot be read.
     manifest

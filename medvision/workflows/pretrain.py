@@ -27,7 +27,7 @@ from medvision.workflows.fitting.seeds import seeded
 from medvision.workflows.fitting.training_page import TrainingPage
 from medvision.workflows.fitting.workbench import store_of
 from medvision.workflows.starting.seen import Seen
-from medvision.workflows.training_data.compared import Compared, compare
+from medvision.workflows.training_data.cross_checks import CaseHashes, cross_check
 from medvision.workflows.training_data.noticed import cases_of, counted
 from medvision.workflows.training_data.unlabelled import PreparedImage, prepare_images, unlabelled
 from medvision.workflows.training_folder.claim import claim, refuse_unfinished
@@ -163,8 +163,8 @@ def _pretrained(
     job, out = _job(asked, parts, prepared), asked.out
     digests = {name: image.digest for name, image in prepared.items()}
     images = (*job.training, *job.held_out)
-    compared = [Compared(image.case.id, image.digest, None, image.modality) for image in images]
-    beside, about = compare(parts, compared, any_modality=job.pipeline.settings.contract.modality is None)
+    hashes = [CaseHashes(image.case.id, image.digest, None, image.modality) for image in images]
+    beside, about = cross_check(parts, hashes, any_modality=job.pipeline.settings.contract.modality is None)
     each = [(image.case.id, entry) for image in images for entry in image.findings]
     noticed, named = (*beside, *counted(each)), {**about, **cases_of(each)}
     training = claim(out, job.pipeline, parts, digests, "pretraining", job.method, job.method_settings, minutes)
@@ -185,7 +185,7 @@ def _pretrained(
             job.validate,
             job.train,
             folder=checkpoints,
-            training=training,
+            identity=training,
             place=job.place,
             deterministic=job.deterministic,
             pace=pace,

@@ -21,7 +21,7 @@ from medvision.workflows.fitting.fit import Terms, fit
 from medvision.workflows.fitting.machine import Machine
 from medvision.workflows.fitting.seeds import seeded
 from medvision.workflows.fitting.workbench import Workbench
-from medvision.workflows.scoring.scored import Scored
+from medvision.workflows.scoring.scored import Scored, scored_of
 from medvision.workflows.starting.seen import notes_of_starts
 from medvision.workflows.training_data.labelled import labelled_cases
 from medvision.workflows.training_folder.finished import identity_of, seconds_of
@@ -257,10 +257,6 @@ def _kept(run: Run) -> Outcome | None:
 
 
 def _outcome(run: Run, content: Mapping[str, Any]) -> Outcome:
-    patients = {case.id: case.patient_key for case in run.parts.val}
-    entries = {entry["case"]: entry for entry in content["cases"]}
-    if entries.keys() != patients.keys() or len(entries) != len(content["cases"]):
-        raise ValueError("these are not the cases that are held out")
-    scored = tuple(Scored(patient=patient, **entries[case]) for case, patient in patients.items())
+    scored = scored_of(content["cases"], run.parts.val)
     findings = tuple(map(Finding.from_json, content.get("findings", ())))  # an earlier version did not keep them
     return Outcome(scored, content["seconds"], content["steps"], findings)

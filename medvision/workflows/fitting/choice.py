@@ -16,12 +16,12 @@ class Choice:
     ----------
     sentence
         The same in words, for a card, beside figures of the cases held out.
-    hopeful
+    optimistic
         Whether those cases had a say in it, so that figures on them are a little better than on others.
     """
 
     sentence: str
-    hopeful: bool
+    optimistic: bool
 
 
 def choice_of(fitted: Fitted, *, keeps_best: bool) -> Choice:
@@ -41,15 +41,17 @@ def choice_of(fitted: Fitted, *, keeps_best: bool) -> Choice:
         equals = sum(score == best for score in scores.values())
         last = f", the last of {equals} equal ones" if equals > 1 else ""
         told = f"The weights are those {which}, the best by {len(scores)} validations on these same cases{last}"
-        return Choice(f"{told}: the figures are slightly hopeful.", True)
+        return Choice(f"{told}: the figures are slightly optimistic.", True)
     if any(finding.code == "training-ended-early" for finding in fitted.findings):
         told = f"The weights are those {which}; these same cases decided when to end, after {many(epochs, 'epoch')}"
-        return Choice(f"{told}: the figures are slightly hopeful.", True)
+        return Choice(f"{told}: the figures are slightly optimistic.", True)
     return Choice(f"The weights are those {which}; these cases had no say in them.", False)
 
 
-def choice_of_folds(*, hopeful: bool) -> str:
-    """Return the sentence for the figures of all folds, of which any may be `hopeful`."""
-    if hopeful:
-        return "The cases that a fold holds out had a say in which of its weights are kept: figures slightly hopeful."
+def choice_of_folds(*, optimistic: bool) -> str:
+    """Return the sentence for the figures of all folds, of which any may be `optimistic`."""
+    if optimistic:
+        return (
+            "The cases that a fold holds out had a say in which weights are kept: figures slightly optimistic."
+        )
     return "The cases that a fold holds out had no say in its weights."

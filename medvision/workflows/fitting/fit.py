@@ -91,15 +91,15 @@ def fit(work: Workbench, parts: Split, pipeline: PipelineFolder, out: Path, term
     """
     place, start, checkpoints = work.place, terms.start, out / CHECKPOINTS
     further = [terms.minutes, place.from_first(lambda: identity_of_start(start, checkpoints))]
-    identity = place.from_first(lambda: identity_of(pipeline, parts, *further))
-    if place.from_first(lambda: is_done(out, parts, identity)):
+    by_files = place.from_first(lambda: identity_of(pipeline, parts, *further))
+    if place.from_first(lambda: is_done(out, parts, by_files)):
         return done(out, parts)
     work.refuse_options(pipeline, out, start, terms.machine.log, timed=terms.budget is not None)
     deterministic = terms.machine.is_deterministic(place.device)
     whole = work.job(pipeline, parts, tune=start.tune if start else "full", deterministic=deterministic)
     require_sides_apart(whole.training, pipeline.settings)
     noticed = notice(parts, whole.training, whole.held_out, pipeline.settings)
-    training = place.from_first(lambda: claim(out, pipeline, parts, work.digests(), *further))
+    identity = place.from_first(lambda: claim(out, pipeline, parts, work.digests(), *further))
     if place.from_first(lambda: is_done(out, parts)):  # the same voxels in other files
         return done(out, parts)
     if place.is_first:
@@ -114,10 +114,10 @@ def fit(work: Workbench, parts: Split, pipeline: PipelineFolder, out: Path, term
     )
     if place.is_first:
         write_settings(out, job.pipeline)
-    learnt = _optimised(job, parts, out, training, (*noticed.findings, *cut), pace, terms)
+    learnt = _optimised(job, parts, out, identity, (*noticed.findings, *cut), pace, terms)
     place.barrier()  # nobody reads the checkpoints any more
     if place.is_first:
-        return _left(learnt, terms, noticed.named, identity)
+        return _left(learnt, terms, noticed.named, by_files)
     seconds: float = place.from_first(lambda: seconds_of(out))  # when the first has written everything
     result = TrainingResult(out, (), learnt.findings, *ids_of(parts))
     return Trained(result, (), job.pipeline, learnt.fitted.epoch, len(learnt.fitted.rows), seconds)
@@ -140,9 +140,9 @@ class _Learnt:
 
 
 def _optimised(
-    job: Job, parts: Split, out: Path, training: str, findings: tuple[Finding, ...], pace: Pace | None, terms: Terms
+    job: Job, parts: Split, out: Path, identity: str, findings: tuple[Finding, ...], pace: Pace | None, terms: Terms
 ) -> _Learnt:
-    """Train the job's network, from where it starts or this `training` was stopped."""
+    """Train the job's network, from where it starts or the training of this `identity` was stopped."""
     settings, place, folder, start = job.pipeline.settings, job.place, out / CHECKPOINTS, terms.start
     network = job.pipeline.build_network(training=True)
     begun, tuning, trained = started(network, start, job.pipeline, place, folder)
@@ -173,9 +173,9 @@ def _optimised(
             job.validate if job.held_out else None,
             settings.train,
             folder=folder,
-            training=training,
+            identity=identity,
             place=place,
-            deterministic=bool(job.deterministic),
+            deterministic=job.deterministic,
             tuning=tuning,
             pace=pace,
             logs=logs,
@@ -206,11 +206,11 @@ def _left(learnt: _Learnt, terms: Terms, named: Mapping[str, Sequence[Any]], ide
     export = Export(job.pipeline, learnt.network, parts, figures, scored, choice.sentence, terms.results, trained_with)
     findings = list(learnt.findings)
     card = export.write(out, findings, learnt.started)
-    job.seen(hopeful=choice.hopeful).and_also(learnt.seen).write(out / SEEN, weights_sha256=card.sha256)
+    job.seen(optimistic=choice.optimistic).and_also(learnt.seen).write(out / SEEN, weights_sha256=card.sha256)
     result = TrainingResult(out, card.results, tuple(findings), *ids_of(parts), named, epochs_before=fitted.before)
     result.write()
     learnt.page.complete(card.results, findings)
     seconds = seconds_of(out)
-    Finished(identity, fitted.epoch, epochs, seconds, tuple(scored), choice.hopeful).write(out)
+    Finished(identity, fitted.epoch, epochs, seconds, tuple(scored), choice.optimistic).write(out)
     place.from_first(lambda: seconds)
-    return Trained(result, scored, PipelineFolder.open(out), fitted.epoch, epochs, seconds, choice.hopeful)
+    return Trained(result, scored, PipelineFolder.open(out), fitted.epoch, epochs, seconds, choice.optimistic)

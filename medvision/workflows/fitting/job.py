@@ -45,7 +45,7 @@ class Job:
     tune
         Which stages are trained, as for ``--tune``.
     deterministic
-        Whether every run gives the same bits; None: on a CPU.
+        Whether every run gives the same bits.
     """
 
     pipeline: PipelineFolder
@@ -53,7 +53,7 @@ class Job:
     held_out: Sequence[PreparedCase]
     place: Place
     tune: str = "full"
-    deterministic: bool | None = None
+    deterministic: bool = True
 
     def changed(self, settings: Settings) -> Job:
         """Return the same with other settings."""
@@ -87,9 +87,9 @@ class Job:
         settings = self.pipeline.settings
         return validation(score(network, self.held_out, settings), settings)
 
-    def seen(self, *, hopeful: bool) -> Seen:
-        """Return which images the weights have seen in the end: to learn from, or, where `hopeful`, to be chosen by."""
-        chosen = self.held_out if hopeful else ()
+    def seen(self, *, optimistic: bool) -> Seen:
+        """Return which images the weights have seen: to learn from and, where `optimistic`, to be chosen by."""
+        chosen = self.held_out if optimistic else ()
         return Seen.of(trained=(each.digest for each in self.training), chosen=(each.digest for each in chosen))
 
     def step(self) -> Callable[[int], None]:

@@ -48,7 +48,7 @@ def page_of(
     minutes
         That the training may take; None for as long as its settings need.
     seconds_before
-        Used by this training before it was stopped.
+        What the training has taken before its loop begins, in seconds: in earlier calls, and of its time in this one.
     decisions
         What was chosen or cut for it, a sentence each.
     """
@@ -89,7 +89,7 @@ class TrainingPage:
     values
         What the page shows beside rows, state and time.
     seconds_before
-        Used by this training before it was stopped.
+        What the training has taken before its loop begins, in seconds: in earlier calls, and of its time in this one.
     clock
         Seconds since some moment.
     """

@@ -60,9 +60,7 @@ class Workbench:
         """Return the hash of each case's voxels, by id."""
         return {name: entry.digest for name, entry in self.prepared.items()}
 
-    def job(
-        self, pipeline: PipelineFolder, parts: Split, *, tune: str = "full", deterministic: bool | None = None
-    ) -> Job:
+    def job(self, pipeline: PipelineFolder, parts: Split, *, tune: str = "full", deterministic: bool = True) -> Job:
         """Return what a pipeline is trained with on some of these cases; see :class:`Job` for the parameters."""
         training, held_out = ([self.prepared[case.id] for case in side] for side in (parts.train, parts.val))
         return Job(pipeline, training, held_out, self.place, tune, deterministic)
@@ -77,7 +75,8 @@ class Workbench:
         """Do a step and validate a case, so that no training pays for what is imported and set up once."""
         import torch
 
-        job = self.job(self.pipeline, replace(self.parts, val=self.parts.val[:1]))
+        parts = replace(self.parts, val=self.parts.val[:1])
+        job = self.job(self.pipeline, parts, deterministic=self.place.device == "cpu")
         with torch.random.fork_rng(enabled=True):
             job.step()(0)
             job.validation_seconds()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from medvision.study import Case
 
 
 @dataclass(frozen=True)
@@ -50,3 +52,17 @@ class Scored:
     def to_json(self) -> dict[str, Any]:
         """Return all but the patient as JSON values."""
         return {key: value for key, value in asdict(self).items() if key != "patient"}
+
+
+def scored_of(entries: Sequence[Mapping[str, Any]], held_out: Sequence[Case]) -> tuple[Scored, ...]:
+    """Return what :meth:`Scored.to_json` gave of held-out cases, in their order.
+
+    Raises
+    ------
+    ValueError
+        These are other cases, fewer, or some of them twice.
+    """
+    by_case = {entry["case"]: entry for entry in entries}
+    if len(by_case) != len(entries) or by_case.keys() != {case.id for case in held_out}:
+        raise ValueError("these are not the cases that are held out")
+    return tuple(Scored(patient=case.patient_key, **by_case[case.id]) for case in held_out)

@@ -15,9 +15,8 @@ from medvision.training import Split
 from medvision.transfer import locate_weights
 from medvision.workflows.starting.source import place_of
 
-_DIGITS = (
-    16  # of a hash: of a million images beside a million others, two differ by chance but in one try of 10 million
-)
+_DIGITS = 16
+"""Of a hash: of a million images beside a million others, two are alike by chance in one try of 10 million."""
 _KEPT = "start_seen.json"
 _KINDS = ("trained", "chosen", "unlabelled")
 
@@ -84,7 +83,7 @@ class Seen:
         """
         if not path.is_file():
             return None
-        cure = "Copy the folder again."
+        cure = "Copy the weights again with all that lies beside them, or choose another --out."
         try:
             content = dict(json.loads(path.read_bytes()))
             seal, of_weights = content.pop("sha256", None), content["weights_sha256"]
@@ -142,7 +141,7 @@ def start_findings(seen: Seen | None, held_out: Collection[str]) -> tuple[Findin
     ]
     if counts["unlabelled"]:
         words.append(f"{counts['unlabelled']} of {len(held_out)} held-out images were seen without labels before")
-    return tuple(Finding("split-leak", "warning", f"{text}: figures flatter") for text in words)
+    return tuple(Finding("split-leak", "warning", f"{text}: figures on them are too good") for text in words)
 
 
 def notes_of_starts(sources: Mapping[str, str | None], parts: Split, digests: Mapping[str, str]) -> tuple[str, ...]:
@@ -192,9 +191,10 @@ def evaluation_note(seen: Seen | None, digests: Sequence[str]) -> str:
     """Return in a sentence whether the figures of an evaluation are those of images that the weights have not seen."""
     counts, total = (seen or Seen()).among(digests), len(digests)
     if counts["trained"]:
-        return f"Not held out: the weights were trained on {counts['trained']} of these {total} images; figures flatter"
+        which = f"{counts['trained']} of these {total} images"
+        return f"Not held out: the weights were trained on {which}; figures on them are too good"
     if counts["chosen"]:
-        return f"Hopeful: the weights were chosen among others on {counts['chosen']} of these {total} images"
+        return f"Optimistic: the weights were chosen among others on {counts['chosen']} of these {total} images"
     if seen is None or not seen.complete:
         return "Whether the weights were trained on any of these images is not known"
     if counts["unlabelled"]:

@@ -91,7 +91,7 @@ def patients_of(parts: Split) -> str:
 def refuse_trained(out: Path) -> None:
     """Raise PipelineError where `out` holds trained weights, which would be written over."""
     if (out / WEIGHTS).exists():
-        message = "trained weights lie here, which are not the beginning of this training"
+        message = "trained weights lie here without the notes (checkpoints/) by which this training would know them"
         raise PipelineError("weights-mismatch", message, path=out, cure="Choose another --out.")
 
 

@@ -10,7 +10,7 @@ from medvision.files import sha256_of_text, write_json
 from medvision.pipeline import PipelineFolder
 from medvision.study import Case
 from medvision.training import Split, checkpoint, seconds_spent
-from medvision.workflows.scoring.scored import Scored
+from medvision.workflows.scoring.scored import Scored, scored_of
 from medvision.workflows.training_folder.claim import patients_of
 from medvision.workflows.training_folder.state import CHECKPOINTS, WEIGHTS, state_in
 
@@ -33,7 +33,7 @@ class Finished:
         The time that it took, interruptions left out.
     scored
         What it says of each held-out case.
-    hopeful
+    optimistic
         Whether those cases had a say in the weights; where an earlier version did not write it down, they may have had.
     """
 
@@ -42,26 +42,31 @@ class Finished:
     epochs: int
     seconds: float
     scored: tuple[Scored, ...]
-    hopeful: bool = True
+    optimistic: bool = True
 
     def write(self, out: Path) -> None:
         """Keep it in `out`, and remove the checkpoints: the folder is made to be given away."""
-        names = ("identity", "epoch", "epochs", "seconds", "hopeful")
+        names = ("identity", "epoch", "epochs", "seconds", "optimistic")
         content = {name: getattr(self, name) for name in names}
         write_json(out / CHECKPOINTS / _DONE, {**content, "cases": [entry.to_json() for entry in self.scored]})
         checkpoint.remove(out / CHECKPOINTS)
 
     @classmethod
     def read(cls, out: Path, held_out: Sequence[Case]) -> Finished | None:
-        """Return what is known of the training in `out`; None where it is not done, or its weights are not there."""
+        """Return what is known of the training in `out`; None where it is not done, or its weights are not there.
+
+        Raises
+        ------
+        PipelineError
+            What is kept of it is damaged.
+        """
         if not is_over(out):
             return None
-        patients = {case.id: case.patient_key for case in held_out}
         with state_in(out / CHECKPOINTS / _DONE) as content:
             cases = content.pop("cases")
-            if {entry["case"] for entry in cases} - patients.keys():  # another training's, which the claim will refuse
-                return None
-            return cls(**content, scored=tuple(Scored(patient=patients[entry["case"]], **entry) for entry in cases))
+            if {entry["case"] for entry in cases} - {case.id for case in held_out}:
+                return None  # another training's, which the claim will refuse
+            return cls(**content, scored=scored_of(cases, held_out))
 
 
 def identity_of(pipeline: PipelineFolder, parts: Split, *further: object) -> str:

@@ -89,7 +89,7 @@ class Trained:
         The epoch whose weights were kept, and how many were done.
     seconds
         The time that it took, interruptions left out.
-    hopeful
+    optimistic
         Whether the cases held out had a say in the weights; see :class:`medvision.workflows.fitting.choice.Choice`.
     """
 
@@ -99,7 +99,7 @@ class Trained:
     epoch: int
     epochs: int
     seconds: float
-    hopeful: bool = True
+    optimistic: bool = True
 
 
 def is_done(out: Path, parts: Split, identity: str | None = None) -> bool:
@@ -118,7 +118,8 @@ def done(out: Path, parts: Split) -> Trained:
     """
     found = Finished.read(out, parts.val)
     if found is None:
-        raise PipelineError("weights-missing", "the training that lay here is gone", path=out)
+        cure = "Give the command again."
+        raise PipelineError("weights-missing", "the training that lay here is gone", path=out, cure=cure)
     with state_in(out / RESULT) as told:
         findings = tuple(map(Finding.from_json, told["findings"]))
         results, ids = tuple(told["results"]), ids_of(parts)
@@ -126,7 +127,7 @@ def done(out: Path, parts: Split) -> Trained:
     opened = PipelineFolder.open(out)
     opened.check_weights()
     require_whole(out, "card.md", SEEN)
-    return Trained(result, found.scored, opened, found.epoch, found.epochs, found.seconds, found.hopeful)
+    return Trained(result, found.scored, opened, found.epoch, found.epochs, found.seconds, found.optimistic)
 
 
 def require_whole(out: Path, *names: str) -> None:

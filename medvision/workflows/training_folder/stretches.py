@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ _KEPT = "stretches.json"
 _UNKNOWN = "not known"
 
 
-def arithmetic(place: Place, *, deterministic: bool | None) -> dict[str, str]:
+def arithmetic(place: Place, *, deterministic: bool) -> dict[str, str]:
     """Return what can change of a training's arithmetic where it goes on: device, precision, and whether it repeats.
 
     >>> from medvision.training import Alone
@@ -46,7 +47,7 @@ def begin_stretch(checkpoints: Path, how: Mapping[str, str]) -> None:
 
 
 def how_it_ran(checkpoints: Path, how: Mapping[str, str], *, epochs: int) -> dict[str, str]:
-    """Return how a training of so many epochs ran; what was not the same in all of them, with the last epoch of each.
+    """Return how a training of so many epochs ran; what was not the same in all of them, with the epochs of each.
 
     Parameters
     ----------
@@ -76,12 +77,16 @@ def _stretches(checkpoints: Path) -> list[dict[str, Any]]:
 
 
 def _told(values: list[str], ends: list[int]) -> str:
-    """Return one value for all stretches, or each with the epoch to which it held.
+    """Return one value for all stretches, or each with the epochs in which it held.
 
-    >>> _told(["yes", "yes"], [2, 6]), _told(["yes", "no", "no"], [2, 3, 6])
-    ('yes', 'yes to epoch 2, no to epoch 6')
+    >>> _told(["yes", "yes"], [2, 6]), _told(["yes", "no", "no"], [1, 3, 6])
+    ('yes', 'yes (epoch 1), no (epochs 2 to 6)')
     """
     if len(set(values)) == 1:
         return values[0]
-    last = {n: end for n, end in enumerate(ends) if n + 1 == len(values) or values[n + 1] != values[n]}
-    return ", ".join(f"{values[n]} to epoch {end}" for n, end in last.items())
+    told, first = [], 1
+    for value, stretches in groupby(zip(values, ends, strict=True), key=itemgetter(0)):
+        last = max(end for _, end in stretches)
+        told.append(f"{value} (epoch {last})" if first == last else f"{value} (epochs {first} to {last})")
+        first = last + 1
+    return ", ".join(told)
