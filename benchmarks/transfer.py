@@ -29,7 +29,7 @@ from medvision.files import write_text
 from medvision.pipeline import PipelineFolder
 from medvision.planning import pipeline_toml
 from medvision.workflows.comparing.ways import Way
-from medvision.workflows.learning_curve import Asked, LearningCurve, learning_curve
+from medvision.workflows.learning_curve import CurveDesign, LearningCurve, learning_curve
 from medvision.workflows.pretrain import pretrain
 from medvision.workflows.train import Machine, Start
 from medvision.workflows.training_folder.pretrained import PretrainingResult
@@ -98,7 +98,7 @@ def measured(task: Task, data: Path, out: Path, *, quick: bool) -> str:
         settings_of(task, out / "settings", dict(task.training) | steps),
         [source],
         out / "curve",
-        Asked(sizes, repeats, (Way("scratch"), Way("pretrained", Start(str(out / "pretraining"))))),
+        CurveDesign(sizes, repeats, (Way("scratch"), Way("pretrained", Start(str(out / "pretraining"))))),
         machine=machine,
         progress=told(f"{task.pipeline}, trainings"),
     )
@@ -117,7 +117,7 @@ def settings_of(task: Task, folder: Path, changes: Mapping[str, Any]) -> Pipelin
 
 def section(task: Task, before: PretrainingResult, curve: LearningCurve) -> str:
     """Return the table of a task."""
-    scratch = {round(point.cases): point for point in curve.points if point.way == "scratch"}
+    scratch = {round(point.cases): point for point in curve.points if point.start == "scratch"}
     lines = [
         f"### {task.pipeline}: {curve.figure} on {curve.held_out} held-out cases",
         "",

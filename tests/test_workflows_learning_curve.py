@@ -21,7 +21,7 @@ from medvision.study import Case, Source
 from medvision.workflows.comparing.paired import Comparable
 from medvision.workflows.comparing.ways import Way, shown_source, ways_of
 from medvision.workflows.fitting.machine import Machine
-from medvision.workflows.learning_curve import Asked, LearningCurve, learning_curve, plan_of_curve
+from medvision.workflows.learning_curve import CurveDesign, LearningCurve, learning_curve, plan_of_curve
 from medvision.workflows.starting.start import Start
 from medvision.workflows.training_data.subsets import sizes_of, subset
 
@@ -68,7 +68,7 @@ def test_from_python_it_is_a_method_of_a_pipeline(
         "minutes_each": 3.0,
     }
     curve = mv.Pipeline(pipeline).learning_curve(str(data), str(tmp_path / "out"), **asked)
-    assert [(point.way, point.cases) for point in curve.points] == [
+    assert [(point.start, point.cases) for point in curve.points] == [
         ("scratch", 8),
         ("scratch", curve.points[1].cases),
         ("a.pt", 8),
@@ -133,7 +133,7 @@ def test_cases_with_label_images_are_drawn_without_classes() -> None:
 @pytest.mark.parametrize("sizes", [(100, 50), (50, 50), (None, 50), (None, None), (0, 50), (-3,)])
 def test_sizes_are_counts_in_rising_order_each_once(sizes: tuple[int | None, ...]) -> None:
     with pytest.raises(UsageError, match="each once and in rising order"):
-        Asked(sizes, 1, WAYS)
+        CurveDesign(sizes, 1, WAYS)
 
 
 def test_a_size_that_cannot_be_drawn_is_refused() -> None:
@@ -184,20 +184,20 @@ def test_starts_are_named_as_in_the_command_and_shown_without_their_folder(tmp_p
 )
 def test_a_curve_of_nothing_or_of_one_start_twice_is_refused(values: tuple[object, ...], told: str) -> None:
     with pytest.raises(UsageError, match=told):
-        Asked(*values)  # type: ignore[arg-type]
+        CurveDesign(*values)  # type: ignore[arg-type]
 
 
 def test_every_start_trains_on_the_same_cases_and_all_are_measured_on_the_same(
     pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path
 ) -> None:
     played = by_size()
-    curve = played_curve(played, *pictures, tmp_path / "out", Asked((8, 20, None), 2, WAYS))
+    curve = played_curve(played, *pictures, tmp_path / "out", CurveDesign((8, 20, None), 2, WAYS))
     assert len(played.done) == 3 * 2 * 2
     for one, other in zip(played.done[::2], played.done[1::2], strict=True):
         assert (one.way.name, other.way.name, one.seed) == ("scratch", "a", other.seed)
         assert one.parts == other.parts
     assert len({tuple(case.id for case in run.parts.val) for run in played.done}) == 1
-    assert [(point.way, point.cases) for point in curve.points] == [
+    assert [(point.start, point.cases) for point in curve.points] == [
         (way, size) for way in ("scratch", "a") for size in (8, 20, 40)
     ]
     levels = [point.level.value or 0 for point in curve.points]
@@ -215,7 +215,7 @@ def test_with_a_time_all_ways_have_the_same_network_and_batches(
     pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path
 ) -> None:
     played = by_size()
-    played_curve(played, *pictures, tmp_path / "out", Asked((8,), 1, WAYS, 2.0))
+    played_curve(played, *pictures, tmp_path / "out", CurveDesign((8,), 1, WAYS, 2.0))
     assert [(budget.minutes, budget.may_cut) for budget in played.budgets if budget] == [(2.0, False)] * 2
 
 
@@ -235,13 +235,13 @@ def test_what_all_points_share_is_done_before_the_first_and_is_told_apart(
 
     monkeypatch.setattr("medvision.workflows.comparing.runs.time.monotonic", lambda: clock[0])
     played = Slow(by_size().gain)
-    curve = played_curve(played, *pictures, tmp_path / "out", Asked((8,), 1, WAYS, 2.0))
+    curve = played_curve(played, *pictures, tmp_path / "out", CurveDesign((8,), 1, WAYS, 2.0))
     assert (played.prepared_before, played.warmed) == (0, 1)
     assert (curve.shared_seconds, curve.to_json()["shared_seconds"]) == (42.0, 42.0)
     assert "preparing the cases took 42.0 s more, once" in curve.table()
-    again = played_curve(played, *pictures, tmp_path / "out", Asked((8,), 1, WAYS, 2.0))
+    again = played_curve(played, *pictures, tmp_path / "out", CurveDesign((8,), 1, WAYS, 2.0))
     assert (played.warmed, again.shared_seconds, again.notes) == (1, 42.0, curve.notes), "all is done"
-    more = played_curve(played, *pictures, tmp_path / "out", Asked((8, 20), 1, WAYS, 2.0))
+    more = played_curve(played, *pictures, tmp_path / "out", CurveDesign((8, 20), 1, WAYS, 2.0))
     assert more.shared_seconds == 84.0
 
 
@@ -251,7 +251,7 @@ def test_settings_that_a_training_would_write_over_are_refused_at_once(
     for place in ("out", "out/runs/scratch-1_8_1"):
         settings, played = PipelineFolder.open(write_settings(tmp_path / place, **CLASSES)), by_size()
         with pytest.raises(UsageError, match="would be written over"):
-            played_curve(played, settings, pictures[1], tmp_path / "out", Asked((8,), 1, WAYS))
+            played_curve(played, settings, pictures[1], tmp_path / "out", CurveDesign((8,), 1, WAYS))
         assert played.done == []
         (tmp_path / place / "pipeline.toml").unlink()
 
@@ -259,14 +259,15 @@ def test_settings_that_a_training_would_write_over_are_refused_at_once(
 def test_the_curve_is_left_as_table_json_and_picture(
     pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path
 ) -> None:
-    curve = played_curve(by_size(), *pictures, tmp_path / "out", Asked((8, None), 2, WAYS))
+    curve = played_curve(by_size(), *pictures, tmp_path / "out", CurveDesign((8, None), 2, WAYS))
     rows = list(csv.DictReader((tmp_path / "out" / "curve.csv").read_text().splitlines()))
     assert [(row["start"], row["cases"]) for row in rows] == [(w, n) for w in ("scratch", "a") for n in ("8.0", "40.0")]
     assert float(rows[0]["low"]) <= float(rows[0]["AUC"]) <= float(rows[0]["high"])
     assert [bool(row["verdict"]) for row in rows] == [False, False, True, True]
     told = json.loads((tmp_path / "out" / "curve.json").read_text())
+    assert [point["start"] for point in told["points"]] == ["scratch", "scratch", "a", "a"]
     assert told == json.loads(json.dumps(curve.to_json()))
-    assert [way["source"] for way in told["ways"]] == [None, shown_source("a.pt")]
+    assert [start["source"] for start in told["starts"]] == [None, shown_source("a.pt")]
     assert (tmp_path / "out" / "curve.png").read_bytes().startswith(b"\x89PNG")
     lines = curve.table().splitlines()
     assert len(lines) == 5 + 3
@@ -281,7 +282,7 @@ def test_a_point_whose_trainings_are_of_unequal_length_has_no_verdict(
 ) -> None:
     played = by_size()
     played.steps = lambda run: 1 if run.way.start and len(run.parts.train) == 8 else 9
-    curve = played_curve(played, *pictures, tmp_path / "out", Asked((8, None), 2, WAYS))
+    curve = played_curve(played, *pictures, tmp_path / "out", CurveDesign((8, None), 2, WAYS))
     small, large = (point.difference for point in curve.points if point.difference)
     assert (small.verdict, small.withheld) == (
         "cannot be told",
@@ -296,9 +297,9 @@ def test_warnings_of_the_trainings_are_told_of_the_curve(
     absent = Finding("label-absent", "warning", "no training case has b: it cannot be learnt")
     played = by_size()
     played.warned = lambda run: (absent,) if len(run.parts.train) == 8 and run.seed == 6 and run.way.start else ()
-    curve = played_curve(played, *pictures, tmp_path / "out", Asked((8, None), 2, WAYS))
+    curve = played_curve(played, *pictures, tmp_path / "out", CurveDesign((8, None), 2, WAYS))
     assert curve.notes[1] == f"a, 8 cases, repeat 2: {absent.message}"
-    again = played_curve(by_size(), *pictures, tmp_path / "out", Asked((8, None), 2, WAYS))
+    again = played_curve(by_size(), *pictures, tmp_path / "out", CurveDesign((8, None), 2, WAYS))
     assert again.notes == curve.notes == tuple(json.loads((tmp_path / "out" / "curve.json").read_text())["notes"])
 
 
@@ -320,14 +321,14 @@ def test_the_picture_has_no_figure_that_there_cannot_be(
     shown: list[tuple[float, float]] = []
     real = workflow._shown
     monkeypatch.setattr(workflow, "_shown", lambda *ends: (shown.append(real(*ends)), shown[-1])[1])
-    played_curve(Played(lambda run: run.seed - 5.0), *pictures, tmp_path / "out", Asked((8,), 2, WAYS))
+    played_curve(Played(lambda run: run.seed - 5.0), *pictures, tmp_path / "out", CurveDesign((8,), 2, WAYS))
     assert shown == [(0.0, 1.0)]
 
 
 def test_a_curve_that_was_stopped_goes_on_and_a_larger_one_takes_what_is_there(
     pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path
 ) -> None:
-    asked = Asked((8, None), 2, WAYS)
+    asked = CurveDesign((8, None), 2, WAYS)
     first, second, third = by_size(), by_size(), by_size()
     first.stop_at = 5
     with pytest.raises(KeyboardInterrupt):
@@ -336,7 +337,7 @@ def test_a_curve_that_was_stopped_goes_on_and_a_larger_one_takes_what_is_there(
     assert [run.done for run in planned] == [True] * 5 + [False] * 3
     played_curve(second, *pictures, tmp_path / "out", asked)
     assert len(second.done) == 3
-    played_curve(third, *pictures, tmp_path / "out", Asked((8, 20, None), 2, WAYS))
+    played_curve(third, *pictures, tmp_path / "out", CurveDesign((8, 20, None), 2, WAYS))
     assert {len(run.parts.train) for run in third.done} == {20}
     assert len(third.done) == 4
 
@@ -355,7 +356,10 @@ def test_the_command_says_what_it_would_do_and_does_nothing(
     assert "4 of 4 trainings to do" in shown.output
     assert not out.exists()
     told = json.loads(CliRunner().invoke(app, [*words, "--json"]).output)
-    assert [run["cases"] for run in told["runs"]] == [8, 8, 40, 40]
+    assert told["schema"] == "medvision.learning-curve-plan/1"
+    assert [(run["start"], run["cases"], run["repeat"]) for run in told["runs"]] == [
+        (start, cases, 1) for cases in (8, 40) for start in ("scratch", "a.pt")
+    ]
 
 
 def test_the_command_trains_and_leaves_a_curve(pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path) -> None:
@@ -387,6 +391,6 @@ def test_a_start_that_cannot_be_used_is_refused_before_any_case_is_prepared(
     monkeypatch.setattr("medvision.workflows.fitting.workbench.prepare", never)
     ways = (Way("scratch"), Way("late", Start(str(tmp_path / "missing.pt"))))
     with pytest.raises(PipelineError, match=r"missing\.pt"):
-        learning_curve(*pictures, tmp_path / "out", Asked((8,), 1, ways))
+        learning_curve(*pictures, tmp_path / "out", CurveDesign((8,), 1, ways))
     with pytest.raises(UsageError, match="mlflow2"):
-        learning_curve(*pictures, tmp_path / "out", Asked((8,), 1, ways[:1]), machine=Machine(log="mlflow2"))
+        learning_curve(*pictures, tmp_path / "out", CurveDesign((8,), 1, ways[:1]), machine=Machine(log="mlflow2"))

@@ -16,7 +16,7 @@ from medvision.training import Alone, Training, launch
 from medvision.workflows.comparing.ways import Way
 from medvision.workflows.crossvalidate import crossvalidate
 from medvision.workflows.fitting.machine import Machine
-from medvision.workflows.learning_curve import Asked, learning_curve
+from medvision.workflows.learning_curve import CurveDesign, learning_curve
 from medvision.workflows.prove import prove_transfer
 from medvision.workflows.starting.start import Start
 from medvision.workflows.train import train
@@ -55,7 +55,7 @@ def test_several_processes_do_not_share_folds_or_runs(pipeline: PipelineFolder, 
     with pytest.raises(UsageError, match="share one training, and not several"):
         prove_transfer(pipeline, data, tmp_path / "proof", start=Start("a.pt"), machine=several)
     with pytest.raises(UsageError, match="share one training, and not several"):
-        learning_curve(pipeline, data, tmp_path / "curve", Asked((2,), 1, (Way("scratch"),)), machine=several)
+        learning_curve(pipeline, data, tmp_path / "curve", CurveDesign((2,), 1, (Way("scratch"),)), machine=several)
 
 
 def test_only_the_first_process_holds_the_output_folder(tmp_path: Path) -> None:

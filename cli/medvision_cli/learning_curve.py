@@ -11,7 +11,7 @@ from medvision_cli import shell
 from medvision_cli.train import CacheOption, DataArgument, DeterministicOption, SeedOption, WorkersOption
 
 if TYPE_CHECKING:
-    from medvision.workflows.learning_curve import Planned
+    from medvision.workflows.learning_curve import PlannedTraining
 
 
 def command(
@@ -60,18 +60,18 @@ def command(
     """
     from medvision.pipeline import PipelineFolder
     from medvision.workflows.comparing.ways import ways_of
-    from medvision.workflows.learning_curve import Asked, learning_curve, plan_of_curve
+    from medvision.workflows.learning_curve import CurveDesign, learning_curve, plan_of_curve
     from medvision.workflows.train import Machine
     from medvision.workflows.training_data.subsets import sizes_of
 
     opened = PipelineFolder.open(pipeline)
-    asked = Asked(sizes_of(sizes), repeats, ways_of(start.split(","), tune), minutes)
+    design = CurveDesign(sizes_of(sizes), repeats, ways_of(start.split(","), tune), minutes)
     if dry_run:
-        _tell_plan(plan_of_curve(opened, data, out, asked, seed=seed), as_json=as_json)
+        _tell_plan(plan_of_curve(opened, data, out, design, seed=seed), as_json=as_json)
         return
     machine = Machine(device=device, deterministic=deterministic, cache=cache, workers=workers)
     with shell.progress("learning curve") as progress:
-        curve = learning_curve(opened, data, out, asked, seed=seed, machine=machine, progress=progress)
+        curve = learning_curve(opened, data, out, design, seed=seed, machine=machine, progress=progress)
     if as_json:
         shell.print_json(curve.to_json())
         return
@@ -79,12 +79,12 @@ def command(
     typer.echo(f"Curve: {out}  (curve.csv, curve.json, curve.png)")
 
 
-def _tell_plan(planned: tuple[Planned, ...], *, as_json: bool) -> None:
+def _tell_plan(planned: tuple[PlannedTraining, ...], *, as_json: bool) -> None:
     if as_json:
-        shell.print_json({"runs": [asdict(run) for run in planned]})
+        shell.print_json({"schema": "medvision.learning-curve-plan/1", "runs": [asdict(run) for run in planned]})
         return
     for run in planned:
         done = ", done" if run.done else ""
-        typer.echo(f"{run.way}: {run.cases} cases of {run.patients} patients, repeat {run.repeat + 1}{done}")
+        typer.echo(f"{run.start}: {run.cases} cases of {run.patients} patients, repeat {run.repeat}{done}")
     missing = sum(not run.done for run in planned)
     typer.echo(f"{missing} of {len(planned)} trainings to do")

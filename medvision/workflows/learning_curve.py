@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from statistics import fmean
+from typing import NamedTuple
 
 from medvision.batch import holding
+from medvision.comparison import Difference
 from medvision.errors import UsageError
-from medvision.pipeline import PipelineFolder
+from medvision.pipeline import PipelineFolder, Settings
 from medvision.progress import Progress, silent
 from medvision.report.wording import many
 from medvision.study import safe_id
@@ -21,7 +24,6 @@ from medvision.workflows.comparing.paired import Comparable, comparable
 from medvision.workflows.comparing.runs import (
     Outcome,
     Run,
-    Shared,
     is_done,
     outcomes_of,
     shared,
@@ -38,8 +40,8 @@ from medvision.workflows.training_folder.claim import refuse_settings
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a learning curve is asked for.
+class CurveDesign:
+    """Which trainings make a learning curve.
 
     Parameters
     ----------
@@ -81,31 +83,67 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedTraining:
     """A training that a learning curve would do.
 
     Parameters
     ----------
-    way, repeat
-        How it is trained, and which repeat it is.
+    start
+        The name of what it starts from; ``scratch`` is none.
+    repeat
+        Which repeat it is, counted from 1.
     cases, patients
         How many it trains on.
     done
         Whether it lies there, finished.
     """
 
-    way: str
+    start: str
     repeat: int
     cases: int
     patients: int
     done: bool
 
 
+class _Key(NamedTuple):
+    """Of a training of a curve: the numbers of its way, of its size and of its repeat, from 0."""
+
+    way: int
+    size: int
+    repeat: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Done:
+    """All trainings of a curve, what they came to, and the same as columns, in the order of `runs`."""
+
+    design: CurveDesign
+    runs: Mapping[_Key, Run]
+    outcomes: Mapping[_Key, Outcome]
+    settings: Settings
+
+    @property
+    def first(self) -> Run:
+        """The first training: the cases held out are those of all, and its seed is that of the curve."""
+        return next(iter(self.runs.values()))
+
+    @cached_property
+    def compared(self) -> Comparable:
+        return comparable([self.outcomes[key].scored for key in self.runs], self.settings)
+
+    def keys(self, way: int, size: int) -> list[_Key]:
+        return [_Key(way, size, repeat) for repeat in range(self.design.repeats)]
+
+    def numbers(self, keys: Sequence[_Key]) -> list[int]:
+        order = {key: number for number, key in enumerate(self.runs)}
+        return [order[key] for key in keys]
+
+
 def learning_curve(
     pipeline: PipelineFolder,
     data: Sequence[Path],
     out: Path,
-    asked: Asked,
+    design: CurveDesign,
     *,
     seed: int | None = None,
     machine: Machine | None = None,
@@ -122,7 +160,7 @@ def learning_curve(
         See :func:`medvision.workflows.train.train`.
     out
         Takes the curve, and in ``runs`` the folder of each training.
-    asked
+    design
         Sizes, repeats and ways.
     seed
         Decides the split and the subsets, and is the seed of the first repeat; None takes that of the settings.
@@ -143,28 +181,29 @@ def learning_curve(
     machine = machine or Machine()
     with holding(out), store_of(out, machine) as store:
         pipeline, parts = sides_of(pipeline, data, seed=seed)
-        asked = replace(asked, ways=pinned(asked.ways, out))
-        runs = _runs(pipeline, parts, out, asked)
+        design = replace(design, ways=pinned(design.ways, out))
+        runs = _runs(pipeline, parts, out, design)
         refuse_settings(pipeline, *(run.folder for run in runs.values()))
         work = Workbench(pipeline, parts, store, machine.alone(pipeline.settings.train), machine.workers, progress)
         common = shared(list(runs.values()), work, out, log=machine.log)
         outcomes = outcomes_of(
             list(runs.values()),
             trainer_at(work, machine),
-            budget_of=lambda _: None if asked.minutes is None else Budget(asked.minutes, may_cut=False),  # all alike
+            budget_of=lambda _: None if design.minutes is None else Budget(design.minutes, may_cut=False),  # all alike
             words_of=_words_of,
             progress=progress,
         )
-        words = [f"{_words_of(run)}, repeat {repeat + 1}" for (_, _, repeat), run in runs.items()]
-        common = replace(common, notes=(*common.notes, *notes_of_runs(words, outcomes)))
-        found = _curve(out, asked, runs, dict(zip(runs, outcomes, strict=True)), len(parts.val), common)
+        words = [f"{_words_of(run)}, repeat {key.repeat + 1}" for key, run in runs.items()]
+        notes = (*common.notes, *notes_of_runs(words, outcomes))
+        done = _Done(design, runs, dict(zip(runs, outcomes, strict=True)), pipeline.settings)
+        found = _curve(out, done, common.seconds, notes)
         found.write()
     return found
 
 
 def plan_of_curve(
-    pipeline: PipelineFolder, data: Sequence[Path], out: Path, asked: Asked, *, seed: int | None = None
-) -> tuple[Planned, ...]:
+    pipeline: PipelineFolder, data: Sequence[Path], out: Path, design: CurveDesign, *, seed: int | None = None
+) -> tuple[PlannedTraining, ...]:
     """Return the trainings that :func:`learning_curve` would do, and which of them are done; nothing is written.
 
     Raises
@@ -178,10 +217,10 @@ def plan_of_curve(
         weights to start from cannot be read.
     """
     pipeline, parts = sides_of(pipeline, data, seed=seed)
-    runs = _runs(pipeline, parts, out, replace(asked, ways=pinned(asked.ways, out, keep=False)))
+    runs = _runs(pipeline, parts, out, replace(design, ways=pinned(design.ways, out, keep=False)))
     return tuple(
-        Planned(run.way.name, repeat, len(run.parts.train), _patients(run), is_done(run))
-        for (_, _, repeat), run in runs.items()
+        PlannedTraining(run.way.name, key.repeat + 1, len(run.parts.train), _patients(run), is_done(run))
+        for key, run in runs.items()
     )
 
 
@@ -189,80 +228,55 @@ def _words_of(run: Run) -> str:
     return f"{run.way.name}, {many(len(run.parts.train), 'case')}"
 
 
-_Key = tuple[int, int, int]
-"""Of a training: the numbers of its way, of its size and of its repeat."""
-
-
-def _runs(pipeline: PipelineFolder, parts: Split, out: Path, asked: Asked) -> dict[_Key, Run]:
+def _runs(pipeline: PipelineFolder, parts: Split, out: Path, design: CurveDesign) -> dict[_Key, Run]:
     """Return the trainings by way, size and repeat, the small ones first: a curve that is stopped early shows most."""
     first = pipeline.settings.train.seed
     runs = {}
-    for size_number, size in enumerate(asked.sizes):
-        for repeat in range(asked.repeats):
+    for size_number, size in enumerate(design.sizes):
+        for repeat in range(design.repeats):
             cases = subset(parts.train, size, seed=first, repeat=repeat, task=pipeline.settings.task)
             some = Split(cases, parts.val, parts.findings)
-            for way_number, way in enumerate(asked.ways):
+            for way_number, way in enumerate(design.ways):
                 name = f"{safe_id(way.name) or 'start'}-{way_number + 1}_{size or 'all'}_{repeat + 1}"
                 seeded_pipeline = with_seed(pipeline, first + repeat)
-                run = Run(way, some, seeded_pipeline, out / "runs" / name, asked.minutes)
-                runs[(way_number, size_number, repeat)] = run
+                run = Run(way, some, seeded_pipeline, out / "runs" / name, design.minutes)
+                runs[_Key(way_number, size_number, repeat)] = run
     return runs
 
 
-def _curve(
-    out: Path,
-    asked: Asked,
-    runs: Mapping[_Key, Run],
-    outcomes: Mapping[_Key, Outcome],
-    held_out: int,
-    common: Shared,
-) -> LearningCurve:
-    compared = comparable(
-        [outcome.scored for outcome in outcomes.values()], next(iter(runs.values())).pipeline.settings
+def _curve(out: Path, done: _Done, shared_seconds: float, notes: tuple[str, ...]) -> LearningCurve:
+    design, compared = done.design, done.compared
+    return LearningCurve(
+        folder=out,
+        figure=compared.name,
+        points=tuple(_point(done, way, size) for way in range(len(design.ways)) for size in range(len(design.sizes))),
+        starts=design.ways,
+        held_out=len(done.first.parts.val),
+        left_out=compared.left_out,
+        bounds=(compared.least, compared.most),
+        shared_seconds=round(shared_seconds, 1),
+        notes=notes,
     )
-    numbers = {place: number for number, place in enumerate(outcomes)}
-    points = tuple(
-        _point(way, size, asked, runs, outcomes, compared, numbers)
-        for way in range(len(asked.ways))
-        for size in range(len(asked.sizes))
-    )
-    bounds = (compared.least, compared.most)
-    known = (held_out, compared.left_out, bounds, round(common.seconds, 1), common.notes)
-    return LearningCurve(out, compared.name, points, asked.ways, *known)
 
 
-def _point(
-    way: int,
-    size: int,
-    asked: Asked,
-    runs: Mapping[_Key, Run],
-    outcomes: Mapping[_Key, Outcome],
-    compared: Comparable,
-    numbers: Mapping[_Key, int],
-) -> Point:
-    places = [(way, size, repeat) for repeat in range(asked.repeats)]
-    own = [numbers[place] for place in places]
-    seed = next(iter(runs.values())).seed
-    difference = None
-    if way:
-        first = [numbers[(0, size, repeat)] for repeat in range(asked.repeats)]
-        pairs = [outcomes[(which, size, repeat)] for which in (0, way) for repeat in range(asked.repeats)]
-        difference = replace(compared.difference(first, own, seed=seed), withheld=unequal_lengths(pairs))
+def _point(done: _Done, way: int, size: int) -> Point:
+    keys = done.keys(way, size)
+    runs, outcomes = [done.runs[key] for key in keys], [done.outcomes[key] for key in keys]
     return Point(
-        way=asked.ways[way].name,
-        cases=_mean(len(runs[place].parts.train) for place in places),
-        patients=_mean(_patients(runs[place]) for place in places),
-        level=compared.level(own, seed=seed),
-        difference=difference,
-        seconds=round(_mean(outcomes[place].seconds for place in places), 1),
-        steps=_mean(outcomes[place].steps for place in places),
+        start=done.design.ways[way].name,
+        cases=fmean(len(run.parts.train) for run in runs),
+        patients=fmean(map(_patients, runs)),
+        level=done.compared.level(done.numbers(keys), seed=done.first.seed),
+        difference=_difference(done, done.keys(0, size), keys) if way else None,
+        seconds=round(fmean(outcome.seconds for outcome in outcomes), 1),
+        steps=fmean(outcome.steps for outcome in outcomes),
     )
+
+
+def _difference(done: _Done, first: Sequence[_Key], second: Sequence[_Key]) -> Difference:
+    found = done.compared.difference(done.numbers(first), done.numbers(second), seed=done.first.seed)
+    return replace(found, withheld=unequal_lengths([done.outcomes[key] for key in (*first, *second)]))
 
 
 def _patients(run: Run) -> int:
     return len({case.patient_key for case in run.parts.train})
-
-
-def _mean(values: Any) -> float:
-    known = list(values)
-    return float(sum(known) / len(known))

@@ -15,7 +15,7 @@ from medvision.workflows.crossvalidate import CrossValidation, crossvalidate
 from medvision.workflows.evaluate import Evaluation, evaluate
 from medvision.workflows.explain import explain
 from medvision.workflows.fitting.budget import Budget
-from medvision.workflows.learning_curve import Asked, LearningCurve, learning_curve
+from medvision.workflows.learning_curve import CurveDesign, LearningCurve, learning_curve
 from medvision.workflows.pretrain import pretrain
 from medvision.workflows.prove import TransferProof, prove_transfer
 from medvision.workflows.report import Pages, report
@@ -205,9 +205,9 @@ class Pipeline:
         minutes_each
             The time of each training; None takes the time that the settings need.
         """
-        asked = Asked(tuple(sizes), repeats, ways_of(sources, tune), minutes_each)
+        design = CurveDesign(tuple(sizes), repeats, ways_of(sources, tune), minutes_each)
         where = as_paths(data), Path(out)
-        return learning_curve(self.folder, *where, asked, seed=seed, machine=machine, progress=progress)
+        return learning_curve(self.folder, *where, design, seed=seed, machine=machine, progress=progress)
 
     def evaluate(
         self, out: str | Path, data: Paths, *, split: str | None = None, progress: Progress = silent

@@ -21,19 +21,19 @@ class Point:
 
     Parameters
     ----------
-    way
-        The name of the way of training.
+    start
+        The name of what the trainings start from; ``scratch`` is none.
     cases, patients
         How many were trained on, the mean over repeats.
     level
         How good that is, with its interval over repeats and patients.
     difference
-        By how much it is better than the first way on the same cases; None for the first way.
+        By how much it is better than the first start on the same cases; None for the first.
     seconds, steps
         What a training cost, the mean over repeats; what all share, as preparing cases, is not in it.
     """
 
-    way: str
+    start: str
     cases: float
     patients: float
     level: Level
@@ -44,13 +44,13 @@ class Point:
     def to_json(self) -> dict[str, Any]:
         """Return the point as JSON values."""
         against = self.difference.to_json() if self.difference else None
-        counts = {"way": self.way, "cases": self.cases, "patients": self.patients}
+        counts = {"start": self.start, "cases": self.cases, "patients": self.patients}
         return {**counts, **self.level.to_json(), "difference": against, "seconds": self.seconds, "steps": self.steps}
 
 
 @dataclass(frozen=True)
 class LearningCurve:
-    """A learning curve for each way of training.
+    """A learning curve for each start.
 
     Parameters
     ----------
@@ -59,9 +59,9 @@ class LearningCurve:
     figure
         What was measured, e.g. ``"AUC"``.
     points
-        Way by way, in rising size.
-    ways
-        The ways of training.
+        Start by start, in rising size.
+    starts
+        What the trainings start from.
     held_out, left_out
         How many cases were held out, and how many of them are left out, because the figure is not defined for them.
     bounds
@@ -75,7 +75,7 @@ class LearningCurve:
     folder: Path
     figure: str
     points: tuple[Point, ...]
-    ways: tuple[Way, ...]
+    starts: tuple[Way, ...]
     held_out: int
     left_out: int
     bounds: tuple[float | None, float]
@@ -87,7 +87,7 @@ class LearningCurve:
         return {
             "schema": "medvision.learning-curve/1",
             "figure": self.figure,
-            "ways": [way.to_json() for way in self.ways],
+            "starts": [start.to_json() for start in self.starts],
             "held_out": self.held_out,
             "left_out": self.left_out,
             "shared_seconds": self.shared_seconds,
@@ -104,7 +104,7 @@ class LearningCurve:
 
     def table(self) -> str:
         """Return the points as a table of text."""
-        width = max(5, *(len(point.way) for point in self.points))
+        width = max(5, *(len(point.start) for point in self.points))
         wide = max(24, *(len(str(point.level)) for point in self.points))
         lines = [
             f"{'start':<{width}}  {'cases':>6}  {self.figure:<{wide}}  {'seconds':>8}  {'steps':>7}  beside the first"
@@ -112,7 +112,9 @@ class LearningCurve:
         for point in self.points:
             told = str(point.difference) if point.difference else ""
             cost = f"{point.seconds:>8.1f}  {point.steps:>7.0f}"
-            lines.append(f"{point.way:<{width}}  {point.cases:>6.0f}  {point.level!s:<{wide}}  {cost}  {told}".rstrip())
+            lines.append(
+                f"{point.start:<{width}}  {point.cases:>6.0f}  {point.level!s:<{wide}}  {cost}  {told}".rstrip()
+            )
         lines.append(
             f"Seconds are those of a training; preparing the cases took {self.shared_seconds:.1f} s more, once."
         )
@@ -129,7 +131,7 @@ def _csv(curve: LearningCurve) -> str:
         figures = [level.value, level.low, level.high]
         gain = [other.value, other.low, other.high] if other else [None] * 3
         counts = [len(level.runs), point.seconds, point.steps]
-        cells = [point.way, point.cases, point.patients, *map(_cell, figures), *counts, *map(_cell, gain)]
+        cells = [point.start, point.cases, point.patients, *map(_cell, figures), *counts, *map(_cell, gain)]
         writer.writerow([*cells, other.verdict if other else ""])
     return text.getvalue()
 
@@ -139,15 +141,15 @@ def _cell(value: float | None) -> str:
 
 
 def _write_picture(curve: LearningCurve, path: Path) -> None:
-    """Draw a line a way, with the interval over repeats and patients, over the number of cases."""
+    """Draw a line a start, with the interval over repeats and patients, over the number of cases."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
-    for number, way in enumerate(curve.ways):
-        own = [point for point in curve.points if point.way == way.name]
+    for number, start in enumerate(curve.starts):
+        own = [point for point in curve.points if point.start == start.name]
         known = [(point.cases, point.level.value) for point in own if point.level.value is not None]
-        axes.plot(*_columns(known, 2), marker="o", color=f"C{number}", label=way.name)
+        axes.plot(*_columns(known, 2), marker="o", color=f"C{number}", label=start.name)
         edges = [(point.cases, point.level.low, point.level.high) for point in own]
         wide = [(cases, low, high) for cases, low, high in edges if low is not None and high is not None]
         cases, lows, highs = _columns(wide, 3)
