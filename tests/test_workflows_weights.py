@@ -20,7 +20,7 @@ from medvision.frameworks import state_of
 from medvision.networks import WeightsCard, save_weights
 from medvision.pipeline import PipelineFolder
 from medvision.workflows.starting.source import Started
-from medvision.workflows.starting.source_card import Compared, compared
+from medvision.workflows.starting.source_card import CardDifferences, differences_of
 from medvision.workflows.weights import inspect, start_from
 from medvision_cli.app import app, main
 
@@ -175,8 +175,8 @@ def test_values_in_another_unit_need_a_fresh_head(tmp_path: Path) -> None:
     months = values.replace("years", "months")
     years, other = (PipelineFolder.open(pipeline(tmp_path / n, text=t)) for n, t in (("a", values), ("b", months)))
     (tmp_path / "weights.json").write_text(json.dumps({"meaning": years.settings.meaning()}))
-    assert compared(tmp_path, "mine", years.settings) == Compared()
-    assert compared(tmp_path, "mine", other.settings).fresh_head == "its head gives values in years, here months"
+    assert differences_of(tmp_path, "mine", years.settings) == CardDifferences()
+    assert differences_of(tmp_path, "mine", other.settings).fresh_head == "its head gives values in years, here months"
 
 
 @pytest.mark.parametrize("content", ["[1]", "{", '{"meaning": 1, "contract": 2, "steps": 3, "labels": 4}'])
@@ -184,7 +184,8 @@ def test_a_card_that_states_nothing_is_compared_with_nothing(
     opened: PipelineFolder, tmp_path: Path, content: str
 ) -> None:
     (tmp_path / "weights.json").write_text(content)
-    assert compared(tmp_path, "mine", opened.settings) == compared(None, "mine", opened.settings) == Compared()
+    assert differences_of(tmp_path, "mine", opened.settings) == CardDifferences()
+    assert differences_of(None, "mine", opened.settings) == CardDifferences()
 
 
 def test_a_network_that_cannot_start_stays_as_it_was(tmp_path: Path, opened: PipelineFolder) -> None:

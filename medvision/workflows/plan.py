@@ -25,7 +25,7 @@ from medvision.study import Case
 from medvision.training import Split
 from medvision.volume import UNNAMED, Volume
 from medvision.workflows.cases.targets import stated_of
-from medvision.workflows.training_data.compared import Compared, compare, target_digest
+from medvision.workflows.training_data.cross_checks import CaseHashes, cross_check, target_digest
 from medvision.workflows.training_data.fingerprint import measured
 from medvision.workflows.training_data.label_doubts import empty_label
 from medvision.workflows.training_data.labelled import labelled_cases
@@ -138,12 +138,12 @@ def plan(
     left_out = len(every) - len(cases)
     kind = next((known for known in TASKS if known == task), None) or task_of(cases)
     names = names_of(cases, kind)
-    figures, noticed, compared = list[CaseFigures](), list[tuple[str, Finding]](), list[Compared]()
+    figures, noticed, hashes = list[CaseFigures](), list[tuple[str, Finding]](), list[CaseHashes]()
     for number, case in enumerate(cases):
         volume = io.read_volume(case)
         target = _target_of(case, kind, names, volume)
         figures.append(measured(case, volume, target))
-        compared.append(Compared(case.id, volume.digest(), target_digest(target), figures[-1].modality))
+        hashes.append(CaseHashes(case.id, volume.digest(), target_digest(target), figures[-1].modality))
         noticed.extend((case.id, finding) for finding in (*volume.findings, *empty_label(figures[-1])))
         progress(number + 1, len(cases), "cases measured")
     known = {n: names.get(n, f"label {n}") for n in numbers_of(figures, names, kind, path=data[0])}
@@ -159,7 +159,7 @@ def plan(
         fixed_split=any(case.split == "val" for case in cases),
     )
     found = planned(fingerprint, request)
-    beside, named = compare(_stated_split(cases), compared, any_modality=True)
+    beside, named = cross_check(_stated_split(cases), hashes, any_modality=True)
     findings = (*beside, *counted(noticed), *doubts(figures), *_doubts_of(fingerprint))
     named = {**named, **cases_of(noticed)}
     held_out = len(figures) - len(learned)

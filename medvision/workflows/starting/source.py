@@ -11,7 +11,7 @@ from medvision.errors import Finding
 from medvision.files import write_json
 from medvision.pipeline import PipelineFolder, builtin_names, find
 from medvision.transfer import Foreign, Hub, Match, Origin, locate_weights, match, read_weights, require
-from medvision.workflows.starting.source_card import compared
+from medvision.workflows.starting.source_card import differences_of
 from medvision.workflows.training_folder.state import state_in
 
 PUBLIC = Hub()
@@ -184,7 +184,7 @@ def place_of(source: str | Path) -> str | Path:
 
 def matched(foreign: Foreign, network: Any, pipeline: PipelineFolder) -> tuple[Match, tuple[Finding, ...]]:
     """Return what a network of the pipeline can take of weights, and what was taken for granted or differs."""
-    found = compared(foreign.card, foreign.origin.source, pipeline.settings)
+    found = differences_of(foreign.card, foreign.origin.source, pipeline.settings)
     settings = pipeline.settings.network
     grid = None
     if settings.use == "vit":

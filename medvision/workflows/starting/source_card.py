@@ -14,8 +14,8 @@ from medvision.steps import BORDERS, STEPS
 
 
 @dataclass(frozen=True)
-class Compared:
-    """A card beside the settings of a training.
+class CardDifferences:
+    """How what a card states differs from the settings of a training.
 
     Parameters
     ----------
@@ -29,8 +29,8 @@ class Compared:
     fresh_head: str | None = None
 
 
-def compared(folder: Path | None, name: str, settings: Settings) -> Compared:
-    """Compare the card in a folder of weights with the settings of a training that starts from them.
+def differences_of(folder: Path | None, name: str, settings: Settings) -> CardDifferences:
+    """Return how the card in a folder of weights differs from the settings of a training that starts from them.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def compared(folder: Path | None, name: str, settings: Settings) -> Compared:
         Of the training.
     """
     if folder is None:
-        return Compared()
+        return CardDifferences()
     card = _read(folder / "weights.json")
     theirs = card["meaning"] if isinstance(card.get("meaning"), dict) else card
     differing = [*_input_differences(theirs, card, settings)]
@@ -53,7 +53,7 @@ def compared(folder: Path | None, name: str, settings: Settings) -> Compared:
     answers = _other_answers(theirs, settings)
     if answers is not None:
         found.append(Finding("start-differs", "warning", f"{name}: {answers}, so that the head starts fresh"))
-    return Compared(tuple(found), answers)
+    return CardDifferences(tuple(found), answers)
 
 
 def _input_differences(theirs: Mapping[str, Any], card: Mapping[str, Any], settings: Settings) -> Iterator[str]:

@@ -10,7 +10,7 @@ from medvision.errors import Finding
 from medvision.pipeline import Settings
 from medvision.report.wording import listed, many
 from medvision.training import Split
-from medvision.workflows.training_data.compared import Compared, compare
+from medvision.workflows.training_data.cross_checks import CaseHashes, cross_check
 from medvision.workflows.training_data.label_doubts import empty_label, label_findings
 from medvision.workflows.training_data.label_names import name_findings
 from medvision.workflows.training_data.prepare import PreparedCase
@@ -44,16 +44,16 @@ def notice(
 ) -> Noticed:
     """Return what can be noticed about the cases of both sides, now that they have been read."""
     entries = [*training, *held_out]
-    compared = [_compared(entry) for entry in entries]
-    found, about = compare(parts, compared, any_modality=settings.contract.modality is None)
+    hashes = [_hashes_of(entry) for entry in entries]
+    found, about = cross_check(parts, hashes, any_modality=settings.contract.modality is None)
     each = [(entry.case.id, finding) for entry in entries for finding in (*entry.findings, *empty_label(entry.figures))]
     findings = (*parts.findings, *found, *counted(each))
     names = name_findings((entry.case for entry in entries), settings.labels)
     return Noticed((*findings, *names, *label_findings(training, held_out, settings)), {**about, **cases_of(each)})
 
 
-def _compared(entry: PreparedCase) -> Compared:
-    return Compared(entry.case.id, entry.digest, entry.target_digest, entry.figures.modality)
+def _hashes_of(entry: PreparedCase) -> CaseHashes:
+    return CaseHashes(entry.case.id, entry.digest, entry.target_digest, entry.figures.modality)
 
 
 def counted(findings: Sequence[tuple[str, Finding]]) -> list[Finding]:

@@ -26,7 +26,7 @@ from medvision.volume import Volume
 from medvision.workers import cores, in_processes
 from medvision.workflows.cases.segment import AS_STORED, TURNS, stated_turn
 from medvision.workflows.cases.targets import stated_of, target_of
-from medvision.workflows.training_data.compared import target_digest
+from medvision.workflows.training_data.cross_checks import target_digest
 from medvision.workflows.training_data.fingerprint import measured
 
 _MOST_BYTES = 2 << 30  # of prepared cases that are held in memory; more stay on disk, and are read patch by patch

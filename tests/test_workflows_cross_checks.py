@@ -19,7 +19,7 @@ from medvision.training import Split
 from medvision.volume import Labels
 from medvision.workflows.fitting.machine import Machine
 from medvision.workflows.pretrain import pretrain
-from medvision.workflows.training_data.compared import Compared, compare, target_digest
+from medvision.workflows.training_data.cross_checks import CaseHashes, cross_check, target_digest
 from medvision_cli.app import app
 
 GRID = Geometry.from_spacing((2, 2, 2), (24, 14, 12))
@@ -29,17 +29,17 @@ def side(names: str) -> tuple[Case, ...]:
     return tuple(Case(name, (Source("nifti", (Path("a.nii"),)),)) for name in names)
 
 
-def seen(words: str) -> list[Compared]:
+def seen(words: str) -> list[CaseHashes]:
     """Return cases of words such as ``a1x`` or ``a1xMR``: an id, an image, a label and, if stated, a modality."""
-    return [Compared(word[0], word[1], word[2], word[3:] or None) for word in words.split()]
+    return [CaseHashes(word[0], word[1], word[2], word[3:] or None) for word in words.split()]
 
 
 def test_cases_of_their_own_have_nothing_to_tell() -> None:
-    assert compare(Split(side("ab"), side("c")), seen("a1x b2x c3y"), any_modality=True) == ([], {})
+    assert cross_check(Split(side("ab"), side("c")), seen("a1x b2x c3y"), any_modality=True) == ([], {})
 
 
 def test_copies_with_the_same_label_are_counted_on_their_own_side() -> None:
-    found, named = compare(Split(side("abc"), side("de")), seen("a1x b1x c1x d2y e2y"), any_modality=True)
+    found, named = cross_check(Split(side("abc"), side("de")), seen("a1x b1x c1x d2y e2y"), any_modality=True)
     assert [(finding.code, finding.grade, finding.message) for finding in found] == [
         ("duplicate", "warning", "2 of 3 training images are exact copies of others of them, and count once more"),
         ("duplicate", "warning", "1 of 2 validation images is an exact copy of another of them, and counts once more"),
@@ -48,17 +48,17 @@ def test_copies_with_the_same_label_are_counted_on_their_own_side() -> None:
 
 
 def test_copies_across_the_split_are_told_as_such_and_once() -> None:
-    found, named = compare(Split(side("ab"), side("c")), seen("a1x b2x c1x"), any_modality=True)
+    found, named = cross_check(Split(side("ab"), side("c")), seen("a1x b2x c1x"), any_modality=True)
     assert [finding.code for finding in found] == ["split-leak"]
     assert named == {"split-leak": [("c", "a")]}
 
 
 def test_one_image_with_different_labels_is_told_wherever_it_stands() -> None:
-    found, named = compare(Split(side("abc"), side("d")), seen("a1x b1y c2x d3x"), any_modality=True)
+    found, named = cross_check(Split(side("abc"), side("d")), seen("a1x b1y c2x d3x"), any_modality=True)
     assert [finding.message for finding in found] == ["1 image stands in 2 cases with labels that differ"]
     assert (found[0].code, found[0].grade) == ("labels-contradict", "warning")
     assert named == {"labels-contradict": [["a", "b"]]}
-    found, named = compare(Split(side("a"), side("bcd")), seen("a1x b1y c2x d2y"), any_modality=True)
+    found, named = cross_check(Split(side("a"), side("bcd")), seen("a1x b1y c2x d2y"), any_modality=True)
     assert [finding.code for finding in found] == ["split-leak", "labels-contradict"]
     assert found[1].message == "2 images stand in 4 cases with labels that differ"
     assert named["labels-contradict"] == [["a", "b"], ["c", "d"]]
@@ -66,14 +66,14 @@ def test_one_image_with_different_labels_is_told_wherever_it_stands() -> None:
 
 def test_images_of_another_modality_are_counted_and_named_where_the_pipeline_states_none() -> None:
     parts, cases = Split(side("abc"), side("de")), seen("a1xMR b2xMR c3x d4xCT e5xMR")
-    found, named = compare(parts, cases, any_modality=True)
+    found, named = cross_check(parts, cases, any_modality=True)
     (told,) = found
     assert (told.code, told.grade) == ("modality-differs", "warning")
     assert told.message == "not all images are of one modality: 3 MR, 1 not stated, 1 CT"
     assert "[contract]" in str(told.cure)
     assert named == {"modality-differs": ["d"]}
-    assert compare(parts, cases, any_modality=False) == ([], {})
-    assert compare(Split(side("a"), side("c")), seen("a1xMR c3x"), any_modality=True) == ([], {})
+    assert cross_check(parts, cases, any_modality=False) == ([], {})
+    assert cross_check(Split(side("a"), side("c")), seen("a1xMR c3x"), any_modality=True) == ([], {})
 
 
 def test_labels_are_the_same_in_another_axis_order_and_number_type() -> None:

@@ -20,7 +20,7 @@ _MODALITY_CURE = "Take out what is not meant, or mend what is stated; `modality`
 
 
 @dataclass(frozen=True)
-class Compared:
+class CaseHashes:
     """What of a case is held against the other cases.
 
     Parameters
@@ -41,8 +41,8 @@ class Compared:
     modality: str | None
 
 
-def compare(
-    parts: Split, cases: Sequence[Compared], *, any_modality: bool
+def cross_check(
+    parts: Split, cases: Sequence[CaseHashes], *, any_modality: bool
 ) -> tuple[list[Finding], dict[str, Sequence[Any]]]:
     """Return what cases show beside each other, and by code the ids of the cases that it is about.
 
@@ -78,10 +78,10 @@ def compare(
     return findings, {code: ids for code, ids in named.items() if ids}
 
 
-def repeats(cases: Sequence[Compared]) -> list[tuple[str, str]]:
+def repeats(cases: Sequence[CaseHashes]) -> list[tuple[str, str]]:
     """Return each case whose image and label an earlier one has, and that one.
 
-    >>> repeats([Compared("a", "1", "x", None), Compared("b", "1", "x", None), Compared("c", "1", "y", None)])
+    >>> repeats([CaseHashes("a", "1", "x", None), CaseHashes("b", "1", "x", None), CaseHashes("c", "1", "y", None)])
     [('b', 'a')]
     """
     first: dict[tuple[str, str | None], str] = {}
@@ -89,22 +89,22 @@ def repeats(cases: Sequence[Compared]) -> list[tuple[str, str]]:
     return [(one, other) for one, other in pairs if one != other]
 
 
-def contradictions(cases: Sequence[Compared]) -> list[list[str]]:
+def contradictions(cases: Sequence[CaseHashes]) -> list[list[str]]:
     """Return the cases of each image that is there with different labels.
 
-    >>> contradictions([Compared("a", "1", "x", None), Compared("b", "1", "y", None), Compared("c", "2", "y", None)])
+    >>> contradictions([CaseHashes("a", "1", "x", None), CaseHashes("b", "1", "y", None)])
     [['a', 'b']]
     """
-    same: dict[str, list[Compared]] = defaultdict(list)
+    same: dict[str, list[CaseHashes]] = defaultdict(list)
     for case in cases:
         same[case.image].append(case)
     return [[case.id for case in group] for group in same.values() if len({case.target for case in group}) > 1]
 
 
-def of_other_modality(cases: Sequence[Compared]) -> list[str]:
+def of_other_modality(cases: Sequence[CaseHashes]) -> list[str]:
     """Return the cases whose stated modality is not the most frequent one.
 
-    >>> of_other_modality([Compared(name, name, None, stated) for name, stated in (("a", "MR"), ("b", "CT"))])
+    >>> of_other_modality([CaseHashes(name, name, None, stated) for name, stated in (("a", "MR"), ("b", "CT"))])
     ['b']
     """
     stated = Counter(case.modality for case in cases if case.modality is not None)
@@ -130,7 +130,7 @@ def _repeated(side: str, again: int, cases: int) -> Finding:
     return Finding("duplicate", "warning", text)
 
 
-def _mixed(cases: Sequence[Compared]) -> Finding:
+def _mixed(cases: Sequence[CaseHashes]) -> Finding:
     stated = Counter(case.modality or "not stated" for case in cases)
     counts = ", ".join(f"{count:,} {name}" for name, count in stated.most_common())
     text = f"not all images are of one modality: {counts}"
