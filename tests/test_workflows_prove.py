@@ -82,12 +82,15 @@ def test_the_answer_is_helped_hurt_or_no_difference(
     assert found.words.startswith("AUC: ")
     told = json.loads((tmp_path / "out" / "transfer.json").read_text())
     assert (told["words"], told["cases"], told["left_out"]) == (found.words, 64, 0)
-    assert [(row["way"], row["seed"]) for row in told["runs"]] == [
+    assert [(row["start"], row["seed"]) for row in told["runs"]] == [
         (way, seed) for seed in (5, 6, 7) for way in ("scratch", "transfer")
     ]
     assert (tmp_path / "out" / "transfer.png").read_bytes().startswith(b"\x89PNG")
     rows = list(csv.DictReader((tmp_path / "out" / "transfer.csv").read_text().splitlines()))
+    assert list(rows[0]) == ["start", "seed", "figure", "seconds", "steps"]
+    assert [row["start"] for row in rows] == ["scratch", "transfer"] * 3
     assert [row["steps"] for row in rows] == ["40"] * 6
+    assert [pair.gain for pair in found.pairs] == list(found.difference.runs)
     assert found.table().splitlines()[-1] == found.words
     assert len(found.table().splitlines()) == 7
     assert found.table().splitlines()[-2] == told["notes"][0] == found.notes[0]
@@ -181,7 +184,7 @@ def test_a_time_that_was_dealt_is_not_dealt_again_among_other_numbers_of_trainin
         proved(pictures, tmp_path / "out", of_transfer(0.2), seeds=now, budget=Budget(8.0))
     assert (caught.value.code, caught.value.path) == ("weights-mismatch", tmp_path / "out")
     found = proved(pictures, tmp_path / "out", of_transfer(0.2), seeds=before, budget=Budget(8.0))
-    assert len(found.rows) == 2 * before
+    assert len(found.pairs) == before
 
 
 def test_a_time_of_which_an_earlier_version_did_not_keep_the_shares_is_not_dealt_again(
@@ -196,7 +199,7 @@ def test_a_time_of_which_an_earlier_version_did_not_keep_the_shares_is_not_dealt
 def test_without_a_limit_further_seeds_are_added(pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path) -> None:
     proved(pictures, tmp_path / "out", of_transfer(0.2), seeds=1)
     played = of_transfer(0.2)
-    assert len(proved(pictures, tmp_path / "out", played, seeds=3).rows) == 6
+    assert len(proved(pictures, tmp_path / "out", played, seeds=3).pairs) == 3
     assert len(played.done) == 4
 
 
@@ -366,7 +369,7 @@ def test_real_trainings_from_a_pipeline_leave_plain_pipelines(tmp_path: Path) ->
     train(PipelineFolder.open(folder), data, tmp_path / "before")
     pipeline = PipelineFolder.open(folder)
     found = prove_transfer(pipeline, data, tmp_path / "out", start=Start(str(tmp_path / "before"), "lora:r=1"), seeds=1)
-    assert [row["steps"] for row in found.rows] == [2, 2]
+    assert [(pair.scratch.steps, pair.transfer.steps) for pair in found.pairs] == [(2, 2)]
     weights = {
         name: load_file(path / "weights.safetensors")
         for name, path in [

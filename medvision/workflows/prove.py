@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from medvision.batch import holding
 from medvision.errors import UsageError
@@ -13,7 +12,8 @@ from medvision.pipeline import PipelineFolder
 from medvision.progress import Progress, silent
 from medvision.training import Split
 from medvision.workflows.comparing.notes import notes_of_runs, unequal_lengths
-from medvision.workflows.comparing.paired import Comparable, comparable
+from medvision.workflows.comparing.paired import comparable
+from medvision.workflows.comparing.proof import RunFigure, SeedPair
 from medvision.workflows.comparing.proof import TransferProof as TransferProof
 from medvision.workflows.comparing.runs import (
     Outcome,
@@ -120,29 +120,25 @@ def _proof(
     out: Path, runs: Sequence[Run], outcomes: Sequence[Outcome], start: Start, notes: tuple[str, ...]
 ) -> TransferProof:
     compared = comparable([outcome.scored for outcome in outcomes], runs[0].pipeline.settings)
-    scratch, transfer = range(0, len(runs), 2), range(1, len(runs), 2)
+    scratch = [number for number, run in enumerate(runs) if run.way.start is None]
+    transfer = [number for number, run in enumerate(runs) if run.way.start is not None]
     seed = runs[0].seed
-    rows = tuple(_row(run, outcome, compared, n) for n, (run, outcome) in enumerate(zip(runs, outcomes, strict=True)))
+    reached = [
+        RunFigure(compared.of_run(number), round(outcome.seconds, 1), outcome.steps)
+        for number, outcome in enumerate(outcomes)
+    ]
     return TransferProof(
         folder=out,
         figure=compared.name,
         difference=replace(compared.difference(scratch, transfer, seed=seed), withheld=unequal_lengths(outcomes)),
         scratch=compared.level(scratch, seed=seed),
         transfer=compared.level(transfer, seed=seed),
-        rows=rows,
+        pairs=tuple(
+            SeedPair(runs[one].seed, reached[one], reached[other]) for one, other in zip(scratch, transfer, strict=True)
+        ),
         cases=len(compared.patients),
         left_out=compared.left_out,
         source=start.source,
         tune=start.tune,
         notes=notes,
     )
-
-
-def _row(run: Run, outcome: Outcome, compared: Comparable, number: int) -> dict[str, Any]:
-    return {
-        "way": run.way.name,
-        "seed": run.seed,
-        "figure": compared.of_run(number),
-        "seconds": round(outcome.seconds, 1),
-        "steps": outcome.steps,
-    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,58 @@ from medvision.comparison import Difference, Level
 from medvision.files import write_figure, write_json, write_text
 from medvision.frameworks import versions
 from medvision.workflows.comparing.ways import shown_source
+
+
+@dataclass(frozen=True)
+class RunFigure:
+    """What one training came to.
+
+    Parameters
+    ----------
+    figure
+        How good it is; None where that is not defined.
+    seconds
+        The time that it took.
+    steps
+        Steps of the optimiser.
+    """
+
+    figure: float | None
+    seconds: float
+    steps: int
+
+
+@dataclass(frozen=True)
+class SeedPair:
+    """The two trainings of a seed.
+
+    Parameters
+    ----------
+    seed
+        Of both.
+    scratch, transfer
+        What the one from scratch and the one from given weights came to.
+
+    Examples
+    --------
+    >>> print(SeedPair(0, RunFigure(0.5, 1.0, 40), RunFigure(0.75, 1.0, 40)).gain)
+    0.25
+    """
+
+    seed: int
+    scratch: RunFigure
+    transfer: RunFigure
+
+    @property
+    def gain(self) -> float | None:
+        """By how much the transfer is better; None where one of the two figures is not defined."""
+        first, second = self.scratch.figure, self.transfer.figure
+        return None if first is None or second is None else second - first
+
+    def rows(self) -> tuple[dict[str, Any], ...]:
+        """Return a row for each of the two, as files hold it."""
+        both = {"scratch": self.scratch, "transfer": self.transfer}
+        return tuple({"start": start, "seed": self.seed, **asdict(run)} for start, run in both.items())
 
 
 @dataclass(frozen=True)
@@ -29,8 +81,8 @@ class TransferProof:
         By how much the transfer is better than training from scratch.
     scratch, transfer
         How good each is.
-    rows
-        A row a training: way, seed, figure, seconds and steps.
+    pairs
+        The trainings, seed by seed.
     cases, left_out
         How many held-out cases were compared, and how many could not be, because the figure is not defined for them.
     source, tune
@@ -44,7 +96,7 @@ class TransferProof:
     difference: Difference
     scratch: Level
     transfer: Level
-    rows: tuple[dict[str, Any], ...]
+    pairs: tuple[SeedPair, ...]
     cases: int
     left_out: int
     source: str
@@ -54,7 +106,7 @@ class TransferProof:
     @property
     def words(self) -> str:
         """The answer in a line."""
-        alone = "; of one seed: what chance does in a training is not in it" if len(self.rows) < 4 else ""
+        alone = "; of one seed: what chance does in a training is not in it" if len(self.pairs) == 1 else ""
         return f"{self.figure}: transfer {self.difference}{alone}"
 
     def to_json(self) -> dict[str, Any]:
@@ -72,26 +124,27 @@ class TransferProof:
             "cases": self.cases,
             "left_out": self.left_out,
             "notes": list(self.notes),
-            "runs": list(self.rows),
+            "runs": self._rows(),
             "versions": dict(versions()),
         }
 
     def write(self) -> None:
         """Write ``transfer.json``, ``transfer.csv`` and ``transfer.png``."""
         write_json(self.folder / "transfer.json", self.to_json())
-        write_text(self.folder / "transfer.csv", _csv(self.rows))
+        write_text(self.folder / "transfer.csv", _csv(self._rows()))
         _write_picture(self, self.folder / "transfer.png")
 
     def table(self) -> str:
         """Return the trainings as a table of text, and below it the answer."""
         lines = [f"{'seed':>6}  {'from scratch':>12}  {'transfer':>12}  {'difference':>10}"]
-        scratch, transfer = self.rows[::2], self.rows[1::2]
-        for one, other in zip(scratch, transfer, strict=True):
-            figures = [_cell(one["figure"], 12), _cell(other["figure"], 12)]
-            gain = None if None in (one["figure"], other["figure"]) else other["figure"] - one["figure"]
-            lines.append(f"{one['seed']:>6}  {figures[0]}  {figures[1]}  {_cell(gain, 10)}")
+        for pair in self.pairs:
+            figures = f"{_cell(pair.scratch.figure, 12)}  {_cell(pair.transfer.figure, 12)}"
+            lines.append(f"{pair.seed:>6}  {figures}  {_cell(pair.gain, 10)}")
         lines.append(f"{self.figure}: from scratch {self.scratch}, transfer {self.transfer}")
         return "\n".join([*lines, *self.notes, self.words])
+
+    def _rows(self) -> list[dict[str, Any]]:
+        return [row for pair in self.pairs for row in pair.rows()]
 
 
 def _csv(rows: Sequence[dict[str, Any]]) -> str:
@@ -108,9 +161,9 @@ def _write_picture(proof: TransferProof, path: Path) -> None:
 
     figure = Figure(figsize=(7, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=[2, 1])
-    for one, other in zip(proof.rows[::2], proof.rows[1::2], strict=True):
-        if one["figure"] is not None and other["figure"] is not None:
-            left.plot([0, 1], [one["figure"], other["figure"]], marker="o", label=f"seed {one['seed']}")
+    for pair in proof.pairs:
+        if pair.scratch.figure is not None and pair.transfer.figure is not None:
+            left.plot([0, 1], [pair.scratch.figure, pair.transfer.figure], marker="o", label=f"seed {pair.seed}")
     left.set(xticks=[0, 1], xticklabels=["from scratch", "transfer"], xlim=(-0.3, 1.3), ylabel=proof.figure)
     if proof.difference.value is not None:
         left.legend(fontsize=7)
