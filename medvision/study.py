@@ -17,6 +17,7 @@ from typing import Literal
 from medvision.archives import stamp_of
 from medvision.errors import Finding, InputError, UsageError
 from medvision.files import sha256_of, sha256_of_text
+from medvision.grouping import grouped
 
 SourceKind = Literal["nifti", "dicom", "picture", "npz"]
 Side = Literal["left", "right"]
@@ -378,10 +379,7 @@ class Collection:
 
 def by_image(cases: Iterable[Case]) -> list[tuple[Case, ...]]:
     """Return the cases image by image: several volumes of one image together, in their order."""
-    images: dict[tuple[bool, str], list[Case]] = {}
-    for case in cases:
-        images.setdefault((case.image is not None, case.image or case.id), []).append(case)
-    return [tuple(volumes) for volumes in images.values()]
+    return grouped(cases, lambda case: (case.image is not None, case.image or case.id))
 
 
 @lru_cache(maxsize=1 << 14)

@@ -335,13 +335,23 @@ def test_an_exact_copy_within_a_split_is_a_warning_and_across_splits_an_error(co
     assert found.message == "the same image stands in two splits: case c03 (train) and case copy (test)"
 
 
-def test_a_copy_with_other_labels_says_so(cohort: dict[str, Measured]) -> None:
+def test_a_copy_with_other_labels_is_told_as_a_contradiction(cohort: dict[str, Measured]) -> None:
     together = {**cohort, "copy": figures(texture(3), labels=ball(8.2))}
     (found,) = check_cohort(cases_of(together), together)
-    assert found.message.endswith("; their labels differ")
+    assert (found.code, found.grade) == ("labels-contradict", "warning")
+    assert found.message == "the same image with labels that differ: case c03; case copy"
     images = {"a": figures(texture(0)), "b": figures(texture(0))}
     classes = [case("a", label=0, patient="1", split="train"), case("b", label=1, patient="2", split="val")]
-    assert check_cohort(classes, images)[0].message.endswith("case a (train) and case b (val); their labels differ")
+    leak, contradiction = check_cohort(classes, images)[:2]
+    assert leak.code == "split-leak"
+    assert leak.message.endswith("case a (train) and case b (val)")
+    assert (contradiction.code, contradiction.grade) == ("labels-contradict", "warning")
+
+
+def test_a_copy_without_a_label_contradicts_none(cohort: dict[str, Measured]) -> None:
+    together = {**cohort, "copy": figures(texture(3))}
+    (found,) = check_cohort(cases_of(together), together)
+    assert found.code == "duplicate"
 
 
 def test_copies_count_once_whatever_the_type_of_their_numbers() -> None:

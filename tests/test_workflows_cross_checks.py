@@ -41,16 +41,37 @@ def test_cases_of_their_own_have_nothing_to_tell() -> None:
 def test_copies_with_the_same_label_are_counted_on_their_own_side() -> None:
     found, named = cross_check(Split(side("abc"), side("de")), seen("a1x b1x c1x d2y e2y"), any_modality=True)
     assert [(finding.code, finding.grade, finding.message) for finding in found] == [
-        ("duplicate", "warning", "2 of 3 training images are exact copies of others of them, and count once more"),
-        ("duplicate", "warning", "1 of 2 validation images is an exact copy of another of them, and counts once more"),
+        (
+            "duplicate",
+            "warning",
+            "2 of 3 training cases repeat the image and label of others, so that these count more than once",
+        ),
+        (
+            "duplicate",
+            "warning",
+            "1 of 2 validation cases repeats the image and label of another, so it counts twice",
+        ),
     ]
     assert named == {"duplicate": [("b", "a"), ("c", "a"), ("e", "d")]}
 
 
+def test_copies_of_images_without_labels_are_told_as_images() -> None:
+    cases = [CaseHashes(name, image, None, None) for name, image in zip("abcd", "1112", strict=True)]
+    found, _ = cross_check(Split(side("ab"), side("d")), cases, any_modality=True)
+    assert [finding.message for finding in found] == ["1 of 2 training images repeats another, so it counts twice"]
+    found, _ = cross_check(Split(side("abc"), side("d")), cases, any_modality=True)
+    assert [finding.message for finding in found] == [
+        "2 of 3 training images repeat others, so that these count more than once"
+    ]
+
+
 def test_copies_across_the_split_are_told_as_such_and_once() -> None:
     found, named = cross_check(Split(side("ab"), side("c")), seen("a1x b2x c1x"), any_modality=True)
-    assert [finding.code for finding in found] == ["split-leak"]
+    assert [(finding.code, finding.grade) for finding in found] == [("split-leak", "warning")]
+    assert found[0].message == "1 of 1 validation image is an exact copy of a training image"
     assert named == {"split-leak": [("c", "a")]}
+    found, _ = cross_check(Split(side("a"), side("bcd")), seen("a1x b1x c1x d2x"), any_modality=True)
+    assert found[0].message == "2 of 3 validation images are exact copies of training images"
 
 
 def test_one_image_with_different_labels_is_told_wherever_it_stands() -> None:
@@ -112,7 +133,7 @@ def test_a_training_tells_copies_and_another_modality_and_names_them_outside_the
     shown = CliRunner().invoke(app, words, catch_exceptions=False).stdout
     assert "1 image stands in 2 cases with labels that differ [labels-contradict]\n  cases image2, image3\n" in shown
     assert "not all images are of one modality: 7 MR, 1 CT [modality-differs]\n  case image0\n" in shown
-    assert "images is an exact copy of another of them, and counts once more [duplicate]\n  cases image5" in shown
+    assert "cases repeats the image and label of another, so it counts twice [duplicate]\n  cases image5" in shown
     named = json.loads((tmp_path / "out" / "training.json").read_text())["named"]
     assert named["labels-contradict"] == [["image2", "image3"]]
     assert named["duplicate"] == [["image5", "image4"]]

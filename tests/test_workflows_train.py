@@ -90,11 +90,11 @@ def test_copies_across_the_split_are_found_and_reported(stripes: tuple[Path, Pat
     _, folder = stripes
     findings = json.loads((folder / "training.json").read_text())["findings"]
     leak = next(finding for finding in findings if finding["code"] == "split-leak")
-    assert leak["message"] == "1 of 16 validation images are exact copies of training images"
+    assert leak["message"] == "1 of 16 validation images is an exact copy of a training image"
     named = json.loads((folder / "training.json").read_text())["named"]
     assert named == {"split-leak": [["val_00003", "train_00005"]]}
     card = (folder / "card.md").read_text(encoding="utf-8")
-    assert "exact copies" in card
+    assert "is an exact copy" in card
     assert "val_00003" not in card, "ids come from names of files"
 
 

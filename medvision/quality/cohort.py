@@ -18,8 +18,8 @@ def check_cohort(cases: Sequence[Case], figures: Mapping[str, Measured]) -> tupl
     """Return what is wrong with a data set as a whole.
 
     The same patient or the same image in two splits is an error, an image nearly the same in two splits a warning; so
-    are copies within a split, outliers and labels that are absent here and present almost everywhere. Imbalanced
-    classes are a note. Every message names a case, and no patient.
+    are copies within a split, copies whose labels differ, outliers and labels that are absent here and present almost
+    everywhere. Imbalanced classes are a note. Every message names a case, and no patient.
 
     Parameters
     ----------
@@ -56,16 +56,17 @@ def check_cohort(cases: Sequence[Case], figures: Mapping[str, Measured]) -> tupl
 
 def _exact(known: Mapping[str, Case], figures: Mapping[str, Measured]) -> Iterator[Finding]:
     for group in exact_copies(figures):
-        labels = {(figures[case].labels_digest, _class_of(known[case])) for case in group}
-        differ = "; their labels differ" if len(labels) > 1 else ""
         across = one_of_each_split(known[case] for case in group)
         if across:
             where = " and ".join(f"case {case.id} ({case.split})" for case in across)
-            text = f"the same image stands in {'two' if len(across) == 2 else len(across)} splits: {where}{differ}"
+            text = f"the same image stands in {'two' if len(across) == 2 else len(across)} splits: {where}"
             yield Finding("split-leak", "error", text, across[0].path)
-        else:
-            text = f"the same image, voxel by voxel: {listed(f'case {case}' for case in group)}{differ}"
-            yield Finding("duplicate", "warning", text, known[group[0]].path)
+        named, path = listed(f"case {case}" for case in group), known[group[0]].path
+        labels = {(figures[case].labels_digest, _class_of(known[case])) for case in group} - {(None, None)}
+        if len(labels) > 1:
+            yield Finding("labels-contradict", "warning", f"the same image with labels that differ: {named}", path)
+        elif not across:
+            yield Finding("duplicate", "warning", f"the same image, voxel by voxel: {named}", path)
 
 
 def _near(pair: NearCopy, known: Mapping[str, Case]) -> Finding:

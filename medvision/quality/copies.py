@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medvision.grouping import grouped
 from medvision.quality.limits import LIKELY, NEIGHBOURS, SAME_PICTURE
 from medvision.quality.measured import Measured
 
@@ -56,10 +56,8 @@ class NearCopy:
 
 def exact_copies(cohort: Mapping[str, Measured]) -> tuple[tuple[str, ...], ...]:
     """Return the ids of cases whose images hold the same values, in groups of two or more."""
-    groups: dict[str, list[str]] = defaultdict(list)
-    for case, entry in sorted(cohort.items()):
-        groups[entry.digest].append(case)
-    return tuple(tuple(group) for group in groups.values() if len(group) > 1)
+    groups = grouped(sorted(cohort), key=lambda case: cohort[case].digest)
+    return tuple(group for group in groups if len(group) > 1)
 
 
 def near_copies(cohort: Mapping[str, Measured]) -> tuple[NearCopy, ...]:

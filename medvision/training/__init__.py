@@ -27,7 +27,6 @@ from medvision.training.samples import StoredSample as StoredSample
 from medvision.training.settings import Training as Training
 from medvision.training.split import Split as Split
 from medvision.training.split import copies as copies
-from medvision.training.split import find_copies as find_copies
 from medvision.training.split import split as split
 from medvision.training.step import Batch as Batch
 from medvision.training.step import Batches as Batches

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from medvision.answers import Task
 from medvision.errors import Finding, InputError
+from medvision.grouping import grouped
 from medvision.study import Case
 from medvision.training.dealing import by_patient, in_turn
 
@@ -69,28 +70,17 @@ def split(cases: Sequence[Case], *, validation: float, seed: int, task: Task | N
     return found
 
 
-def find_copies(split: Split, digests: Mapping[str, str]) -> tuple[Finding, ...]:
-    """Return a finding for the images that stand, pixel by pixel, on both sides; see :func:`copies` for their ids.
+def copies(split: Split, digests: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return the ids of each validation image and of one of the training images that it is a copy of, in order.
 
     Parameters
     ----------
     digests
-        The hash of each case's pixels, by case id.
+        The hash of each case's voxels, by case id.
     """
-    count = len(copies(split, digests))
-    if not count:
-        return ()
-    message = f"{count} of {len(split.val)} validation images are exact copies of training images"
-    return (Finding("split-leak", "warning", message),)
-
-
-def copies(split: Split, digests: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Return the ids of each validation image and of one of the training images that it is a copy of, in order."""
-    sides: dict[str, tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
-    for side, cases in enumerate((split.train, split.val)):
-        for case in cases:
-            sides[digests[case.id]][side].append(case.id)
-    return sorted((one, train[0]) for train, val in sides.values() if train for one in val)
+    trained = {case.id for case in split.train}
+    groups = grouped((case.id for case in (*split.train, *split.val)), key=digests.__getitem__)
+    return sorted((one, group[0]) for group in groups if group[0] in trained for one in group if one not in trained)
 
 
 def group_by_patient(cases: Sequence[Case], test: Sequence[Case]) -> dict[str, list[Case]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +12,9 @@ import numpy as np
 from medvision.errors import Finding
 from medvision.files import sha256_of_text
 from medvision.fingerprint import Target
+from medvision.grouping import grouped
 from medvision.report.wording import many
-from medvision.training import Split, copies, find_copies
+from medvision.training import Split, copies
 from medvision.volume import Labels
 
 _MODALITY_CURE = "Take out what is not meant, or mend what is stated; `modality` in [contract] names the one that is."
@@ -59,9 +60,9 @@ def cross_check(
     digests = {case.id: case.image for case in cases}
     sides = {"training": [known[case.id] for case in parts.train], "validation": [known[case.id] for case in parts.val]}
     everyone = [case for side in sides.values() for case in side]
-    repeated = {name: repeats(side) for name, side in sides.items()}
-    findings = [*find_copies(parts, digests)]
-    findings += [_repeated(name, len(again), len(sides[name])) for name, again in repeated.items() if again]
+    leaked, repeated = copies(parts, digests), {name: repeats(side) for name, side in sides.items()}
+    findings = [_leaked(len(leaked), len(parts.val))] if leaked else []
+    findings += [_repeated(name, len(again), sides[name]) for name, again in repeated.items() if again]
     differing, others = contradictions(everyone), of_other_modality(everyone) if any_modality else []
     if differing:
         stand = "stands" if len(differing) == 1 else "stand"
@@ -70,7 +71,7 @@ def cross_check(
     if others:
         findings.append(_mixed(everyone))
     named: dict[str, Sequence[Any]] = {
-        "split-leak": copies(parts, digests),
+        "split-leak": leaked,
         "duplicate": [pair for again in repeated.values() for pair in again],
         "labels-contradict": differing,
         "modality-differs": others,
@@ -84,9 +85,8 @@ def repeats(cases: Sequence[CaseHashes]) -> list[tuple[str, str]]:
     >>> repeats([CaseHashes("a", "1", "x", None), CaseHashes("b", "1", "x", None), CaseHashes("c", "1", "y", None)])
     [('b', 'a')]
     """
-    first: dict[tuple[str, str | None], str] = {}
-    pairs = [(case.id, first.setdefault((case.image, case.target), case.id)) for case in cases]
-    return [(one, other) for one, other in pairs if one != other]
+    groups = grouped(cases, key=lambda case: (case.image, case.target))
+    return [(case.id, first.id) for first, *others in groups for case in others]
 
 
 def contradictions(cases: Sequence[CaseHashes]) -> list[list[str]]:
@@ -95,10 +95,8 @@ def contradictions(cases: Sequence[CaseHashes]) -> list[list[str]]:
     >>> contradictions([CaseHashes("a", "1", "x", None), CaseHashes("b", "1", "y", None)])
     [['a', 'b']]
     """
-    same: dict[str, list[CaseHashes]] = defaultdict(list)
-    for case in cases:
-        same[case.image].append(case)
-    return [[case.id for case in group] for group in same.values() if len({case.target for case in group}) > 1]
+    same = grouped(cases, key=lambda case: case.image)
+    return [[case.id for case in group] for group in same if len({case.target for case in group}) > 1]
 
 
 def of_other_modality(cases: Sequence[CaseHashes]) -> list[str]:
@@ -124,10 +122,18 @@ def target_digest(target: Target) -> str:
     return sha256_of_text([repr([None if n is None or np.isnan(n) else float(n) for n in numbers])])
 
 
-def _repeated(side: str, again: int, cases: int) -> Finding:
-    copy = "is an exact copy of another" if again == 1 else "are exact copies of others"
-    text = f"{again:,} of {cases:,} {side} images {copy} of them, and count{'s' if again == 1 else ''} once more"
-    return Finding("duplicate", "warning", text)
+def _leaked(count: int, held_out: int) -> Finding:
+    told = "is an exact copy of a training image" if count == 1 else "are exact copies of training images"
+    return Finding("split-leak", "warning", f"{count:,} of {many(held_out, 'validation image')} {told}")
+
+
+def _repeated(side: str, again: int, cases: Sequence[CaseHashes]) -> Finding:
+    labelled = any(case.target is not None for case in cases)
+    of, noun = ("the image and label of ", "case") if labelled else ("", "image")
+    told = f"repeats {of}another, so it counts twice"
+    if again > 1:
+        told = f"repeat {of}others, so that these count more than once"
+    return Finding("duplicate", "warning", f"{again:,} of {many(len(cases), f'{side} {noun}')} {told}")
 
 
 def _mixed(cases: Sequence[CaseHashes]) -> Finding:
