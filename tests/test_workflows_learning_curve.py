@@ -74,7 +74,7 @@ def test_from_python_it_is_a_method_of_a_pipeline(
         ("a.pt", 8),
         ("a.pt", curve.points[1].cases),
     ]
-    assert {(run.way.start, run.minutes) for run in played.done} == {(None, 3.0), (Start("a.pt", "head"), 3.0)}
+    assert {(run.way.start, run.asked_minutes) for run in played.done} == {(None, 3.0), (Start("a.pt", "head"), 3.0)}
 
 
 def by_size() -> Played:

@@ -13,12 +13,12 @@ from stubbed_training import CLASSES, MASKS, Played, write_pictures, write_setti
 
 import medvision as mv
 from medvision.errors import Finding, InputError, PipelineError, UsageError
-from medvision.files import sha256_of
+from medvision.files import sha256_of, sha256_of_text
 from medvision.pipeline import PipelineFolder, Settings
 from medvision.transfer.hub import Fetched, Hub, HubReference
 from medvision.workflows.comparing.paired import comparable
 from medvision.workflows.comparing.runs import Run
-from medvision.workflows.comparing.ways import Way, pinned, shown_source
+from medvision.workflows.comparing.ways import Way, pin_starts, shown_source
 from medvision.workflows.fitting.budget import Budget
 from medvision.workflows.prove import TransferProof, prove_transfer
 from medvision.workflows.scoring.scored import Scored
@@ -106,7 +106,7 @@ def test_from_python_it_is_a_method_of_a_pipeline(
     start = Start("weights.pt", "head")
     found = mv.Pipeline(pipeline).prove_transfer(str(data), str(tmp_path / "out"), start=start, seeds=2, minutes=2.0)
     assert found.difference.verdict == "helped"
-    assert [(run.way.start, run.minutes) for run in played.done] == [(None, 2.0), (start, 2.0)] * 2
+    assert [(run.way.start, run.asked_minutes) for run in played.done] == [(None, 2.0), (start, 2.0)] * 2
 
 
 def test_all_trainings_share_the_split_and_the_two_of_a_seed_its_number(
@@ -114,7 +114,7 @@ def test_all_trainings_share_the_split_and_the_two_of_a_seed_its_number(
 ) -> None:
     played = of_transfer(0.1)
     found = proved(spheres, tmp_path / "out", played, tune="head", budget=Budget(2.0), seed=9)
-    assert [(run.way, run.seed, run.minutes) for run in played.done[:2]] == [
+    assert [(run.way, run.seed, run.asked_minutes) for run in played.done[:2]] == [
         (Way("scratch"), 9, 2.0),
         (Way("transfer", Start("weights.pt", "head")), 9, 2.0),
     ]
@@ -179,7 +179,7 @@ def test_a_time_that_was_dealt_is_not_dealt_again_among_other_numbers_of_trainin
     played.stop_at = 1  # also of a proof that was stopped: the first training has had its share
     with pytest.raises(KeyboardInterrupt):
         proved(pictures, tmp_path / "out", played, seeds=before, budget=Budget(8.0))
-    told = f"the time was shared by {2 * before} trainings here, and would be by {2 * now}"
+    told = f"time limit was divided among {2 * before} trainings here; now it would be divided among {2 * now}"
     with pytest.raises(PipelineError, match=told) as caught:
         proved(pictures, tmp_path / "out", of_transfer(0.2), seeds=now, budget=Budget(8.0))
     assert (caught.value.code, caught.value.path) == ("weights-mismatch", tmp_path / "out")
@@ -192,8 +192,19 @@ def test_a_time_of_which_an_earlier_version_did_not_keep_the_shares_is_not_dealt
 ) -> None:
     proved(pictures, tmp_path / "out", of_transfer(0.2), seeds=1, budget=Budget(8.0))
     (tmp_path / "out" / "shared.json").write_text('{"seconds": 1.0, "notes": []}')
-    with pytest.raises(PipelineError, match="shared by another number of trainings here, and would be by 6"):
+    with pytest.raises(PipelineError, match="among another number of trainings here; now it would be divided among 6"):
         proved(pictures, tmp_path / "out", of_transfer(0.2), seeds=3, budget=Budget(8.0))
+
+
+@pytest.mark.parametrize("name", ["shared.json", "starts.json"])
+def test_damage_to_what_a_proof_keeps_is_refused_with_its_file(
+    pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path, name: str
+) -> None:
+    proved(pictures, tmp_path / "out", of_transfer(0.2), seeds=1)
+    (tmp_path / "out" / name).write_text('{"seconds": ')
+    with pytest.raises(PipelineError, match="cannot be read") as caught:
+        proved(pictures, tmp_path / "out", of_transfer(0.2), seeds=1)
+    assert (caught.value.code, caught.value.path) == ("weights-mismatch", tmp_path / "out" / name)
 
 
 def test_without_a_limit_further_seeds_are_added(pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path) -> None:
@@ -248,6 +259,12 @@ def test_a_source_is_known_by_its_bytes_and_shown_without_its_folder(tmp_path: P
         digest_of_source(str(tmp_path / "c.pt"))
 
 
+def test_what_identifies_a_way_is_as_earlier_versions_kept_it() -> None:
+    source = sha256_of(Path("weights.pt"))
+    assert Way("scratch").digest() == sha256_of_text(["scratch", "full", "False"])
+    assert Way("x", Start("weights.pt", "head", partial=True)).digest() == sha256_of_text([source, "head", "True"])
+
+
 def test_a_proof_that_starts_from_the_hub_is_of_one_commit(
     pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -273,10 +290,11 @@ def test_a_proof_that_starts_from_the_hub_is_of_one_commit(
     assert not played.done
     named = f"hf:org/repo@two:w.pt#sha256={sha256_of(Path('weights.pt'))}"
     ways = (Way("scratch"), Way("other", Start("hf:org/repo@two")))
-    assert pinned(ways, tmp_path / "out", keep=False)[1].start == Start(named)
+    assert pin_starts(ways, tmp_path / "out", keep=False)[1].start == Start(named)
     with pytest.raises(PipelineError, match="another start"):
         proved(pictures, tmp_path / "out", of_transfer(0.2), source="hf:org/repo@two")
-    assert pinned((Way("transfer", Start("hf:org/repo")),), tmp_path / "out")[0].start == Start(taken), "still known"
+    (again,) = pin_starts((Way("transfer", Start("hf:org/repo")),), tmp_path / "out")
+    assert again.start == Start(taken), "still known"
 
 
 def test_settings_that_a_training_would_write_over_are_refused_at_once(

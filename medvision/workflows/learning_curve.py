@@ -26,11 +26,11 @@ from medvision.workflows.comparing.runs import (
     Run,
     is_done,
     outcomes_of,
-    shared,
+    prepare_shared,
     sides_of,
     trainer_at,
 )
-from medvision.workflows.comparing.ways import Way, pinned
+from medvision.workflows.comparing.ways import Way, pin_starts
 from medvision.workflows.fitting.budget import Budget
 from medvision.workflows.fitting.machine import Machine
 from medvision.workflows.fitting.seeds import with_seed
@@ -181,11 +181,11 @@ def learning_curve(
     machine = machine or Machine()
     with holding(out), store_of(out, machine) as store:
         pipeline, parts = sides_of(pipeline, data, seed=seed)
-        design = replace(design, ways=pinned(design.ways, out))
+        design = replace(design, ways=pin_starts(design.ways, out))
         runs = _runs(pipeline, parts, out, design)
         refuse_settings(pipeline, *(run.folder for run in runs.values()))
         work = Workbench(pipeline, parts, store, machine.alone(pipeline.settings.train), machine.workers, progress)
-        common = shared(list(runs.values()), work, out, log=machine.log)
+        common = prepare_shared(list(runs.values()), work, out, log=machine.log)
         outcomes = outcomes_of(
             list(runs.values()),
             trainer_at(work, machine),
@@ -217,7 +217,7 @@ def plan_of_curve(
         weights to start from cannot be read.
     """
     pipeline, parts = sides_of(pipeline, data, seed=seed)
-    runs = _runs(pipeline, parts, out, replace(design, ways=pinned(design.ways, out, keep=False)))
+    runs = _runs(pipeline, parts, out, replace(design, ways=pin_starts(design.ways, out, keep=False)))
     return tuple(
         PlannedTraining(run.way.name, key.repeat + 1, len(run.parts.train), _patients(run), is_done(run))
         for key, run in runs.items()

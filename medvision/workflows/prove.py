@@ -19,11 +19,11 @@ from medvision.workflows.comparing.runs import (
     Outcome,
     Run,
     outcomes_of,
-    shared,
+    prepare_shared,
     sides_of,
     trainer_at,
 )
-from medvision.workflows.comparing.ways import Way, pinned
+from medvision.workflows.comparing.ways import Way, pin_starts
 from medvision.workflows.fitting.budget import Budget, Shares
 from medvision.workflows.fitting.machine import Machine
 from medvision.workflows.fitting.seeds import with_seed
@@ -85,12 +85,13 @@ def prove_transfer(
     with holding(out), store_of(out, machine) as store:
         pipeline, parts = sides_of(pipeline, data, seed=seed)
         work = Workbench(pipeline, parts, store, machine.alone(pipeline.settings.train), machine.workers, progress)
-        ways = pinned((Way("scratch"), Way("transfer", start)), out)
+        ways = pin_starts((Way("scratch"), Way("transfer", start)), out)
         runs = _runs(pipeline, parts, out, ways, seeds, None if budget is None else budget.minutes)
         refuse_settings(pipeline, *(run.folder for run in runs))
         whole = None if budget is None else replace(budget, may_cut=False)
         sharing = None if budget is None else len(runs)
-        common = shared(runs, work, out, log=machine.log, sharing=sharing)  # now, or the first run alone would pay
+        # Now, or the first run alone would pay.
+        common = prepare_shared(runs, work, out, log=machine.log, sharing=sharing)
         shares = Shares(whole, [seconds_of(run.folder) for run in runs])
         outcomes = outcomes_of(
             runs, trainer_at(work, machine), budget_of=shares.of, words_of=_words_of, progress=progress

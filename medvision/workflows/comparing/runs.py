@@ -45,15 +45,16 @@ class Run:
         With the seed of this run.
     folder
         Where it goes.
-    minutes
-        The time that was asked for, for this run or for all together; None takes the time that the settings need.
+    asked_minutes
+        The time that a person asked for: in a proof of transfer for all trainings together, in a learning curve for
+        each. None takes the time that the settings need.
     """
 
     way: Way
     parts: Split
     pipeline: PipelineFolder
     folder: Path
-    minutes: float | None = None
+    asked_minutes: float | None = None
 
     @property
     def seed(self) -> int:
@@ -62,7 +63,7 @@ class Run:
 
     def identity(self) -> str:
         """Return the hash of all that its result depends on, besides versions and the machine."""
-        return identity_of(self.pipeline, self.parts, self.way.digest(), self.minutes)
+        return identity_of(self.pipeline, self.parts, self.way.digest(), self.asked_minutes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +138,7 @@ def sides_of(pipeline: PipelineFolder, data: Sequence[Path], *, seed: int | None
     return replace(pipeline, settings=with_scaling(settings, parts.train)), parts
 
 
-def shared(runs: Sequence[Run], work: Workbench, out: Path, *, log: str, sharing: int | None = None) -> Shared:
+def prepare_shared(runs: Sequence[Run], work: Workbench, out: Path, *, log: str, sharing: int | None = None) -> Shared:
     """Prepare what all runs share, so that none pays for it alone, and compare what their starts have seen.
 
     Where all runs are done, nothing is prepared, and what was found before is returned.
@@ -156,11 +157,15 @@ def shared(runs: Sequence[Run], work: Workbench, out: Path, *, log: str, sharing
     Raises
     ------
     PipelineError
-        In `out`, another number of trainings share their time: those that are done would have had more of it, or less.
+        In `out`, the time was divided among another number of trainings: those that are done would have had more of it,
+        or less. Or what was kept there is damaged, or a run of other settings, other data or another start lies there.
     UsageError, PipelineError, ExtraMissingError
         What :func:`medvision.workflows.starting.start.refuse_options` refuses, before any case is prepared.
     InputError
-        A run starts from weights that were trained on held-out cases.
+        A case cannot be read, does not fit the pipeline, or lacks a label; or a run starts from weights that were
+        trained on held-out cases.
+    WorkerError
+        The process that worked on a case was lost, or ran out of memory.
     """
     path = out / _SHARED
     before = Shared()
@@ -172,7 +177,7 @@ def shared(runs: Sequence[Run], work: Workbench, out: Path, *, log: str, sharing
         return before
     began = time.monotonic()
     for run in {run.way: run for run in reversed(runs) if not is_done(run)}.values():
-        work.refuse_options(run.pipeline, run.folder, run.way.start, log, timed=run.minutes is not None)
+        work.refuse_options(run.pipeline, run.folder, run.way.start, log, timed=run.asked_minutes is not None)
     sources = {run.way.name: run.way.start.source if run.way.start else None for run in runs}
     notes = notes_of_starts(sources, work.parts, work.digests())
     work.warm_up()
@@ -182,21 +187,22 @@ def shared(runs: Sequence[Run], work: Workbench, out: Path, *, log: str, sharing
 
 
 def _refuse_other_shares(before: int | None, now: int | None, out: Path) -> None:
-    """Refuse to deal a time among another number of trainings than those that are done have had their share of."""
+    """Refuse to divide a time among another number of trainings than those that are done have had their share of."""
     if now is None or before == now:  # whether there was a limit at all is a part of each run's identity
         return
-    message = f"the time was shared by {before or 'another number of'} trainings here, and would be by {now}"
+    counted = before or "another number of"
+    message = f"the time limit was divided among {counted} trainings here; now it would be divided among {now}"
     cure = "Choose another --out, or give as many --seeds as before: with unequal times they cannot be compared."
     raise PipelineError("weights-mismatch", message, path=out, cure=cure)
 
 
-def once(run: Run, trainer: Trainer, *, budget: Budget | None = None, progress: Progress = silent) -> Outcome:
+def run_or_read(run: Run, trainer: Trainer, *, budget: Budget | None = None, progress: Progress = silent) -> Outcome:
     """Return what a run came to: as it was kept, or by training now.
 
     Raises
     ------
     PipelineError
-        A run of other settings, other data or another start lies in its folder.
+        A run of other settings, other data or another start lies in its folder, or what was kept of it is damaged.
     """
     kept = _kept(run)
     if kept is not None:
@@ -218,7 +224,7 @@ def outcomes_of(
     words_of: Callable[[Run], str],
     progress: Progress,
 ) -> list[Outcome]:
-    """Return what all runs came to; see :func:`once`.
+    """Return what all runs came to; see :func:`run_or_read`.
 
     Parameters
     ----------
@@ -236,12 +242,12 @@ def outcomes_of(
     found = []
     for number, run in enumerate(runs):
         words = f"{words_of(run)} ({number + 1} of {len(runs)})"
-        found.append(once(run, trainer, budget=budget_of(number), progress=named(words, progress)))
+        found.append(run_or_read(run, trainer, budget=budget_of(number), progress=named(words, progress)))
     return found
 
 
 def is_done(run: Run) -> bool:
-    """Whether a run lies in its folder, finished; see :func:`once` for errors."""
+    """Whether a run lies in its folder, finished; see :func:`run_or_read` for errors."""
     return _kept(run) is not None
 
 

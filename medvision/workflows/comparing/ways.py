@@ -9,12 +9,12 @@ from typing import Any
 
 from medvision.errors import UsageError
 from medvision.files import sha256_of_text, write_json
-from medvision.workflows.starting.source import digest_of_source
-from medvision.workflows.starting.source import pinned as pinned_source
+from medvision.workflows.starting.source import digest_of_source, pinned
 from medvision.workflows.starting.start import Start
 from medvision.workflows.training_folder.state import state_in
 
 _STARTS = "starts.json"
+_SCRATCH = ("scratch", "full", False)  # in place of what identifies a start
 _SHORT = 12  # hex digits of a source's hash that are shown
 
 
@@ -34,10 +34,14 @@ class Way:
     start: Start | None = None
 
     def digest(self) -> str:
-        """Return the hash of where it starts and of what is tuned."""
-        start = self.start or Start("")
-        source = digest_of_source(self.start.source if self.start else None)
-        return sha256_of_text([source, start.tune, str(start.partial)])
+        """Return the hash of where it starts and of what is tuned.
+
+        Raises
+        ------
+        PipelineError
+            There are no such weights, or the hub cannot be reached.
+        """
+        return sha256_of_text(map(str, self.start.identity() if self.start else _SCRATCH))
 
     def to_json(self) -> dict[str, Any]:
         """Return the way as JSON values; a source is shown by its name, without its folder, and its hash."""
@@ -67,8 +71,10 @@ def ways_of(sources: Sequence[str], tune: str = "full") -> tuple[Way, ...]:
     return tuple(Way(last) if name == "scratch" else Way(last, Start(name, tune)) for last, name in pairs)
 
 
-def pinned(ways: Sequence[Way], out: Path, *, keep: bool = True) -> tuple[Way, ...]:
-    """Return the ways as all trainings in `out` take them: from the hub, from what it had when the first of them began.
+def pin_starts(ways: Sequence[Way], out: Path, *, keep: bool = True) -> tuple[Way, ...]:
+    """Return the ways as all trainings in `out` take them, and keep it there.
+
+    What is of the hub stays what the hub had when the first of them began.
 
     Parameters
     ----------
@@ -90,7 +96,7 @@ def pinned(ways: Sequence[Way], out: Path, *, keep: bool = True) -> tuple[Way, .
         with state_in(path) as content:
             known = {str(source): str(pin) for source, pin in content.items()}
     sources = {way.start.source for way in ways if way.start is not None}
-    pins = known | {source: pinned_source(source) for source in sorted(sources - known.keys())}
+    pins = known | {source: pinned(source) for source in sorted(sources - known.keys())}
     moving = {source: pin for source, pin in pins.items() if source != pin}
     if keep and moving != known:
         write_json(path, moving)

@@ -119,7 +119,7 @@ def identity_of_source(source: str, *, hub: Hub = PUBLIC, kept: Path | None = No
     return digest_of_source(source, hub=hub)
 
 
-def digest_of_source(source: str | None, *, hub: Hub = PUBLIC) -> str:
+def digest_of_source(source: str, *, hub: Hub = PUBLIC) -> str:
     """Return the hash of the file that a source names; of the hub, with its commit.
 
     Raises
@@ -127,8 +127,6 @@ def digest_of_source(source: str | None, *, hub: Hub = PUBLIC) -> str:
     PipelineError
         There is no such file, or the hub cannot be reached.
     """
-    if source is None:
-        return "scratch"
     origin = locate_weights(place_of(source), hub=hub).origin
     return f"{origin.source} {origin.sha256}" if source.startswith("hf:") else origin.sha256
 

@@ -35,9 +35,24 @@ class Start:
     tune: str = "full"
     partial: bool = False
 
+    def identity(self, *, kept: Path | None = None) -> list[Any]:
+        """Return what tells it from others: the content of its source, what is tuned, and whether it may fit in part.
+
+        Parameters
+        ----------
+        kept
+            See :func:`medvision.workflows.starting.source.identity_of_source`.
+
+        Raises
+        ------
+        PipelineError
+            There are no such weights, the hub cannot be reached, or what was kept is damaged.
+        """
+        return [identity_of_source(self.source, kept=kept), self.tune, self.partial]
+
 
 def identity_of_start(start: Start | None, checkpoints: Path) -> list[Any] | None:
-    """Return what tells a start from others: the content of its source, what is tuned, and whether it may fit in part.
+    """Return :meth:`Start.identity` for a training: of one that has begun, by what was kept of its start.
 
     Parameters
     ----------
@@ -45,12 +60,16 @@ def identity_of_start(start: Start | None, checkpoints: Path) -> list[Any] | Non
         None for fresh weights.
     checkpoints
         The folder of where the training stands.
+
+    Raises
+    ------
+    PipelineError
+        See :meth:`Start.identity`.
     """
     if start is None:
         return None
     goes_on = checkpoint.begun(checkpoints) or is_over(checkpoints.parent)  # else the source is loaded as it is now
-    kept = checkpoints / _KEPT if goes_on else None
-    return [identity_of_source(start.source, kept=kept), start.tune, start.partial]
+    return start.identity(kept=checkpoints / _KEPT if goes_on else None)
 
 
 def refuse_options(
