@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-import numpy as np
-
 from medvision import io
 from medvision.errors import Finding, InputError
 from medvision.files import sha256_of_text
@@ -17,17 +15,17 @@ from medvision.fingerprint import CaseFigures
 from medvision.fingerprint import Target as FigureTarget
 from medvision.frameworks import versions
 from medvision.io.located import located
-from medvision.pipeline import PipelineFolder
+from medvision.pipeline import PipelineFolder, Settings
 from medvision.progress import Progress, silent
-from medvision.steps import apply, apply_to_labels
+from medvision.steps import apply_to_labels
 from medvision.study import Case, Source
 from medvision.training import Prepared, Sample, Store, StoredSample, at_hand
 from medvision.volume import Volume
 from medvision.workers import cores, in_processes
-from medvision.workflows.cases.segment import AS_STORED, TURNS, stated_turn
 from medvision.workflows.cases.targets import stated_of, target_of
 from medvision.workflows.training_data.cross_checks import target_digest
 from medvision.workflows.training_data.fingerprint import measured
+from medvision.workflows.training_data.network_input import as_network_input, flattened
 
 _MOST_BYTES = 2 << 30  # of prepared cases that are held in memory; more stay on disk, and are read patch by patch
 _FORMAT = "3"  # of the stored cases
@@ -141,8 +139,8 @@ def _made(case: Case, pipeline: PipelineFolder) -> tuple[Sample, Mapping[str, st
     volume = io.read_volume(case)
     noticed = [*volume.findings, *pipeline.settings.contract.check(volume, case), *_assumed(case, pipeline)]
     findings = [entry.unplaced().to_json() for entry in noticed]
-    with located(case.path):  # a step does not know whose image it refuses
-        sample, target = _sample(case, volume, pipeline)
+    with located(case.path):  # what refuses a label does not know whose it is
+        sample, target = _sample(case, volume, pipeline.settings)
     facts = {"digest": volume.digest(), "target_digest": target_digest(target), "findings": json.dumps(findings)}
     return sample, {**facts, "figures": measured(case, volume, target).to_text()}
 
@@ -163,17 +161,13 @@ def _assumed(case: Case, pipeline: PipelineFolder) -> list[Finding]:
     return [Finding("side-assumed", "note", message)]
 
 
-def _sample(case: Case, volume: Volume, pipeline: PipelineFolder) -> tuple[Sample, FigureTarget]:
-    """Return a case as the network sees it, of the side that it knows, after the steps; and its target as stored."""
-    settings = pipeline.settings
-    flat = settings.contract.dimensions == 2 and not settings.contract.slices
-    turned = volume.geometry.turned(TURNS[stated_turn(case, settings) or AS_STORED])
-    prepared = apply(settings.steps, replace(volume, geometry=turned))
-    image = np.asarray(prepared.voxels[..., 0] if flat else prepared.voxels, dtype=np.float32)
+def _sample(case: Case, volume: Volume, settings: Settings) -> tuple[Sample, FigureTarget]:
+    """Return a case and its labels as the network sees them, and its target as stored."""
+    seen = as_network_input(case, volume, settings)
     if settings.task != "segmentation":
-        return Sample(case.id, image, target_of(case, settings)), stated_of(case, settings.task, settings.labels)
+        return Sample(case.id, seen.image, target_of(case, settings)), stated_of(case, settings.task, settings.labels)
     if not isinstance(case.label, Source):
         raise InputError("label-missing", f"case {case.id} has no label image", path=case.path)
     stored = io.read_labels(case, settings.labels, volume.geometry)
-    moved = apply_to_labels(settings.steps, replace(stored, geometry=turned), prepared.geometry)
-    return Sample(case.id, image, moved.voxels[..., 0] if flat else moved.voxels), stored
+    moved = apply_to_labels(settings.steps, replace(stored, geometry=seen.before), seen.after)
+    return Sample(case.id, seen.image, flattened(moved.voxels, settings)), stored

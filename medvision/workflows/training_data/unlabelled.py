@@ -9,21 +9,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from medvision import io
 from medvision.errors import Finding, InputError, OutputError
 from medvision.errors import MedvisionError as AnyError
 from medvision.files import sha256_of_text
 from medvision.frameworks import versions
-from medvision.io.located import located
 from medvision.pipeline import PipelineFolder
 from medvision.progress import Progress, silent
-from medvision.steps import apply
 from medvision.study import Case, Collection
 from medvision.training import Prepared, Sample, Store, StoredSample, at_hand
-from medvision.workflows.cases.segment import AS_STORED, TURNS, stated_turn
 from medvision.workflows.training_data.label_images import holds_labels, labels_by_name
+from medvision.workflows.training_data.network_input import as_network_input
 
 _FORMAT = "images 3"  # of the stored cases
 _MOST_BYTES = 2 << 30  # of images that are held in memory; more stay on disk, and are read patch by patch
@@ -122,12 +118,7 @@ def _made(case: Case, pipeline: PipelineFolder) -> tuple[Sample, Mapping[str, st
         text = f"case {case.id} holds few values, all of them whole numbers, as a label image does"
         raise InputError("label-as-image", text, path=case.path)
     noticed = [*volume.findings, *settings.contract.check(volume, case)]
-    turned = volume.geometry.turned(TURNS[stated_turn(case, settings) or AS_STORED])
-    with located(case.path):  # a step does not know whose image it refuses
-        prepared = apply(settings.steps, replace(volume, geometry=turned)).voxels
-    image = np.asarray(prepared[..., 0] if settings.contract.dimensions == 2 else prepared, dtype=np.float32)
-    if not np.isfinite(image).all():
-        raise InputError("not-finite", f"case {case.id} is not finite after the steps", path=case.path)
+    image = as_network_input(case, volume, settings).image
     spacing = [round(float(side), 6) for side in volume.geometry.spacing] if volume.geometry.physical else None
     facts: dict[str, Any] = {
         "size": volume.geometry.shape,
