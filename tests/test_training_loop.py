@@ -31,6 +31,7 @@ from medvision.training import (
     VariedBatches,
     checkpoint,
     default_loss,
+    ended_early,
     optimise,
     write_curves,
 )
@@ -605,6 +606,7 @@ def test_where_nobody_is_held_out_the_last_weights_are_kept_and_nothing_is_measu
     batches, objective = VariedBatches(Sampler(spots(), settings), settings), Supervised(default_loss("segmentation"))
     fitted = optimise(marker(), batches, objective, None, settings, folder=tmp_path)
     assert (len(fitted.rows), fitted.epoch, fitted.findings) == (3, 3, ())
+    assert not ended_early(fitted.findings)
     assert not any("score" in row for row in fitted.rows)
     assert not (tmp_path / "best.safetensors").exists()
 
@@ -617,6 +619,7 @@ def test_a_training_does_not_end_for_want_of_gain_before_it_was_ever_validated(t
 
 def test_an_equal_score_is_no_gain_and_its_weights_are_kept(tmp_path: Path) -> None:
     fitted, _ = fitted_by(undefined(0.5, 0.9, 0.9, 0.9, 0.9), tmp_path, epochs=5, early_stopping=2)
+    assert ended_early(fitted.findings)
     assert (len(fitted.rows), fitted.epoch) == (4, 4), (
         "ended two epochs after the score rose, with the latest of equals"
     )

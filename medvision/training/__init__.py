@@ -11,6 +11,7 @@ from medvision.training.loggers import Logs as Logs
 from medvision.training.loggers import open_logs as open_logs
 from medvision.training.loop import Fitted as Fitted
 from medvision.training.loop import Validation as Validation
+from medvision.training.loop import ended_early as ended_early
 from medvision.training.loop import optimise as optimise
 from medvision.training.losses import default_loss as default_loss
 from medvision.training.optimisers import build_optimiser as build_optimiser

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -35,6 +35,7 @@ from medvision.training.step import Batch, Batches, Objective, optimiser_step
 from medvision.tuning import Tuning, Whole
 
 _DIVERGED = "Lower `learning_rate` or set `warmup` in [train], or bring values near 0; train into another --out."
+_ENDED_EARLY = "training-ended-early"
 _DROPOUT = 4  # the number of a stream of random numbers; sides of a split, samples, folds and subsets have 0 to 3
 
 
@@ -76,6 +77,15 @@ class Fitted:
     epoch: int
     findings: tuple[Finding, ...] = ()
     before: int = 0
+
+
+def ended_early(findings: Iterable[Finding]) -> bool:
+    """Return whether a training ended before its last epoch because the score did not rise, by what was noticed of it.
+
+    >>> ended_early([Finding("training-ended-early", "note", "no better score in 2 epochs: ended after epoch 4")])
+    True
+    """
+    return any(finding.code == _ENDED_EARLY for finding in findings)
 
 
 def optimise(
@@ -261,7 +271,7 @@ def _leave_best(
     if _without_gain(state, settings):
         epochs = "1 epoch" if settings.early_stopping == 1 else f"{settings.early_stopping} epochs"
         message = f"no better score in {epochs}: ended after epoch {state.epoch}"
-        found.append(Finding("training-ended-early", "note", message))
+        found.append(Finding(_ENDED_EARLY, "note", message))
     epoch = state.epoch
     set_state(network, state_of(kept))
     if settings.keep == "best" and state.best_epoch:

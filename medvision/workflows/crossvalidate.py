@@ -18,7 +18,7 @@ from medvision.pipeline import FINGERPRINT, SEEN, PipelineFolder, Settings
 from medvision.progress import Progress, named, silent
 from medvision.report import crossvalidation_page
 from medvision.report.wording import listed
-from medvision.training import Split, folds
+from medvision.training import Split, ended_early, folds
 from medvision.workflows.cases.targets import with_scaling
 from medvision.workflows.fitting.budget import Budget, Shares
 from medvision.workflows.fitting.card import card_text
@@ -267,20 +267,16 @@ def _for_all(pipeline: PipelineFolder, trained: Sequence[Trained]) -> PipelineFo
     as they were: the median of the epochs that they did.
     """
     train = replace(pipeline.settings.train, keep="last", early_stopping=0)
-    if any(_ended_early(one) for one in trained):
+    if any(ended_early(one.result.findings) for one in trained):
         train = replace(train, epochs=round(statistics.median(one.epochs for one in trained)))
     return replace(pipeline, settings=replace(pipeline.settings, train=train))
-
-
-def _ended_early(one: Trained) -> bool:
-    return any(finding.code == "training-ended-early" for finding in one.result.findings)
 
 
 def _length_of(whole: PipelineFolder, trained: Sequence[Trained], *, timed: bool) -> str:
     """Return how long the training on all cases is, as a sentence for its card."""
     if timed:
         return "This network was trained for its share of the time, and its last weights are kept."
-    if any(_ended_early(one) for one in trained):
+    if any(ended_early(one.result.findings) for one in trained):
         epochs = whole.settings.train.epochs
         return f"Folds ended early; this network was trained for the median of their epochs, {epochs}, to the last one."
     return "This network was trained to the end of the folds' own schedule, and its last weights are kept."

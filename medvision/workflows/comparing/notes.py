@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 from medvision.errors import Finding
 from medvision.report.wording import many
+from medvision.training import ended_early
 from medvision.workflows.comparing.runs import Outcome
 
 _MERGED = {"budget", "budget-cut"}  # alone differ in figures that mean the same; elsewhere a digit may name a label
 _FIGURES = re.compile(r"\d[\d.,]*(?<![.,])(e-?\d+)?")
-_EARLY = "training-ended-early"
 _UNEQUAL = 2  # times as many steps as another training: epochs end where the time does, which differs by less
 
 
@@ -40,7 +40,7 @@ def notes_of_runs(names: Sequence[str], outcomes: Sequence[Outcome]) -> tuple[st
 
 def unequal_lengths(outcomes: Sequence[Outcome]) -> str | None:
     """Return a clause where trainings got far fewer steps than others; to end early is a choice of their own."""
-    steps = [each.steps for each in outcomes if not any(one.code == _EARLY for one in each.findings)]
+    steps = [each.steps for each in outcomes if not ended_early(each.findings)]
     if not steps or max(steps) <= _UNEQUAL * min(steps):
         return None
     return f"the trainings are of unequal length, from {many(min(steps), 'step')} to {max(steps):,}"

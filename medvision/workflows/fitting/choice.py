@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from medvision.report.wording import many
-from medvision.training import Fitted
+from medvision.training import Fitted, ended_early
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def choice_of(fitted: Fitted, *, keeps_best: bool) -> Choice:
         last = f", the last of {equals} equal ones" if equals > 1 else ""
         told = f"The weights are those {which}, the best by {len(scores)} validations on these same cases{last}"
         return Choice(f"{told}: the figures are slightly optimistic.", True)
-    if any(finding.code == "training-ended-early" for finding in fitted.findings):
+    if ended_early(fitted.findings):
         told = f"The weights are those {which}; these same cases decided when to end, after {many(epochs, 'epoch')}"
         return Choice(f"{told}: the figures are slightly optimistic.", True)
     return Choice(f"The weights are those {which}; these cases had no say in them.", False)
