@@ -266,6 +266,8 @@ def test_the_curve_is_left_as_table_json_and_picture(
     assert [bool(row["verdict"]) for row in rows] == [False, False, True, True]
     told = json.loads((tmp_path / "out" / "curve.json").read_text())
     assert [point["start"] for point in told["points"]] == ["scratch", "scratch", "a", "a"]
+    trained_and_held_out = [(point["patients"], point["level"]["patients"]) for point in told["points"]]
+    assert trained_and_held_out == [(8.0, 64), (40.0, 64)] * 2
     assert told == json.loads(json.dumps(curve.to_json()))
     assert [start["source"] for start in told["starts"]] == [None, shown_source("a.pt")]
     assert (tmp_path / "out" / "curve.png").read_bytes().startswith(b"\x89PNG")

@@ -43,9 +43,15 @@ class Point:
 
     def to_json(self) -> dict[str, Any]:
         """Return the point as JSON values."""
-        against = self.difference.to_json() if self.difference else None
-        counts = {"start": self.start, "cases": self.cases, "patients": self.patients}
-        return {**counts, **self.level.to_json(), "difference": against, "seconds": self.seconds, "steps": self.steps}
+        return {
+            "start": self.start,
+            "cases": self.cases,
+            "patients": self.patients,
+            "level": self.level.to_json(),
+            "difference": self.difference.to_json() if self.difference else None,
+            "seconds": self.seconds,
+            "steps": self.steps,
+        }
 
 
 @dataclass(frozen=True)
