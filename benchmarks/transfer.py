@@ -30,9 +30,8 @@ from medvision.pipeline import PipelineFolder
 from medvision.planning import pipeline_toml
 from medvision.workflows.comparing.ways import Way
 from medvision.workflows.learning_curve import CurveDesign, LearningCurve, learning_curve
-from medvision.workflows.pretrain import pretrain
+from medvision.workflows.pretrain import PretrainingResult, pretrain
 from medvision.workflows.train import Machine, Start
-from medvision.workflows.training_folder.pretrained import PretrainingResult
 
 QUICK_CASES = 40
 

@@ -23,9 +23,8 @@ from medvision.pipeline import PipelineFolder, Settings
 from medvision.transfer import read_weights
 from medvision.workflows.fitting.budget import Budget, Timed, fit_into
 from medvision.workflows.fitting.pretext import PretextJob
-from medvision.workflows.pretrain import pretrain
+from medvision.workflows.pretrain import PretrainingResult, pretrain
 from medvision.workflows.train import Machine, Start
-from medvision.workflows.training_folder.pretrained import PretrainingResult
 from medvision.workflows.weights import start_from
 from medvision_cli import app
 
@@ -280,7 +279,7 @@ def test_one_that_goes_on_with_other_arithmetic_says_so(
         pretrain(pipeline, [data], tmp_path / "out", machine=Machine("cpu"), progress=stop)
     pretrain(pipeline, [data], tmp_path / "out", machine=Machine("cpu", deterministic=False))
     told = json.loads((tmp_path / "out" / "weights.json").read_text())["trained_with"]
-    assert told["deterministic"] == "yes to epoch 1, no to epoch 2"
+    assert told["deterministic"] == "yes (epoch 1), no (epoch 2)"
     assert told["device"] == "cpu"
 
 
@@ -308,6 +307,13 @@ def test_one_that_is_done_is_told_again_and_takes_a_new_licence_and_no_damage(
     with pytest.raises(PipelineError, match="not the one that its card describes"):
         pretrain(pipeline, [data], out, machine=Machine("cpu"))
     (out / "weights.safetensors").write_bytes(weights)
+    for name in ("seen.json", "weights.json"):
+        content = (out / name).read_bytes()
+        (out / name).unlink()
+        with pytest.raises(PipelineError, match="has lost this file") as caught:
+            pretrain(pipeline, [data], out, machine=Machine("cpu"))
+        assert caught.value.path == out / name
+        (out / name).write_bytes(content)
     (out / "checkpoints" / "done.json").unlink()
     with pytest.raises(PipelineError, match="trained weights lie here"):
         pretrain(pipeline, [data], out, machine=Machine("cpu"))

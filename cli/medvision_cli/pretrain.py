@@ -10,7 +10,7 @@ from medvision_cli import clock, shell
 from medvision_cli.train import CacheOption, DeterministicOption, MinutesOption, SeedOption
 
 if TYPE_CHECKING:
-    from medvision.workflows.training_folder.pretrained import PretrainingResult
+    from medvision.workflows.pretrain import PretrainingResult
 
 
 def command(

@@ -16,12 +16,11 @@ from medvision.workflows.evaluate import Evaluation, evaluate
 from medvision.workflows.explain import explain
 from medvision.workflows.fitting.budget import Budget
 from medvision.workflows.learning_curve import CurveDesign, LearningCurve, learning_curve
-from medvision.workflows.pretrain import pretrain
+from medvision.workflows.pretrain import PretrainingResult, pretrain
 from medvision.workflows.prove import TransferProof, prove_transfer
 from medvision.workflows.report import Pages, report
 from medvision.workflows.run import BatchResult, run
 from medvision.workflows.train import Machine, Start, TrainingResult, train
-from medvision.workflows.training_folder.pretrained import PretrainingResult
 
 
 @dataclass(frozen=True)

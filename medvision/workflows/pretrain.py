@@ -2,40 +2,33 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from medvision.batch import holding
 from medvision.errors import InputError, PipelineError, UsageError
-from medvision.files import sha256_of, sha256_of_text, write_json
-from medvision.fingerprint import Spread
-from medvision.frameworks import versions
-from medvision.networks import save_weights
-from medvision.pipeline import PRETRAINING, SEEN, PipelineFolder
+from medvision.files import sha256_of
+from medvision.pipeline import SEEN, PipelineFolder
 from medvision.progress import Progress, silent
-from medvision.report import TrainingValues
-from medvision.report.wording import flattened
 from medvision.training import Fitted, Place, Split, open_logs, optimise, split
 from medvision.workflows.fitting.budget import Budget
 from medvision.workflows.fitting.machine import Machine
 from medvision.workflows.fitting.pacing import paced, seconds_before
-from medvision.workflows.fitting.pretext import METHODS, Method, PretextJob, method_for
+from medvision.workflows.fitting.pretext import Method, PretextJob, method_for
+from medvision.workflows.fitting.pretext_export import export, pretext_page, sentence_of
 from medvision.workflows.fitting.seeds import seeded
-from medvision.workflows.fitting.training_page import TrainingPage
 from medvision.workflows.fitting.workbench import store_of
-from medvision.workflows.starting.seen import Seen
 from medvision.workflows.training_data.cross_checks import CaseHashes, cross_check
 from medvision.workflows.training_data.noticed import cases_of, counted
 from medvision.workflows.training_data.unlabelled import PreparedImage, prepare_images, unlabelled
 from medvision.workflows.training_folder.claim import claim, refuse_unfinished
 from medvision.workflows.training_folder.finished import Finished, identity_of, seconds_of
-from medvision.workflows.training_folder.outcome import require_whole
-from medvision.workflows.training_folder.pretrained import PretrainingResult
-from medvision.workflows.training_folder.state import CHECKPOINTS, PRETRAINED, WEIGHTS, state_in
-from medvision.workflows.training_folder.stretches import arithmetic, begin_stretch, how_it_ran
+from medvision.workflows.training_folder.outcome import ids_of, require_whole
+from medvision.workflows.training_folder.pretraining_card import PretrainingCard
+from medvision.workflows.training_folder.pretraining_result import PretrainingResult as PretrainingResult
+from medvision.workflows.training_folder.state import CHECKPOINTS, PRETRAINED, WEIGHTS
+from medvision.workflows.training_folder.stretches import arithmetic, begin_stretch
 
 _LABEL = "label-as-image"
 
@@ -55,7 +48,7 @@ def pretrain(
     """Train the pipeline's network on images alone, and leave weights in `out` for a training to start from.
 
     A pretraining that was stopped goes on where its last epoch ended, when the same command is given again; one that is
-    done is told again, and takes no more than a new `licence`.
+    finished is left as it is: its result is returned, and only the licence can be changed.
 
     Parameters
     ----------
@@ -102,9 +95,9 @@ def pretrain(
     place = machine.alone(settings)
     parts = split(found.cases, validation=settings.validation, seed=settings.seed)
     minutes = None if budget is None else budget.asked or budget.minutes
-    identity = identity_of(pipeline, parts, "pretraining", chosen, minutes)
+    by_files = identity_of(pipeline, parts, "pretraining", chosen, minutes)
     with holding(out), store_of(out, machine) as store:
-        if _is_done(out, identity):
+        if _finished_and_whole(out, by_files):
             _license(out, licence)
             return PretrainingResult.read(out, refused=found.rejected, skipped=found.skipped)
         prepared, unread = prepare_images([*parts.train, *parts.val], pipeline, store, progress=progress)
@@ -113,23 +106,27 @@ def pretrain(
         skipped = (*found.skipped, *labels)
         if not prepared:
             return PretrainingResult(None, chosen, refused=refused, skipped=skipped)
-        asked = _Asked(pipeline, out, chosen, licence, budget, machine, place, progress)
-        learned, fitted = _pretrained(asked, _of(prepared, parts), prepared, minutes)
+        request = _Request(pipeline, out, chosen, licence, budget, machine, place, progress)
+        learned, fitted = _pretrained(request, _of(prepared, parts), prepared, minutes)
         result = replace(learned, refused=refused, skipped=skipped)
-        result.write(out)
-        Finished(identity, fitted.epoch, len(fitted.rows), seconds_of(out), ()).write(out)
+        result.write()
+        Finished(by_files, fitted.epoch, len(fitted.rows), seconds_of(out), ()).write(out)
     return result
 
 
-def _is_done(out: Path, identity: str) -> bool:
-    """Return whether that pretraining lies in `out`, done and whole."""
+def _finished_and_whole(out: Path, identity: str) -> bool:
+    """Return whether the pretraining of this identity lies in `out`, finished.
+
+    Raises
+    ------
+    PipelineError
+        It is finished, and has lost a file, what is kept of it is damaged, or its weights are others than its card's.
+    """
     found = Finished.read(out, ()) if (out / PRETRAINED).is_file() else None
     if found is None or found.identity != identity:
         return False
     require_whole(out, "weights.json", SEEN)
-    with state_in(out / "weights.json") as card:
-        as_described = card["sha256"] == sha256_of(out / WEIGHTS)
-    if not as_described:
+    if PretrainingCard.read(out / "weights.json").sha256 != sha256_of(out / WEIGHTS):
         message = "the file is not the one that its card describes (SHA-256)"
         raise PipelineError("weights-mismatch", message, path=out / WEIGHTS, cure="Choose another --out.")
     return True
@@ -138,12 +135,12 @@ def _is_done(out: Path, identity: str) -> bool:
 def _license(out: Path, licence: str | None) -> None:
     """State other terms for the use of the weights; None leaves those that are stated."""
     if licence is not None:
-        with state_in(out / "weights.json") as card:
-            write_json(out / "weights.json", {**card, "licence": licence})
+        card = PretrainingCard.read(out / "weights.json")
+        replace(card, licence=licence).save(out / "weights.json")
 
 
 @dataclass(frozen=True, eq=False)
-class _Asked:
+class _Request:
     """What a pretraining was asked for; see :func:`pretrain` for the parameters."""
 
     pipeline: PipelineFolder
@@ -157,27 +154,28 @@ class _Asked:
 
 
 def _pretrained(
-    asked: _Asked, parts: Split, prepared: Mapping[str, PreparedImage], minutes: float | None
+    request: _Request, parts: Split, prepared: Mapping[str, PreparedImage], minutes: float | None
 ) -> tuple[PretrainingResult, Fitted]:
     """Train, and leave the weights with their card; in `minutes`, of which some have passed, where they are given."""
-    job, out = _job(asked, parts, prepared), asked.out
+    job, out = _job(request, parts, prepared), request.out
     digests = {name: image.digest for name, image in prepared.items()}
     images = (*job.training, *job.held_out)
     hashes = [CaseHashes(image.case.id, image.digest, None, image.modality) for image in images]
     beside, about = cross_check(parts, hashes, any_modality=job.pipeline.settings.contract.modality is None)
     each = [(image.case.id, entry) for image in images for entry in image.findings]
     noticed, named = (*beside, *counted(each)), {**about, **cases_of(each)}
-    training = claim(out, job.pipeline, parts, digests, "pretraining", job.method, job.method_settings, minutes)
+    identity = claim(out, job.pipeline, parts, digests, "pretraining", job.method, job.method_settings, minutes)
     refuse_unfinished(out)
     checkpoints, over = out / CHECKPOINTS, (out / PRETRAINED).is_file()
-    budget = None if asked.budget is None else replace(asked.budget, may_cut=False)  # a training starts with all of it
+    # The network is never cut: a training starts with all of it.
+    budget = None if request.budget is None else replace(request.budget, may_cut=False)
     job, pace, timed = paced(job, budget, checkpoints=checkpoints, settings_in=checkpoints, over=over)
 
     network = job.network()
-    page = _page_of(out, job, parts, minutes=minutes, seconds_before=seconds_before(checkpoints, budget))
+    page = pretext_page(out, job, parts, minutes=minutes, seconds_before=seconds_before(checkpoints, budget))
     facts = {"pipeline": job.pipeline.name, "method": job.method, "steps": str(job.train.total_steps)}
     begin_stretch(checkpoints, arithmetic(job.place, deterministic=job.deterministic))
-    with open_logs(asked.machine.log, out, title=out.name, settings=facts, also={"page": page}) as logs:
+    with open_logs(request.machine.log, out, title=out.name, settings=facts, also={"page": page}) as logs:
         fitted = optimise(
             network,
             job.batches(),
@@ -185,70 +183,24 @@ def _pretrained(
             job.validate,
             job.train,
             folder=checkpoints,
-            identity=training,
+            identity=identity,
             place=job.place,
             deterministic=job.deterministic,
             pace=pace,
             logs=logs,
-            progress=asked.progress,
+            progress=request.progress,
         )
     findings = (*parts.findings, *noticed, *timed, *fitted.findings, *logs.findings)
-    results = (_sentence(job.method, job.require_learned(network).figures, len(job.held_out)),)
-    steps = len(fitted.rows) * job.train.steps_per_epoch
-    _write_card(asked, job, network, results, steps=steps)
+    results = (sentence_of(job.method, job.require_learned(network).figures, len(job.held_out)),)
+    export(out, job, network, results=results, licence=request.licence, epochs=len(fitted.rows))
     page.complete(results, findings)
-    train, val = (tuple(case.id for case in side) for side in (parts.train, parts.val))
-    return PretrainingResult(out, job.method, results, findings, train, val, named), fitted
+    return PretrainingResult(out, job.method, results, findings, *ids_of(parts), named), fitted
 
 
-def _job(asked: _Asked, parts: Split, prepared: Mapping[str, PreparedImage]) -> PretextJob:
+def _job(request: _Request, parts: Split, prepared: Mapping[str, PreparedImage]) -> PretextJob:
     training, held_out = ([prepared[case.id] for case in side] for side in (parts.train, parts.val))
-    deterministic = asked.machine.is_deterministic(asked.place.device)
-    return PretextJob(asked.pipeline, asked.method, training, held_out, asked.place, deterministic)
-
-
-def _write_card(asked: _Asked, job: PretextJob, network: Any, results: tuple[str, ...], *, steps: int) -> None:
-    """Write the weights without the layer that answered the pretext, and what they are; never one with the other's."""
-    out, settings = asked.out, job.pipeline.settings
-    now = arithmetic(job.place, deterministic=job.deterministic)
-    ran = how_it_ran(out / CHECKPOINTS, now, epochs=steps // job.train.steps_per_epoch)
-    parameters = {"steps": str(steps), "seed": str(job.train.seed), **ran}
-    everything = settings.to_json()
-    head = settings.network.parts.head
-    (out / "weights.json").unlink(missing_ok=True)
-    sha256 = save_weights(out / WEIGHTS, job.encoder(network), without=head)
-    card = {
-        "schema": f"{PRETRAINING}1",
-        "sha256": sha256,
-        "licence": asked.licence,
-        "method": job.method,
-        "method_settings": job.method_settings,
-        "pipeline": job.pipeline.name,
-        "left_out": list(head),
-        **{key: everything[key] for key in ("network", "steps")},
-        "contract": {key: everything["contract"][key] for key in ("dimensions", "channels", "modality", "side")},
-        "data": _data_facts([*job.training, *job.held_out], trained_on=len(job.training)),
-        "results": list(results),
-        "trained_with": {**versions(), **parameters},
-    }
-    write_json(out / "weights.json", card)
-    seen = Seen.of(unlabelled=(image.digest for image in (*job.training, *job.held_out)))
-    seen.write(out / SEEN, weights_sha256=sha256)
-
-
-def _data_facts(images: Sequence[PreparedImage], *, trained_on: int) -> dict[str, Any]:
-    """Return what the images are like, without naming any: counts, modalities, sizes and spacings as stored."""
-    spacings = [image.spacing_mm for image in images if image.spacing_mm is not None]
-    modalities = Counter(image.modality or "not stated" for image in images)
-    return {
-        "images": len(images),
-        "trained_on": trained_on,
-        "patients": len({image.case.patient_key for image in images}),
-        "modalities": dict(sorted(modalities.items())),
-        "size": [asdict(Spread.of(axis)) for axis in zip(*(image.size for image in images), strict=True)],
-        "spacing_mm": [asdict(Spread.of(axis)) for axis in zip(*spacings, strict=True)] or None,
-        "images_sha256": sha256_of_text(sorted(image.digest for image in images)),
-    }
+    deterministic = request.machine.is_deterministic(request.place.device)
+    return PretextJob(request.pipeline, request.method, training, held_out, request.place, deterministic)
 
 
 def _of(prepared: Mapping[str, PreparedImage], parts: Split) -> Split:
@@ -264,35 +216,6 @@ def _of(prepared: Mapping[str, PreparedImage], parts: Split) -> Split:
         text = f"{len(train)} images can be read of those to train on, and {len(val)} of those held out"
         raise InputError("too-few-cases", text)
     return replace(parts, train=train, val=val)
-
-
-def _sentence(method: Method, figures: Mapping[str, float], held_out: int) -> str:
-    if method == "masked":
-        share = figures["explained share"]
-        return f"Of what is hidden of {held_out} held-out images, {share:.1%} of the variance is told."
-    return (
-        f"On {held_out} held-out images the embeddings spread by {figures['spread']:.2f} (1 is asked for) over"
-        f" {figures['effective rank']:.1f} axes; the loss is {figures['held-out loss']:.3f}."
-    )
-
-
-def _page_of(out: Path, job: PretextJob, parts: Split, *, minutes: float | None, seconds_before: float) -> TrainingPage:
-    settings, train = job.pipeline.settings, job.train
-    shown = {key: getattr(train, key) for key in ("epochs", "steps_per_epoch", "batch", "patch", "optimiser", "seed")}
-    stated = {"network": asdict(settings.network), job.method: job.method_settings, **shown}
-    patients = len({case.patient_key for case in (*parts.train, *parts.val)})
-    images = f"{len(parts.train)} for training, {len(parts.val)} held out; {patients} patients"
-    values = TrainingValues(
-        name=f"{settings.name}, pretraining",
-        description=f"Learned without labels: {METHODS[job.method]}",
-        state="running",
-        epochs=train.epochs,
-        rows=(),
-        settings=tuple(flattened({key: value for key, value in stated.items() if value is not None})),
-        data=(("Images", images), ("Modality", settings.contract.modality or "any")),
-        seconds_budget=None if minutes is None else 60 * minutes,
-    )
-    return TrainingPage(out, values, seconds_before=seconds_before)
 
 
 def _require_no_pipeline(out: Path) -> None:

@@ -71,12 +71,14 @@ class PretrainingResult:
             "done_before": self.done_before,
         }
 
-    def write(self, out: Path) -> None:
-        """Write what lasts of it: the same wherever it lies, and whoever asks again."""
+    def write(self) -> None:
+        """Write what lasts of it to its folder, if it has one: the same wherever it lies, and whoever asks again."""
+        if self.folder is None:
+            return
         placed = {"folder": ".", "refused": _unplaced(self.refused), "skipped": _unplaced(self.skipped)}
         content = self.to_json() | placed
         del content["done_before"]
-        write_json(out / PRETRAINED, content)
+        write_json(self.folder / PRETRAINED, content)
 
     @classmethod
     def read(cls, out: Path, *, refused: Sequence[Finding], skipped: Sequence[Finding]) -> PretrainingResult:
