@@ -302,7 +302,7 @@ def test_cases_that_several_warnings_are_about_are_named_once_below_the_last() -
         "warning: a copy [split-leak]",
         "  cases c, d",
         "warning: fold 2: 1 image [duplicate]",
-        "  all duplicate: cases a, b",
+        "  duplicate, in all: cases a, b",
         "note: see above [duplicate]",
     ]
 

@@ -172,7 +172,7 @@ def test_a_cross_validation_names_the_cases_of_all_its_folds_outside_the_cards(t
     shown = CliRunner().invoke(app, words, catch_exceptions=False).stdout.splitlines()
     copies = [number for number, line in enumerate(shown) if line.endswith("[duplicate]")]
     assert len(copies) > 1, "they stand on one side in one fold, on the other in the other"
-    assert shown[copies[-1] + 1] == "  all duplicate: cases image5, image4"
+    assert shown[copies[-1] + 1] == "  duplicate, in all: cases image5, image4"
     assert sum("image5" in line for line in shown) == 1
     assert "  case image0" in shown
     told = json.loads(CliRunner().invoke(app, [*words, "--json"], catch_exceptions=False).stdout)["named"]

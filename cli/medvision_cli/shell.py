@@ -92,7 +92,7 @@ def noticed(findings: Sequence[Finding], named: Mapping[str, Sequence[Any]]) -> 
         lines.append(f"{finding.grade}: {finding.message} [{finding.code}]")
         cases = cases_of(finding, named) if finding is last.get(finding.code) else ""
         if cases:
-            lines.append(f"  {f'all {finding.code}: ' if counts[finding.code] > 1 else ''}{cases}")
+            lines.append(f"  {f'{finding.code}, in all: ' if counts[finding.code] > 1 else ''}{cases}")
     return lines
 
 
