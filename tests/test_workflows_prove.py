@@ -417,6 +417,14 @@ def test_a_run_whose_kept_cases_are_not_those_held_out_is_refused(
     assert (caught.value.code, caught.value.path) == ("weights-mismatch", path)
 
 
+def test_the_interval_of_a_difference_ends_where_differences_do(
+    pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path
+) -> None:
+    played = Played(lambda run: (3.0 if run.seed == 5 else -3.0) if run.way.start else 0.0)  # two seeds far apart
+    difference = proved(pictures, tmp_path / "out", played, seeds=2).difference
+    assert (difference.low, difference.high) == (-1.0, 1.0)
+
+
 def test_a_gain_of_trainings_of_unequal_length_is_no_answer(
     pictures: tuple[PipelineFolder, list[Path]], tmp_path: Path
 ) -> None:

@@ -63,7 +63,11 @@ class Comparable:
     def difference(self, first: Sequence[int], second: Sequence[int], *, seed: int) -> Difference:
         """Return by how much the `second` runs are better than the `first`, pair by pair."""
         one, other = [self.runs[n] for n in first], [self.runs[n] for n in second]
-        return paired_difference(one, other, self.patients, self.statistic, seed=seed, resamples=_RESAMPLES)
+        found = paired_difference(one, other, self.patients, self.statistic, seed=seed, resamples=_RESAMPLES)
+        if self.least is None or found.low is None or found.high is None:
+            return found
+        most = self.most - self.least
+        return replace(found, low=max(found.low, -most), high=min(found.high, most))
 
 
 def comparable(runs: Sequence[Scores], settings: Settings) -> Comparable:

@@ -51,7 +51,5 @@ def choice_of(fitted: Fitted, *, keeps_best: bool) -> Choice:
 def choice_of_folds(*, optimistic: bool) -> str:
     """Return the sentence for the figures of all folds, of which any may be `optimistic`."""
     if optimistic:
-        return (
-            "The cases that a fold holds out had a say in which weights are kept: figures slightly optimistic."
-        )
+        return "The cases that a fold holds out had a say in which weights are kept: figures slightly optimistic."
     return "The cases that a fold holds out had no say in its weights."
