@@ -40,13 +40,13 @@ def test_a_card_is_read_as_it_was_written_also_with_another_licence(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    "changes", [{"schema": "medvision.pretraining/2"}, {"schema": None}, {"results": 3}, {"unknown": 1}]
+    "changes", [{"schema": "medvision.pretraining/2"}, {"schema": None}, {"results": 3}, {"unknown": 1}, {"data": None}]
 )
 def test_a_card_of_anything_else_or_damaged_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
     CARD.save(tmp_path / "weights.json")
     content = json.loads((tmp_path / "weights.json").read_text())
     (tmp_path / "weights.json").write_text(json.dumps(content | changes))
-    with pytest.raises(PipelineError, match="cannot be read"):
+    with pytest.raises(PipelineError, match="no readable card"):
         PretrainingCard.read(tmp_path / "weights.json")
 
 

@@ -21,6 +21,7 @@ from medvision.networks import WeightsCard, save_weights
 from medvision.pipeline import PipelineFolder
 from medvision.workflows.starting.source import Started
 from medvision.workflows.starting.source_card import CardDifferences, differences_of
+from medvision.workflows.training_folder.pretraining_card import PretrainingCard
 from medvision.workflows.weights import inspect, start_from
 from medvision_cli.app import app, main
 
@@ -159,13 +160,28 @@ def test_weights_of_the_same_input_and_labels_start_without_a_word(tmp_path: Pat
 def test_a_pretraining_s_card_tells_its_input_and_no_labels(tmp_path: Path) -> None:
     opened = left(tmp_path / "mine")
     settings = opened.settings.to_json()
-    card = {"schema": "medvision.pretraining/1", "sha256": sha256_of(tmp_path / "mine" / "weights.safetensors")}
-    card |= {"steps": settings["steps"], "contract": settings["contract"]}
-    (tmp_path / "mine" / "weights.json").write_text(json.dumps(card))
+    PretrainingCard(
+        sha256=sha256_of(tmp_path / "mine" / "weights.safetensors"),
+        licence=None,
+        method="vicreg",
+        method_settings={},
+        pipeline="mine",
+        left_out=("fc.",),
+        network=settings["network"],
+        steps=settings["steps"],
+        contract=settings["contract"],
+        data={},
+        results=(),
+        trained_with={},
+    ).save(tmp_path / "mine" / "weights.json")
     assert start_from(opened.build_network(), tmp_path / "mine", opened).findings == ()
     other = PipelineFolder.open(pipeline(tmp_path / "other", ('modality = "CT"', 'modality = "MR"'), text=SEEN))
     found = start_from(other.build_network(), tmp_path / "mine", other).findings
     assert ["modality CT, here MR" in each.message for each in found] == [True]
+    content = json.loads((tmp_path / "mine" / "weights.json").read_text())
+    (tmp_path / "mine" / "weights.json").write_text(json.dumps(content | {"contract": "MR"}))
+    with pytest.raises(PipelineError, match="no readable card of a pretraining"):
+        start_from(opened.build_network(), tmp_path / "mine", opened)
 
 
 def test_values_in_another_unit_need_a_fresh_head(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from medvision.errors import Finding
-from medvision.pipeline import Settings
+from medvision.pipeline import PRETRAINING, Settings
 from medvision.steps import BORDERS, STEPS
+from medvision.workflows.training_folder.pretraining_card import PretrainingCard
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,16 @@ def differences_of(folder: Path | None, name: str, settings: Settings) -> CardDi
         What the source is called.
     settings
         Of the training.
+
+    Raises
+    ------
+    PipelineError
+        It is the card of a pretraining, and damaged.
     """
     if folder is None:
         return CardDifferences()
     card = _read(folder / "weights.json")
-    theirs = card["meaning"] if isinstance(card.get("meaning"), dict) else card
+    theirs = _meaning_of(card, folder / "weights.json")
     differing = [*_input_differences(theirs, card, settings)]
     found = []
     if differing:
@@ -54,6 +60,14 @@ def differences_of(folder: Path | None, name: str, settings: Settings) -> CardDi
     if answers is not None:
         found.append(Finding("start-differs", "warning", f"{name}: {answers}, so that the head starts fresh"))
     return CardDifferences(tuple(found), answers)
+
+
+def _meaning_of(card: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+    """Return the settings that a card states; none for one of an unknown kind."""
+    if str(card.get("schema", "")).startswith(PRETRAINING):
+        pretrained = PretrainingCard.read(path)
+        return {"contract": pretrained.contract, "steps": pretrained.steps}
+    return card["meaning"] if isinstance(card.get("meaning"), dict) else {}
 
 
 def _input_differences(theirs: Mapping[str, Any], card: Mapping[str, Any], settings: Settings) -> Iterator[str]:

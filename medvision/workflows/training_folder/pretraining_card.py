@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from pydantic import TypeAdapter
+from pydantic.dataclasses import dataclass
+
+from medvision.errors import PipelineError
 from medvision.files import write_json
-from medvision.pipeline import PRETRAINING
-from medvision.workflows.training_folder.state import state_in
+from medvision.strict import STRICT
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class PretrainingCard:
     """What the weights of a pretraining are.
 
     Parameters
     ----------
+    schema
+        What tells it from the card of a pipeline's weights; see :data:`medvision.pipeline.PRETRAINING`.
     sha256
         Of the weights file.
     licence
@@ -38,6 +43,7 @@ class PretrainingCard:
         Versions, device, precision, whether every run gives the same bits, steps and seed.
     """
 
+    schema: Literal["medvision.pretraining/1"] = "medvision.pretraining/1"
     sha256: str
     licence: str | None
     method: str
@@ -53,19 +59,19 @@ class PretrainingCard:
 
     def save(self, path: Path) -> None:
         """Write the card as JSON."""
-        write_json(path, {"schema": f"{PRETRAINING}1", **asdict(self)})
+        write_json(path, asdict(self))
 
     @classmethod
     def read(cls, path: Path) -> PretrainingCard:
-        """Return the card of a pretraining that is done.
+        """Return the card in a file.
 
         Raises
         ------
         PipelineError
             It cannot be read, or is none of a pretraining.
         """
-        with state_in(path) as content:
-            if content.pop("schema") != f"{PRETRAINING}1":
-                raise ValueError("this is no card of a pretraining")
-            texts = {key: tuple(content.pop(key)) for key in ("left_out", "results")}
-            return cls(**content, **texts)
+        try:
+            return TypeAdapter(cls).validate_json(path.read_bytes(), strict=True)
+        except (OSError, ValueError) as error:
+            message = "no readable card of a pretraining lies beside the weights"
+            raise PipelineError("weights-mismatch", message, path=path) from error
