@@ -17,7 +17,7 @@ from typing import Literal
 from medvision.archives import stamp_of
 from medvision.errors import Finding, InputError, UsageError
 from medvision.files import sha256_of, sha256_of_text
-from medvision.grouping import grouped
+from medvision.grouping import grouped, one_spelling
 
 SourceKind = Literal["nifti", "dicom", "picture", "npz"]
 Side = Literal["left", "right"]
@@ -244,7 +244,8 @@ class Case:
         :class:`Numbers` or :class:`Flags`; for a regression its values as :class:`Numbers`; None where unknown. A whole
         number that stands alone is an int, and may be any of the three.
     patient
-        What keeps a patient's cases together in a split; None where unknown or empty. Never written to a result.
+        What keeps a patient's cases together in a split, as :func:`medvision.grouping.one_spelling` writes it; None
+        where unknown or empty. Never written to a result.
     split
         ``"train"``, ``"val"`` or ``"test"`` where the data set fixes it.
     label_names
@@ -288,8 +289,8 @@ class Case:
         if self.side is None and "side" in self.attributes:
             raise InputError("bad-manifest", f"case {self.id}: side is 'left' or 'right', got another word")
         object.__setattr__(self, "attributes", MappingProxyType(dict(self.attributes)))
-        if self.patient is not None and not self.patient.strip():
-            object.__setattr__(self, "patient", None)
+        if self.patient is not None:
+            object.__setattr__(self, "patient", one_spelling(self.patient) or None)
 
     def __reduce__(self) -> tuple[Callable[..., Case], tuple[()]]:
         """Return how to build the case again: pickle knows no read-only mapping."""

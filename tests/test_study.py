@@ -160,6 +160,15 @@ def test_an_empty_text_is_no_patient_and_a_patient_is_no_case() -> None:
     assert Case("7", image, patient="7").patient_key == Case("8", image, patient="7").patient_key == "patient 7"
 
 
+def test_a_patient_is_the_same_however_unicode_writes_the_name() -> None:
+    image = (Source("picture", (Path("a.png"),)),)
+    ways = ("Jos\u00e9", "Jose\u0301", "Jose\u0301\u200b", "\uff2aos\u00e9")
+    cases = [Case(f"c{number}", image, patient=way) for number, way in enumerate(ways)]
+    assert {case.patient for case in cases} == {"Jos\u00e9"}
+    assert {case.patient_key for case in cases} == {"patient Jos\u00e9"}
+    assert Case("7", image, patient="\u200b").patient_key == "case 7"
+
+
 def test_the_numbers_of_a_case_are_its_class_its_labels_or_its_values() -> None:
     image = (Source("picture", (Path("a.png"),)),)
     labels = (None, image[0], 3, Flags((True, None, False, True)), Numbers((2.5, None), unknown=(1,)))

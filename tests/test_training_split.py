@@ -191,3 +191,20 @@ def test_patients_named_alike_but_for_case_and_zeros_are_counted_and_not_named()
         assert finding.grade == "note"
         assert finding.message == "3 of 5 patients are named like another but for case or leading zeros"
     assert all(each.code != "patients-alike" for each in split(cases[2:], validation=0.5, seed=0).findings)
+
+
+def test_a_patient_whose_name_unicode_writes_in_two_ways_is_one() -> None:
+    marked = [case("a", "Mu\u0308ller", "train"), case("b", "M\u00fcller", "val")]
+    with pytest.raises(InputError, match="1 val case belongs to a patient who is trained on, first: b") as caught:
+        split(marked, validation=0.5, seed=0)
+    assert caught.value.code == "split-leak"
+    free = [*(replace(each, split=None) for each in marked), case("c", "C"), case("d", "D")]
+    for seed in range(8):
+        found = split(free, validation=0.3, seed=seed)
+        assert len({"a", "b"} & set(ids(found.val))) != 1
+
+
+def test_patients_alike_are_found_where_lower_case_is_written_in_two_ways() -> None:
+    cases = [case("a", "\u0390"), case("b", "\u03aa\u0301"), case("c", "k")]  # fold to three characters and to two
+    messages = [each.message for each in split(cases, validation=0.5, seed=0).findings]
+    assert messages == ["2 of 3 patients are named like another but for case or leading zeros"]

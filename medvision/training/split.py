@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from medvision.answers import Task
 from medvision.errors import Finding, InputError
-from medvision.grouping import grouped
+from medvision.grouping import grouped, one_spelling
 from medvision.study import Case
 from medvision.training.dealing import by_patient, in_turn
 
@@ -108,7 +108,8 @@ def alike_patients(cases: Sequence[Case]) -> tuple[Finding, ...]:
     """Return a finding where names of patients differ in upper and lower case or leading zeros alone."""
     names: dict[str, set[str]] = defaultdict(set)
     for patient in {case.patient for case in cases if case.patient is not None}:
-        names[re.sub(r"\d+", lambda digits: f"{int(digits[0])}", patient.strip().casefold())].add(patient)
+        plain = one_spelling(patient.casefold())  # folding can take characters apart
+        names[re.sub(r"\d+", lambda digits: f"{int(digits[0])}", plain)].add(patient)
     alike = sum(len(same) for same in names.values() if len(same) > 1)
     if not alike:
         return ()
