@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from medvision.errors import InputError
+from medvision.errors import InputError, PipelineError
 from medvision.training import Prepared, Sample, Store, Training
-from medvision.training.samples import Sampler, class_counts
+from medvision.training.samples import Sampler, class_counts, require_divisible
 
 
 def numbered(shape: tuple[int, ...], *, at: tuple[int, ...] | None = None, name: str = "a") -> Sample:
@@ -125,6 +125,37 @@ def test_whole_images_of_different_sizes_are_refused_with_a_cure() -> None:
     assert caught.value.finding.cure is not None
     assert "patch" in caught.value.finding.cure
     Sampler(samples, Training(patch=(4, 4)))
+
+
+@pytest.mark.parametrize(
+    ("shape", "divisor", "fault"),
+    [
+        ((16, 16, 19), 4, "16 x 16 x 19 voxels after the steps; the network takes multiples of 4"),
+        ((16, 8, 6), (4, 4, 4), "16 x 8 x 6 voxels after the steps; the network takes multiples of 4"),
+        ((16, 8, 6), (8, 8, 4), "16 x 8 x 6 voxels after the steps; the network takes multiples of 8 x 8 x 4"),
+        ((8, 8), (8, 8), "the network leaves one voxel of it, from which nothing can be told"),
+        ((8, 8), 8, "the network leaves one voxel of it, from which nothing can be told"),
+    ],
+)
+def test_whole_images_that_the_network_cannot_take_are_refused_with_a_cure(
+    shape: tuple[int, ...], divisor: int | tuple[int, ...], fault: str
+) -> None:
+    fits = numbered((16,) * len(shape))
+    with pytest.raises(PipelineError) as caught:
+        require_divisible([fits, numbered(shape, name="b")], Training(), divisor)
+    assert caught.value.code == "pipeline-invalid"
+    message = caught.value.finding.message
+    assert message.startswith("case b is ")
+    assert message.endswith(fault)
+    assert caught.value.finding.cure is not None
+    assert "`patch` in [train], or add a step `resize` or `pad`" in caught.value.finding.cure
+    require_divisible([numbered(shape)], Training(patch=(8,) * len(shape)), divisor)
+
+
+def test_whole_images_that_the_network_can_take_are_not_refused() -> None:
+    require_divisible([numbered((1, 1)), numbered((7, 5))], Training(), 1)
+    require_divisible([numbered((16, 8, 6))], Training(), (8, 4, 2))
+    require_divisible([numbered((8, 8, 4))], Training(), (8, 8, 2))
 
 
 def test_training_without_a_sample_is_refused() -> None:

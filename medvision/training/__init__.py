@@ -25,6 +25,7 @@ from medvision.training.samples import Prepared as Prepared
 from medvision.training.samples import Sample as Sample
 from medvision.training.samples import Sampler as Sampler
 from medvision.training.samples import StoredSample as StoredSample
+from medvision.training.samples import require_divisible as require_divisible
 from medvision.training.settings import Training as Training
 from medvision.training.split import Split as Split
 from medvision.training.split import copies as copies

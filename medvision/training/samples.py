@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvision import sealed
-from medvision.errors import InputError
+from medvision.errors import InputError, PipelineError
 from medvision.files import sha256_of_text
 from medvision.training.settings import Training
 
@@ -255,6 +255,42 @@ class Sampler:
             centre = voxels[random.integers(len(voxels))]
             return [_around(int(c), n, whole, random) for c, n, whole in zip(centre, patch, sample.shape, strict=True)]
         return [_anywhere(size, whole, random) for size, whole in zip(patch, sample.shape, strict=True)]
+
+
+def require_divisible(samples: Sequence[Prepared], settings: Training, divisor: int | Sequence[int]) -> None:
+    """Refuse whole images that a network cannot take; where patches are cut, their size alone counts.
+
+    A prediction pads such an image, as its labels need no padding; a training takes images as they are.
+
+    Parameters
+    ----------
+    samples
+        All images that the network is to see.
+    settings
+        Say whether images are whole.
+    divisor
+        The multiple that every side of the network's input must be, or one for each axis.
+
+    Raises
+    ------
+    PipelineError
+        A side of an image is no multiple, or the network would leave one voxel of it (``pipeline-invalid``).
+    """
+    if settings.patch is not None:
+        return
+    for sample in samples:
+        multiples = (divisor,) * len(sample.shape) if isinstance(divisor, int) else tuple(divisor)
+        if any(side % n for side, n in zip(sample.shape, multiples, strict=True)):
+            wanted = " x ".join(map(str, multiples)) if len(set(multiples)) > 1 else str(multiples[0])
+            fault = f"the network takes multiples of {wanted}"
+        elif max(multiples) > 1 and sample.shape == multiples:
+            fault = "the network leaves one voxel of it, from which nothing can be told"
+        else:
+            continue
+        size = " x ".join(map(str, sample.shape))
+        cure = "Set `patch` in [train], or add a step `resize` or `pad` to a size that the network can take."
+        message = f"case {sample.id} is {size} voxels after the steps; {fault}"
+        raise PipelineError("pipeline-invalid", message, cure=cure)
 
 
 def _stored(path: Path, name: str, where: tuple[slice, ...]) -> NDArray[Any]:

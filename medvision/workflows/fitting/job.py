@@ -21,6 +21,7 @@ from medvision.training import (
     class_weights,
     default_loss,
     rehearsal,
+    require_divisible,
 )
 from medvision.transfer.tuning import tuning_of
 from medvision.workflows.fitting.held_out import score, validation
@@ -66,7 +67,9 @@ class Job:
     def batches(self) -> VariedBatches:
         """Return what gives each step its batch."""
         settings, slices = self.pipeline.settings.train, self.pipeline.settings.contract.slices
-        sampler = Sampler([entry.sample for entry in self.training], settings, slices=slices)
+        samples = [entry.sample for entry in self.training]
+        sampler = Sampler(samples, settings, slices=slices)
+        require_divisible(samples, settings, self.pipeline.settings.network.divisor)
         return VariedBatches(sampler, settings, self.place)
 
     def ahead(self) -> AbstractContextManager[Batches]:

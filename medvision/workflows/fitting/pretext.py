@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from medvision.errors import PipelineError, UsageError
 from medvision.pipeline import PipelineFolder, Settings
-from medvision.training import Place, Sampler, Training, Validation, rehearsal
+from medvision.training import Place, Sampler, Training, Validation, rehearsal, require_divisible
 from medvision.training.pretext import (
     Agreement,
     HeldOutMasks,
@@ -123,6 +123,8 @@ class PretextJob:
     def batches(self) -> MaskedBatches | TwoViews:
         """Return what gives each step its batch."""
         sampler = Sampler([image.sample for image in self.training], self.train)
+        seen = [image.sample for image in (*self.training, *self.held_out)]  # those held out are not padded either
+        require_divisible(seen, self.train, self.pipeline.settings.network.divisor)
         if self.method == "masked":
             return MaskedBatches(sampler, self.train, self.masking, self.place)
         return TwoViews(sampler, self.train, self.views, self.place)
