@@ -222,17 +222,20 @@ def test_a_label_of_a_class_that_the_pipeline_does_not_know_is_refused(
 def test_cases_of_the_other_side_are_mirrored_for_training_too(tmp_path: Path) -> None:
     from medvision import io
     from medvision.study import Case
-    from medvision.workflows.training_data.prepare import _sample
 
     text = SPHERES_TOML.replace('modality = "MR"', 'modality = "MR"\nside = "left"')
     (tmp_path / "pipeline.toml").write_text(text, encoding="utf-8")
     pipeline = PipelineFolder.open(tmp_path)
     (case,) = (found for found in io.scan([write_sphere_data(tmp_path / "data")]).cases if found.id == "image0")
     sided = [Case(case.id, case.images, case.label, attributes={"side": side}) for side in ("left", "right")]
-    as_side = {entry.side: _sample(entry, io.read_volume(case), pipeline)[0] for entry in sided}
-    assert np.array_equal(as_side["left"].image, _sample(case, io.read_volume(case), pipeline)[0].image)
-    assert np.array_equal(as_side["right"].image, as_side["left"].image[:, ::-1])
-    assert np.array_equal(as_side["right"].target, as_side["left"].target[::-1])
+    left, right, unsided = (
+        prepare([entry], pipeline, Store(tmp_path / "cache"))[case.id].sample.part(np.s_[:, :, :])
+        for entry in (*sided, case)
+    )
+    for one, other in zip(left, unsided, strict=True):
+        assert np.array_equal(one, other)
+    assert np.array_equal(right[0], left[0][:, ::-1])
+    assert np.array_equal(right[1], left[1][::-1])
 
 
 def test_what_is_noticed_about_training_images_stands_in_the_card(sphere_pipeline: Path, tmp_path: Path) -> None:
@@ -508,6 +511,18 @@ def test_settings_are_never_trained_in_their_own_folder(quick: tuple[Path, mv.Pi
             pipeline.train(data, out)
         assert caught.value.path == out
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_settings_of_another_pipeline_are_never_written_over(quick: tuple[Path, mv.Pipeline], tmp_path: Path) -> None:
+    data, pipeline = quick
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "pipeline.toml").write_text("# mine, planned and edited\n", encoding="utf-8")
+    for verb in (pipeline.train, pipeline.crossvalidate):
+        with pytest.raises(UsageError, match="would be written over") as caught:
+            verb(data, tmp_path / "other")
+        assert caught.value.path == tmp_path / "other"
+    assert [path.name for path in (tmp_path / "other").iterdir()] == ["pipeline.toml"]
+    assert (tmp_path / "other" / "pipeline.toml").read_text() == "# mine, planned and edited\n"
 
 
 def test_a_misspelt_start_leaves_the_folder_to_the_corrected_one(

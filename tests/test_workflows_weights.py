@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from medvision.errors import PipelineError
 from medvision.files import sha256_of
 from medvision.frameworks import state_of
-from medvision.networks import WeightsCard, save_weights
+from medvision.networks import WeightsCard, members_of, save_weights
 from medvision.pipeline import PipelineFolder
 from medvision.workflows.starting.source import Started
 from medvision.workflows.starting.source_card import CardDifferences, differences_of
@@ -148,6 +148,41 @@ def test_a_head_for_other_labels_starts_fresh_and_the_table_says_so(
     told = {(row.state, row.why[:11]) for row in started.match.rows if row.part == "head"}
     assert told == {("skipped", "its head is")}
     assert [each.code for each in started.findings] == ["start-differs"]
+
+
+def test_another_network_of_the_same_shapes_is_told_though_every_tensor_fits(tmp_path: Path) -> None:
+    left(tmp_path / "mine")
+    change = ('use = "resnet"', 'use = "resnet"\nstem_pool = false\nnorm = "instance"')
+    other = PipelineFolder.open(pipeline(tmp_path / "other", change, text=SEEN))
+    (told,) = start_from(other.build_network(), tmp_path / "mine", other, partial=True).findings
+    assert (told.code, told.grade) == ("start-differs", "warning")
+    assert "was learned by another network: norm batch, here instance; stem_pool True, here False" in told.message
+
+
+def test_what_nobody_knows_of_weights_without_a_card_is_told(
+    tmp_path: Path, checkpoint: Path, opened: PipelineFolder
+) -> None:
+    same = left(tmp_path / "mine")
+    (tmp_path / "bare.safetensors").write_bytes((tmp_path / "mine" / "weights.safetensors").read_bytes())
+    (told,) = start_from(same.build_network(), tmp_path / "bare.safetensors", same).findings
+    assert (told.code, told.grade) == ("start-unknown", "warning")
+    assert "no card says which images they have seen" in told.message
+    assert "for which labels in which order their head was trained" in told.message
+    *_, told = start_from(opened.build_network(), checkpoint, opened).findings
+    assert (told.code, told.grade) == ("start-unknown", "note"), "its head is for 1000 classes, and not taken"
+    assert "their head" not in told.message
+
+
+def test_of_an_ensemble_the_first_network_is_taken_and_it_is_said() -> None:
+    opened = PipelineFolder.open("cxr-pneumonia")
+    network = opened.build_network()
+    started = start_from(network, "cxr-pneumonia", opened)
+    first = state_of(members_of(opened.load_network())[0])
+    taken = {name: tensor for name, tensor in state_of(network).items() if tensor.is_floating_point()}
+    assert all(torch.equal(tensor, first[name]) for name, tensor in taken.items())
+    message = "cxr-pneumonia is an ensemble of 5 networks, of which the first is taken"
+    assert [(each.code, each.grade, each.message) for each in started.findings] == [("start-differs", "note", message)]
+    assert [each.message for each in inspect("cxr-pneumonia", opened).findings] == [message]
 
 
 def test_weights_of_the_same_input_and_labels_start_without_a_word(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from medvision.networks.classification import DenseNet as DenseNet
 from medvision.networks.classification import ResNet as ResNet
 from medvision.networks.deep import plain_state as plain_state
 from medvision.networks.ensemble import ensemble_of as ensemble_of
+from medvision.networks.ensemble import first_of as first_of
 from medvision.networks.ensemble import members_of as members_of
 from medvision.networks.segmentation import DynUNet as DynUNet
 from medvision.networks.segmentation import SegResNet as SegResNet

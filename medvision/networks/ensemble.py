@@ -64,6 +64,18 @@ def joined(states: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {f"{_MEMBER}{n}.{name}": tensor for n, state in enumerate(states) for name, tensor in state.items()}
 
 
+def first_of(state: Mapping[str, Any]) -> tuple[Mapping[str, Any], int]:
+    """Return the weights of the first member, and how many members there are: 1 where they are of a single network.
+
+    >>> first_of({"member0.a": 1, "member1.a": 2}), first_of({"a": 1})
+    (({'a': 1}, 2), ({'a': 1}, 1))
+    """
+    count = len({name.split(".")[0] for name in state})
+    if not all(name.startswith(tuple(f"{_MEMBER}{n}." for n in range(count))) for name in state):
+        return state, 1
+    return parted(state, count)[0], count
+
+
 def parted(state: Mapping[str, Any], members: int) -> list[dict[str, Any]]:
     """Return the weights of each member; the other way of :func:`joined`.
 

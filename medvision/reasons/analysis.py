@@ -33,9 +33,9 @@ LABELS: Mapping[str, Reason] = {
         "Check that it is finished, and whose it is.",
     ),
     "label-absent": Reason(
-        "A label that others have is absent.",
-        "If it was forgotten, a right answer counts as wrong.",
-        "Look whether it was forgotten.",
+        "A label that others have is absent, or one has none that a case is without.",
+        "If it was forgotten, a right answer counts as wrong; what all cases share cannot be learnt.",
+        "Look whether it was forgotten, or add cases that differ in it.",
     ),
     "label-names-differ": Reason(
         "A data set gives labels other names than the pipeline does.",
@@ -104,6 +104,11 @@ DATA_SETS: Mapping[str, Reason] = {
         "The training ended before its last epoch.",
         "Its schedule did not run to the end.",
         "Raise early_stopping in [train], or set it to 0.",
+    ),
+    "stages-untrained": Reason(
+        "A training by stages ended, or was best, before some of its stages had their turn.",
+        "Those are as they were at the start, whatever --tune names.",
+        "Give it more time, raise early_stopping in [train], or choose another --tune.",
     ),
     "split-ungrouped": Reason(
         "No patient is named, so the split cannot keep patients together.",
@@ -209,9 +214,14 @@ PIPELINES: Mapping[str, Reason] = {
         "Name the pipeline's folder or a MONAI bundle (a folder with models/model.pt), which say it.",
     ),
     "start-differs": Reason(
-        "The weights that a training starts from were learned on other input or for other labels.",
+        "The weights that a training starts from were learned on other input, for other labels or by another network.",
         "Less of what they know holds here; a head for other labels would begin by taking them for each other.",
         "Compare the cards, or start from weights of the same input.",
+    ),
+    "start-unknown": Reason(
+        "No card says what the weights that a training starts from have seen, or what their head answers.",
+        "They may know held-out images, whose figures are then too good, or name the labels in another order.",
+        "Start from the folder of a pipeline or a pretraining, or make sure of both.",
     ),
     "weights-partial": Reason(
         "Too little of the network's encoder is in the file.",

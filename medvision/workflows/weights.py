@@ -9,9 +9,9 @@ from typing import Any
 
 from medvision.errors import Finding
 from medvision.pipeline import PipelineFolder
-from medvision.transfer import Hub, Match, Origin, read_weights, recognise, require
+from medvision.transfer import Hub, Match, Origin, recognise, require
 from medvision.transfer.overview import StageCounts, stages
-from medvision.workflows.starting.source import PUBLIC, matched, place_of
+from medvision.workflows.starting.source import PUBLIC, matched, read_network
 from medvision.workflows.starting.source import start_from as start_from
 
 
@@ -89,7 +89,7 @@ def inspect(source: str | Path, pipeline: PipelineFolder | None = None, *, hub: 
     PipelineError
         The weights cannot be read. That too little of the encoder fits is no error here: :meth:`Inspection.require`.
     """
-    foreign = read_weights(place_of(source), hub=hub)
+    foreign, noticed = read_network(source, hub=hub)
     found = recognise(foreign.tensors)
     taken, findings = matched(foreign, pipeline.build_network(), pipeline) if pipeline else (None, ())
     return Inspection(
@@ -101,5 +101,5 @@ def inspect(source: str | Path, pipeline: PipelineFolder | None = None, *, hub: 
         pipeline=pipeline.settings.name if pipeline else None,
         match=taken,
         stages=stages(taken, pipeline.settings.network.parts) if taken and pipeline else (),
-        findings=findings,
+        findings=(*noticed, *findings),
     )

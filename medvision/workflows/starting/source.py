@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from medvision.errors import Finding
 from medvision.files import write_json
+from medvision.networks import first_of
 from medvision.pipeline import PipelineFolder, builtin_names, find
 from medvision.transfer import Foreign, Hub, Match, Origin, locate_weights, match, read_weights, require
 from medvision.workflows.starting.source_card import differences_of
@@ -168,11 +169,27 @@ def start_from(
     PipelineError
         The weights cannot be read, or less than 80 % of the encoder's parameters fit; the network is as it was.
     """
-    foreign = read_weights(place_of(source), hub=hub)
+    foreign, noticed = read_network(source, hub=hub)
     taken, findings = matched(foreign, network, pipeline)
     require(taken, partial=partial)
     taken.load(network)
-    return Transferred(foreign.origin, taken, findings)
+    return Transferred(foreign.origin, taken, (*noticed, *findings))
+
+
+def read_network(source: str | Path, *, hub: Hub = PUBLIC) -> tuple[Foreign, tuple[Finding, ...]]:
+    """Return the weights of one network: of an ensemble those of the first, with a word about it.
+
+    Raises
+    ------
+    PipelineError
+        The weights cannot be read.
+    """
+    foreign = read_weights(place_of(source), hub=hub)
+    tensors, count = first_of(foreign.tensors)
+    if count == 1:
+        return foreign, ()
+    text = f"{foreign.origin.source} is an ensemble of {count} networks, of which the first is taken"
+    return replace(foreign, tensors=tensors), (Finding("start-differs", "note", text),)
 
 
 def place_of(source: str | Path) -> str | Path:
@@ -188,4 +205,14 @@ def matched(foreign: Foreign, network: Any, pipeline: PipelineFolder) -> tuple[M
     if settings.use == "vit":
         grid = [size // patch for size, patch in zip(settings.image_size, settings.patch_size, strict=True)]
     taken = match(foreign, network, settings.parts, grid=grid, fresh_head=found.fresh_head)
-    return taken, (*taken.findings, *found.findings)
+    return taken, (*taken.findings, *found.findings, *_unknown(foreign, taken))
+
+
+def _unknown(foreign: Foreign, taken: Match) -> Iterator[Finding]:
+    """Yield what nobody can know of weights without a card."""
+    if foreign.card is None:
+        text = f"{foreign.origin.source}: no card says which images they have seen; held-out ones may be among them"
+        has_head = any(row.part == "head" and row.state in ("loaded", "adapted") for row in taken.rows)
+        if has_head:
+            text += "; nor for which labels in which order their head was trained, which is taken as it is"
+        yield Finding("start-unknown", "warning" if has_head else "note", text)

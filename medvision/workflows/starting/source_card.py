@@ -13,6 +13,9 @@ from medvision.pipeline import PRETRAINING, Settings
 from medvision.steps import BORDERS, STEPS
 from medvision.workflows.training_folder.pretraining_card import PretrainingCard
 
+_NOT_IN_SHAPES = ("heads", "norm", "stem_stride", "stem_pool", "strides", "window")
+"""What changes what a network computes, and no shape of its weights."""
+
 
 @dataclass(frozen=True)
 class CardDifferences:
@@ -51,11 +54,13 @@ def differences_of(folder: Path | None, name: str, settings: Settings) -> CardDi
         return CardDifferences()
     card = _read(folder / "weights.json")
     theirs = _meaning_of(card, folder / "weights.json")
-    differing = [*_input_differences(theirs, card, settings)]
     found = []
-    if differing:
-        text = f"{name} was learned on other input: {'; '.join(differing)}"
-        found.append(Finding("start-differs", "warning", text))
+    for what, differing in (
+        ("on other input", [*_input_differences(theirs, card, settings)]),
+        ("by another network", [*_network_differences(theirs, settings)]),
+    ):
+        if differing:
+            found.append(Finding("start-differs", "warning", f"{name} was learned {what}: {'; '.join(differing)}"))
     answers = _other_answers(theirs, settings)
     if answers is not None:
         found.append(Finding("start-differs", "warning", f"{name}: {answers}, so that the head starts fresh"))
@@ -66,7 +71,7 @@ def _meaning_of(card: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
     """Return the settings that a card states; none for one of an unknown kind."""
     if str(card.get("schema", "")).startswith(PRETRAINING):
         pretrained = PretrainingCard.read(path)
-        return {"contract": pretrained.contract, "steps": pretrained.steps}
+        return {"contract": pretrained.contract, "steps": pretrained.steps, "network": pretrained.network}
     return card["meaning"] if isinstance(card.get("meaning"), dict) else {}
 
 
@@ -83,6 +88,16 @@ def _input_differences(theirs: Mapping[str, Any], card: Mapping[str, Any], setti
             yield f"{key} {_words(contract[key])}, here {_words(ours['contract'][key])}"
     if isinstance(theirs.get("steps"), list):
         yield from _step_differences(theirs["steps"], ours["steps"])
+
+
+def _network_differences(theirs: Mapping[str, Any], settings: Settings) -> Iterator[str]:
+    """Yield settings that change what a network of such weights computes; of others the shapes of the weights tell."""
+    stated, ours = theirs.get("network"), settings.to_json()["network"]
+    if not isinstance(stated, dict) or stated.get("use") != ours["use"]:
+        return
+    for key in _NOT_IN_SHAPES:
+        if key in stated and key in ours and stated[key] != ours[key]:
+            yield f"{key} {_words(stated[key])}, here {_words(ours[key])}"
 
 
 def _step_differences(theirs: Sequence[Any], ours: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -18,7 +18,8 @@ from medvision.workflows.training_data.prepare import PreparedCase
 _GRADES = ("error", "warning", "note")
 _OF_TRAINING = {
     *("budget", "budget-cut", "training-ended-early", "score-undefined", "checkpoint-damaged", "logger-failed"),
-    *("network-compiled", "start-differs", "weights-axes", "weights-partial"),
+    *("network-compiled", "start-differs", "start-unknown", "weights-axes", "weights-partial"),
+    "stages-untrained",
 }
 
 

@@ -115,13 +115,14 @@ def _has_begun(out: Path) -> bool:
 
 
 def refuse_settings(pipeline: PipelineFolder, *places: Path) -> None:
-    """Raise UsageError where the settings themselves lie in one of the folders, and would be written over."""
+    """Raise UsageError where settings that no training left lie in one of the folders, and would be written over."""
     file = pipeline.folder / "pipeline.toml"
     for place in places:
         own = place / "pipeline.toml"
         linked = own.is_file() and file.is_file() and own.samefile(file)
-        if linked or own.resolve() == file.resolve():
-            message = "the settings lie here, and would be written over"
+        left = _has_begun(place) or any((place / name).is_file() for name in (_IDENTITY, "weights.json"))
+        if (own.is_file() and not left) or linked or own.resolve() == file.resolve():
+            message = "settings lie here, and would be written over"
             raise UsageError("usage", message, path=place, cure="Choose another --out.")
 
 
