@@ -91,6 +91,44 @@ def test_one_that_is_told_to_end_ends_its_processes_first(tmp_path: Path) -> Non
             os.kill(int(file.read_text()), 0)
 
 
+def test_when_the_launcher_is_killed_its_processes_end_by_themselves(tmp_path: Path) -> None:
+    inner = f"""
+        import os, pathlib, time
+        from medvision.training.launch import end_with_launcher
+        end_with_launcher()
+        rank = os.environ["LOCAL_RANK"]
+        pathlib.Path({str(tmp_path)!r}, rank).write_text(str(os.getpid()))
+        while rank == "0":  # one is at work, the other waits
+            pass
+        time.sleep(60)
+    """
+    script = "import sys; from medvision.training.launch import launch\n"
+    script += f"launch([sys.executable, '-c', {textwrap.dedent(inner)!r}], 2)"
+    process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE)
+    files = [tmp_path / "0", tmp_path / "1"]
+    try:
+        until = time.monotonic() + 30
+        while not all(file.is_file() and file.read_text() for file in files):
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        process.kill()
+        assert process.communicate(timeout=10) == (None, b"")  # the pipe is closed once nobody holds it any more
+    except subprocess.TimeoutExpired:
+        for file in files:
+            os.kill(int(file.read_text()), signal.SIGKILL)
+        raise
+
+
+def test_a_process_that_was_started_otherwise_does_not_end_with_its_input() -> None:
+    script = "import time; from medvision.training.launch import end_with_launcher\n"
+    script += "end_with_launcher(); time.sleep(0.3); print('up')"
+    environment = {**os.environ, "LOCAL_RANK": "0"}
+    ended = subprocess.run(
+        [sys.executable, "-c", script], env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (0, b"up\n")
+
+
 def test_outside_the_main_thread_signals_stay_as_they_are(tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGTERM)
     found: list[Ended] = []

@@ -92,5 +92,8 @@ def test_the_command_runs_itself_once_a_device_and_exits_as_the_first_that_faile
 
 
 def test_a_process_that_was_started_goes_on_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    watched: list[bool] = []
+    monkeypatch.setattr(launch, "end_with_launcher", lambda: watched.append(True))
     monkeypatch.setenv("LOCAL_RANK", "1")
     shell.launch_once(3)
+    assert watched == [True]

@@ -153,9 +153,10 @@ def _plain(words: str) -> Progress:
 
 def launch_once(processes: int) -> None:
     """Run this command in some processes and exit as they do; return where this is one of them."""
-    from medvision.training.launch import launch, launched
+    from medvision.training.launch import end_with_launcher, launch, launched
 
     if launched():
+        end_with_launcher()
         return
     ended = launch([sys.executable, "-m", "medvision", *sys.argv[1:]], processes)
     if ended.words:

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +19,8 @@ from dataclasses import dataclass
 from medvision.errors import UsageError
 
 _POLL_SECONDS = 0.05
+_WATCHED = "MEDVISION_LAUNCHER_ON_STDIN"
+_ORPHANED = 1
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,8 @@ def launch(command: Sequence[str], processes: int, *, grace_seconds: float = 20.
     """Run `command` in some processes that find each other, and wait for them.
 
     Only the first one's output is shown; all may write errors. When one fails, the others have `grace_seconds` to find
-    out and to say so; then they are ended. So are all when this process is interrupted or told to end (SIGTERM).
+    out and to say so; then they are ended. So are all when this process is interrupted or told to end (SIGTERM). Should
+    it be killed, it can end nobody: each process sees to that itself, by :func:`end_with_launcher`.
 
     Raises
     ------
@@ -87,13 +91,41 @@ def launch(command: Sequence[str], processes: int, *, grace_seconds: float = 20.
     """
     port = _free_port()
     running: dict[int, subprocess.Popen[bytes]] = {}
-    with _told_to_end_is_interrupted():
+    with _told_to_end_is_interrupted(), _open_pipe() as end:
         try:
             for rank in range(processes):
-                running[rank] = _started(command, rank, processes, port)
+                running[rank] = _started(command, rank, processes, port, end)
             return _watched(running, grace_seconds)
         finally:
             _end(running, grace_seconds)
+
+
+def end_with_launcher() -> None:
+    """Let this process end at once when the one that started it by :func:`launch` is no more.
+
+    Who started it holds one end of a pipe, and this process the other, its standard input: however the first ends
+    (SIGKILL, no memory left), the system closes the pipe. Left alone, the processes of a training would work on, hold
+    the output folder, and nobody would know. One that ``torchrun`` or ``srun`` has started is left to them.
+    """
+    if _WATCHED in os.environ:
+        threading.Thread(target=_end_when_closed, args=(sys.stdin.fileno(),), daemon=True).start()
+
+
+def _end_when_closed(file: int) -> None:
+    while os.read(file, 1):
+        pass
+    os._exit(_ORPHANED)  # what is kept of a training can be relied on whenever its process ends
+
+
+@contextmanager
+def _open_pipe() -> Iterator[int]:
+    """Give the end of a pipe where nothing is to be read, and which is open for as long as this process is there."""
+    end, held = os.pipe()
+    try:
+        yield end
+    finally:
+        os.close(held)
+        os.close(end)
 
 
 @contextmanager
@@ -109,7 +141,7 @@ def _told_to_end_is_interrupted() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _started(command: Sequence[str], rank: int, processes: int, port: int) -> subprocess.Popen[bytes]:
+def _started(command: Sequence[str], rank: int, processes: int, port: int, end: int) -> subprocess.Popen[bytes]:
     found = {
         "LOCAL_RANK": str(rank),
         "RANK": str(rank),
@@ -117,9 +149,11 @@ def _started(command: Sequence[str], rank: int, processes: int, port: int) -> su
         "WORLD_SIZE": str(processes),
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
+        _WATCHED: "1",
     }
     output = None if rank == 0 else subprocess.DEVNULL
-    return subprocess.Popen(list(command), env={**os.environ, **found}, stdout=output)  # noqa: S603 - the caller's own
+    environment = {**os.environ, **found}
+    return subprocess.Popen(list(command), env=environment, stdin=end, stdout=output)  # noqa: S603 - the caller's own
 
 
 def _watched(running: dict[int, subprocess.Popen[bytes]], grace_seconds: float) -> Ended:
