@@ -21,9 +21,11 @@ from medvision.networks import save_weights
 from medvision.pipeline import PipelineFolder, Settings, read_settings
 from medvision.training import Training, build_optimiser
 from medvision.tuning import Group
+from medvision.workflows.comparing.ways import Way
 from medvision.workflows.fitting import budget as workflow
 from medvision.workflows.fitting.budget import Budget, Timed, fit_into
 from medvision.workflows.fitting.pacing import done_in_time
+from medvision.workflows.learning_curve import CurveDesign
 from medvision.workflows.train import Start, train
 
 Cost = Callable[[Settings], float]
@@ -256,6 +258,16 @@ def test_steps_without_a_measurable_time_are_no_division_by_zero(
 def test_a_time_that_is_none_is_refused(minutes: float) -> None:
     with pytest.raises(UsageError, match="a time above 0 is wanted"):
         Budget(minutes)
+
+
+@pytest.mark.parametrize("minutes", [5_259_601.0, 1e308])
+def test_a_time_of_more_than_ten_years_is_refused(minutes: float) -> None:
+    with pytest.raises(UsageError, match="ten years at most") as caught:
+        Budget(minutes)
+    assert "fewer minutes" in (caught.value.finding.cure or "")
+    with pytest.raises(UsageError, match="ten years at most"):
+        CurveDesign((None,), 1, (Way("scratch"),), minutes)
+    assert Budget(5_259_600.0, 7.0).deadline == 7.0 + 315_576_000.0
 
 
 def test_a_part_of_a_time_begins_now_and_remembers_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ EXPORT_SECONDS = 2.0
 """What writing the folder and the end of the process take, where it has a core for itself."""
 _VALIDATIONS = 10
 _MEASURING = 0.1  # share of a time after which no step is measured any more, and cuts are made unmeasured
+_LONGEST = 10 * 365.25 * 24 * 60  # minutes, ten years: nobody means more, and far more is no moment of any clock
 _EACH = 0.02  # share of the time that measuring the steps of one choice may take, where one step has been done
 
 
@@ -45,7 +46,7 @@ class Budget:
     Raises
     ------
     UsageError
-        The time is not above 0.
+        The time is not above 0, or longer than ten years.
     """
 
     minutes: float
@@ -56,6 +57,9 @@ class Budget:
     def __post_init__(self) -> None:
         if not 0 < self.minutes < float("inf"):
             raise UsageError("usage", f"a time above 0 is wanted, got {self.minutes} minutes")
+        if self.minutes > _LONGEST:
+            cure = "Give fewer minutes, or no time: a training then takes what its settings need."
+            raise UsageError("usage", f"a time of ten years at most is wanted, got {self.minutes:g} minutes", cure=cure)
 
     @property
     def deadline(self) -> float:
