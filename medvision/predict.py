@@ -53,8 +53,8 @@ class Prediction:
 class Quantity:
     """What one output of a regression stands for: a ``[[regression]]`` table, in the order of the labels.
 
-    A network gives standardised values; `mean` and `sd` turn them into the unit. Where they are left out, a training
-    measures them, and `known` too, and writes them into its pipeline.
+    A network gives standardised values; `mean` and `sd` turn them into the unit. A training measures them, and `known`
+    too, on its own training cases, and writes them into its pipeline in place of what stood there.
 
     Parameters
     ----------

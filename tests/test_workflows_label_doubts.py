@@ -45,14 +45,14 @@ def mask(number: int, *, stored: set[int], kept: set[int], **stated: str) -> Pre
     before, after = (np.where(np.isin(labels, list(numbers)), labels, 0) for numbers in (stored, kept))
     case = Case(f"c{number}", (Source("nifti", (Path("a.nii"),)),), attributes=stated)
     figures = measure_case(volume, Labels(before, GRID, NAMES), id=case.id)
-    return PreparedCase(case, Sample(case.id, image[None], after), "", "", figures, ())
+    return PreparedCase(case, Sample(case.id, image[None], after), "", "", "", figures, ())
 
 
 def classed(number: int, target: Any) -> PreparedCase:
     case = Case(f"c{number}", (Source("nifti", (Path("a.nii"),)),))
     image = np.zeros((1, 4, 4, 4), np.float32)
     figures = measure_case(Volume(image, Geometry.from_spacing((1, 1, 1), (4, 4, 4))), target)
-    return PreparedCase(case, Sample(case.id, image, 0), "", "", figures, ())
+    return PreparedCase(case, Sample(case.id, image, 0), "", "", "", figures, ())
 
 
 WHOLE = [mask(number, stored={1, 2}, kept={1, 2}) for number in range(4)]
@@ -123,7 +123,7 @@ def test_labels_and_classes_without_a_training_case_are_told() -> None:
             ["no training case has 'c', and 1 held-out case does: it cannot be learnt"],
         ),
         ("classification", [0, 1, 2], [1], []),
-        ("multilabel", [(1, 0, None), (1, 1, 0)], [(0, 0, 0)], ["no training case has 'c': it cannot be learnt"]),
+        ("multilabel", [(1, 0, None), (0, 1, 0)], [(0, 0, 0)], ["no training case has 'c': it cannot be learnt"]),
     ],
 )
 def test_classes_are_looked_for_by_what_cases_state(
@@ -134,6 +134,26 @@ def test_classes_are_looked_for_by_what_cases_state(
     assert [finding.message for finding in label_findings(*sides, plain)] == words
 
 
-def test_values_have_no_labels_to_miss() -> None:
-    plain = settings("regression", {0: "age"})
-    assert label_findings([classed(0, (61.5,))], [], plain) == []
+def test_a_label_that_all_training_cases_have_is_told() -> None:
+    plain = settings("multilabel", {0: "a", 1: "b", 2: "c"})
+    training = [classed(number, target) for number, target in enumerate([(1, 0, 1), (1, 1, None)])]
+    held_out = [classed(2, (0, 1, 1)), classed(3, (1, 0, 0)), classed(4, (1, 0, None))]
+    (finding,) = label_findings(training, held_out[2:], plain)
+    assert (finding.code, finding.grade) == ("label-absent", "warning")
+    assert finding.message == "all training cases that state it have 'a', 'c': it cannot be learnt"
+    (finding,) = label_findings(training, held_out[1:], plain)
+    assert finding.message.endswith(" have 'a', 'c', and 1 held-out case does not: it cannot be learnt")
+    (finding,) = label_findings(training, held_out, plain)
+    assert finding.message.endswith(" have 'a', 'c', and 2 held-out cases do not: it cannot be learnt")
+    assert label_findings([*training, classed(5, (0, 0, 0))], held_out, plain) == []
+
+
+def test_values_that_few_training_cases_state_are_told() -> None:
+    plain = settings("regression", {0: "age", 1: "bmi"})
+    full = [classed(number, (61.5, 20.0 + number)) for number in range(6)]
+    (finding,) = label_findings(full, [], plain)
+    assert (finding.code, finding.grade) == ("too-few-cases", "warning")
+    assert finding.message == "'age' is the same in all 6 training cases that state it: it cannot be learnt"
+    (finding,) = label_findings([classed(7, (60.0, None)), *full[:5]], full, plain)
+    assert finding.message == "'bmi' is known of 5 of 6 training cases: too few to learn it"
+    assert label_findings([classed(7, (60.0, None)), *full], [], plain) == []

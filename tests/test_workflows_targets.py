@@ -15,7 +15,15 @@ from medvision.networks import ResNet
 from medvision.pipeline import Settings
 from medvision.predict import Quantity
 from medvision.study import Case, Flags, Label, Numbers, Source
-from medvision.workflows.cases.targets import class_of, marks_of, stated_of, target_of, values_of, with_scaling
+from medvision.workflows.cases.targets import (
+    class_of,
+    marks_of,
+    require_known,
+    stated_of,
+    target_of,
+    values_of,
+    with_scaling,
+)
 
 IMAGE = Source("picture", (Path("a.png"),))
 
@@ -130,12 +138,13 @@ def test_a_name_that_is_made_of_its_number_does_not_say_it_twice() -> None:
     assert caught.value.code == "label-missing"
 
 
-def test_the_scale_is_measured_where_it_is_left_out() -> None:
-    bare = replace(AGE, regression=(Quantity("years"), Quantity("1", 0.0, 2.0)))
+def test_the_scale_is_measured_whatever_an_earlier_training_left() -> None:
+    bare = replace(AGE, regression=(Quantity("years"), Quantity("1", 0.0, 20.0, (-5.0, 5.0))))
     cases = [case(Numbers((40, None)), "a"), case(Numbers((60, 1)), "b"), case(Numbers((50, 3)), "c")]
     age, score = with_scaling(bare, cases).regression
     assert age == Quantity("years", 50.0, 10.0, (40.0, 60.0))
-    assert score == Quantity("1", 0.0, 2.0, (1.0, 3.0))
+    assert score == Quantity("1", 2.0, 2**0.5, (1.0, 3.0))
+    assert with_scaling(replace(bare, regression=(age, score)), cases).regression == (age, score)
     assert with_scaling(THREE, []) is THREE
 
 
@@ -145,6 +154,21 @@ def test_values_without_a_spread_have_no_scale(values: list[float | None]) -> No
     with pytest.raises(InputError, match="age is known of") as caught:
         with_scaling(bare, [case(Numbers((value, float(n))), f"c{n}") for n, value in enumerate(values)])
     assert caught.value.code == "too-few-cases"
+
+
+def test_a_value_that_no_case_of_a_training_states_is_refused() -> None:
+    lone, other = case(Numbers((40, 1)), "a"), case(Numbers((50, None)), "b")
+    require_known({"fold 1": [lone], "fold 2": [lone, other]}, AGE)
+    with pytest.raises(InputError) as caught:
+        require_known({"fold 1": [lone], "fold 2": [other, other], "fold 3": [other]}, AGE)
+    told = "'score' is known of none of 2 training cases of fold 2, none of 1 training case of fold 3"
+    assert (caught.value.code, caught.value.finding.message) == ("too-few-cases", told)
+    assert "fewer folds" in (caught.value.finding.cure or "")
+    with pytest.raises(InputError, match=r"'score' is known of none of 1 training case \["):
+        require_known({"": [other]}, AGE)
+    require_known({"": []}, THREE)
+    with pytest.raises(InputError, match=r"case of 3, and so in 2 further trainings \["):
+        require_known({f"{number}": [other] for number in range(1, 6)}, AGE)
 
 
 def test_without_a_scale_there_is_no_target() -> None:

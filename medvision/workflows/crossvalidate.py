@@ -19,7 +19,7 @@ from medvision.progress import Progress, named, silent
 from medvision.report import crossvalidation_page
 from medvision.report.wording import listed
 from medvision.training import Split, ended_early, folds
-from medvision.workflows.cases.targets import with_scaling
+from medvision.workflows.cases.targets import require_known, with_scaling
 from medvision.workflows.fitting.budget import Budget, Shares
 from medvision.workflows.fitting.card import card_text
 from medvision.workflows.fitting.choice import choice_of_folds
@@ -114,7 +114,8 @@ def crossvalidate(
     UsageError
         What :func:`medvision.workflows.train.train` refuses; or several processes are wanted.
     InputError
-        A case cannot be read, or lacks a label; there are fewer patients than folds.
+        A case cannot be read, or lacks a label; there are fewer patients than folds; or a value of a regression is
+        known of no case that one of the folds trains on.
     PipelineError
         `out` holds a training of other settings or other data, or one that has lost a fold; the weights to start from
         cannot be read or fit too little, or a loss is not finite.
@@ -131,6 +132,7 @@ def crossvalidate(
         parts = folds(cases, count=count, seed=pipeline.settings.train.seed, task=pipeline.settings.task)
         everyone = parts[0].undivided()
         pipeline = replace(pipeline, settings=with_scaling(pipeline.settings, everyone.train))
+        require_known({f"fold {number}": each.train for number, each in enumerate(parts, 1)}, pipeline.settings)
 
         place = machine.alone(pipeline.settings.train)
         work = Workbench(pipeline, parts[0], store, place, machine.workers, progress)

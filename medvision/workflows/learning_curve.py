@@ -27,6 +27,7 @@ from medvision.workflows.comparing.runs import (
     is_done,
     outcomes_of,
     prepare_shared,
+    refuse_unknown,
     sides_of,
     trainer_at,
 )
@@ -211,13 +212,15 @@ def plan_of_curve(
     UsageError
         A size cannot be drawn, or there is no such seed.
     InputError
-        A case has no label, or patients stand on both sides of a split.
+        A case has no label, patients stand on both sides of a split, or a value of a regression is known of no case of
+        a subset.
     PipelineError
         `out` holds trainings of other settings, other data or another start, or what was kept of them is damaged;
         weights to start from cannot be read.
     """
     pipeline, parts = sides_of(pipeline, data, seed=seed)
     runs = _runs(pipeline, parts, out, replace(design, ways=pin_starts(design.ways, out, keep=False)))
+    refuse_unknown(list(runs.values()))
     return tuple(
         PlannedTraining(run.way.name, key.repeat + 1, len(run.parts.train), _patients(run), is_done(run))
         for key, run in runs.items()

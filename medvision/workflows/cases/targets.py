@@ -20,6 +20,7 @@ from medvision.report.wording import many
 from medvision.study import Case, Flags, Numbers, Source
 
 _LEAST_VALUES = 2  # to tell a standard deviation
+_NAMED = 3  # trainings that a message names
 
 
 def target_of(case: Case, settings: Settings) -> int | NDArray[np.float32]:
@@ -48,10 +49,10 @@ def target_of(case: Case, settings: Settings) -> int | NDArray[np.float32]:
 
 
 def with_scaling(settings: Settings, cases: Sequence[Case]) -> Settings:
-    """Return the settings with what is left out of a regression's scale measured on the training cases.
+    """Return the settings with a regression's scale as measured on the training cases.
 
-    Mean, standard deviation (over cases) and range of each value; what the settings state stays as it is. The
-    settings of another task come back unchanged.
+    Mean, standard deviation (over cases) and range of each value. What the settings state of them is that of an
+    earlier training's cases, and goes. The settings of another task come back unchanged.
 
     Parameters
     ----------
@@ -73,12 +74,42 @@ def with_scaling(settings: Settings, cases: Sequence[Case]) -> Settings:
             name = settings.labels[number]
             text = f"{name} is known of {len(values)} cases, and has {len(np.unique(values))} different values"
             raise InputError("too-few-cases", text, cure="Train on cases whose values differ.")
-        if quantity.mean is None:
-            quantity = replace(quantity, mean=float(values.mean()), sd=float(values.std(ddof=1)))
-        if quantity.known is None:
-            quantity = replace(quantity, known=(float(values.min()), float(values.max())))
-        quantities.append(quantity)
+        known = (float(values.min()), float(values.max()))
+        quantities.append(replace(quantity, mean=float(values.mean()), sd=float(values.std(ddof=1)), known=known))
     return replace(settings, regression=tuple(quantities))
+
+
+def require_known(trainings: Mapping[str, Sequence[Case]], settings: Settings) -> None:
+    """Refuse trainings of a regression with a value that none of their cases states: nothing could be learnt of it.
+
+    Parameters
+    ----------
+    trainings
+        The cases to train on, by what the training is called; an only one may be called nothing.
+
+    Raises
+    ------
+    InputError
+        ``too-few-cases``: none states a value, in a training; or a case has no value of this pipeline.
+    """
+    if settings.task != "regression":
+        return
+    lacking: dict[str, list[str]] = {}
+    for called, cases in trainings.items():
+        rows = [values_of(case, settings.labels) for case in cases]
+        for place, number in enumerate(sorted(settings.labels)):
+            if all(row[place] is None for row in rows):
+                words = f"none of {many(len(cases), 'training case')}" + (f" of {called}" if called else "")
+                lacking.setdefault(settings.labels[number], []).append(words)
+    if lacking:
+        told = "; ".join(f"{name!r} is known of {_first(words)}" for name, words in lacking.items())
+        cure = "Choose fewer folds or greater sizes, add cases that state it, or take that value out."
+        raise InputError("too-few-cases", told, cure=cure)
+
+
+def _first(words: Sequence[str]) -> str:
+    further = len(words) - _NAMED
+    return ", ".join(words[:_NAMED]) + (f", and so in {many(further, 'further training')}" if further > 0 else "")
 
 
 def stated_of(case: Case, task: Task, labels: Mapping[int, str]) -> int | list[float | None]:

@@ -14,7 +14,7 @@ from medvision.files import write_json
 from medvision.pipeline import PipelineFolder
 from medvision.progress import Progress, named, silent
 from medvision.training import Split, split
-from medvision.workflows.cases.targets import with_scaling
+from medvision.workflows.cases.targets import require_known, with_scaling
 from medvision.workflows.comparing.ways import Way
 from medvision.workflows.fitting.budget import Budget
 from medvision.workflows.fitting.fit import Terms, fit
@@ -162,8 +162,8 @@ def prepare_shared(runs: Sequence[Run], work: Workbench, out: Path, *, log: str,
     UsageError, PipelineError, ExtraMissingError
         What :func:`medvision.workflows.starting.start.refuse_options` refuses, before any case is prepared.
     InputError
-        A case cannot be read, does not fit the pipeline, or lacks a label; or a run starts from weights that were
-        trained on held-out cases.
+        A case cannot be read, does not fit the pipeline, or lacks a label; a run starts from weights that were trained
+        on held-out cases; or what :func:`refuse_unknown` refuses.
     WorkerError
         The process that worked on a case was lost, or ran out of memory.
     """
@@ -175,6 +175,7 @@ def prepare_shared(runs: Sequence[Run], work: Workbench, out: Path, *, log: str,
             _refuse_other_shares(kept.get("sharing"), sharing, out)
     if all(is_done(run) for run in runs):
         return before
+    refuse_unknown(runs)
     began = time.monotonic()
     for run in {run.way: run for run in reversed(runs) if not is_done(run)}.values():
         work.refuse_options(run.pipeline, run.folder, run.way.start, log, timed=run.asked_minutes is not None)
@@ -184,6 +185,12 @@ def prepare_shared(runs: Sequence[Run], work: Workbench, out: Path, *, log: str,
     found = Shared(before.seconds + time.monotonic() - began, notes)
     write_json(path, {"seconds": found.seconds, "notes": list(notes), "sharing": sharing})
     return found
+
+
+def refuse_unknown(runs: Sequence[Run]) -> None:
+    """Raise InputError where a value of a regression is known of no case that one of the runs trains on."""
+    if runs:
+        require_known({run.folder.name: run.parts.train for run in runs}, runs[0].pipeline.settings)
 
 
 def _refuse_other_shares(before: int | None, now: int | None, out: Path) -> None:

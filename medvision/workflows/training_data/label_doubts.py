@@ -1,4 +1,4 @@
-"""What a training finds doubtful about the labels of its cases: sides, labels that none has, labels lost."""
+"""What a training finds doubtful about the labels of its cases: sides, labels that none or all have, labels lost."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from medvision.fingerprint import CaseFigures, lateral_pairs
 from medvision.pipeline import Settings, lateral_faults
 from medvision.report.wording import many
 from medvision.workflows.training_data.prepare import PreparedCase
+
+_FEW_VALUES = 6  # from fewer, a network learns these cases by heart and not the value
 
 
 def require_sides_apart(training: Sequence[PreparedCase], settings: Settings) -> None:
@@ -40,10 +42,11 @@ def empty_label(figures: CaseFigures) -> list[Finding]:
 def label_findings(
     training: Sequence[PreparedCase], held_out: Sequence[PreparedCase], settings: Settings
 ) -> list[Finding]:
-    """Return labels and classes that no training case has, and those that the steps leave no voxel of."""
+    """Return labels that no training case has, or all have, those that the steps leave no voxel of, and rare values."""
     if settings.task == "regression":
-        return []
-    return [*_absent(training, held_out, settings), *_lost([*training, *held_out], settings)]
+        return _rare(training, settings)
+    taught = [*_always(training, held_out, settings), *_absent(training, held_out, settings)]
+    return [*taught, *_lost([*training, *held_out], settings)]
 
 
 def _absent(training: Sequence[PreparedCase], held_out: Sequence[PreparedCase], settings: Settings) -> list[Finding]:
@@ -55,6 +58,36 @@ def _absent(training: Sequence[PreparedCase], held_out: Sequence[PreparedCase], 
     also = sum(any(number in numbers for number in absent) for numbers in shown)
     told = f", and {many(also, 'held-out case')} {'does' if also == 1 else 'do'}" if also else ""
     return [Finding("label-absent", "warning", f"no training case has {names}{told}: it cannot be learnt")]
+
+
+def _always(training: Sequence[PreparedCase], held_out: Sequence[PreparedCase], settings: Settings) -> list[Finding]:
+    """Return of several labels at once those that all training cases have of which that is known."""
+    if settings.task != "multilabel":
+        return []
+    has, shown = ([entry.figures.target or () for entry in side] for side in (training, held_out))
+    places = [place for place in range(len(settings.labels)) if {row[place] for row in has} - {None} == {1.0}]
+    if not places:
+        return []
+    names = ", ".join(repr(settings.labels[sorted(settings.labels)[place]]) for place in places)
+    without = sum(any(row[place] == 0 for place in places) for row in shown)
+    told = f", and {many(without, 'held-out case')} {'does' if without == 1 else 'do'} not" if without else ""
+    message = f"all training cases that state it have {names}{told}: it cannot be learnt"
+    return [Finding("label-absent", "warning", message)]
+
+
+def _rare(training: Sequence[PreparedCase], settings: Settings) -> list[Finding]:
+    """Return the values of a regression that few training cases state, or all alike."""
+    found = []
+    for place, number in enumerate(sorted(settings.labels)):
+        stated = [entry.figures.target[place] for entry in training if entry.figures.target is not None]
+        known, name = [value for value in stated if value is not None], repr(settings.labels[number])
+        if len(known) < _FEW_VALUES:
+            message = f"{name} is known of {len(known)} of {many(len(training), 'training case')}: too few to learn it"
+            found.append(Finding("too-few-cases", "warning", message))
+        elif len(set(known)) == 1:
+            message = f"{name} is the same in all {len(known)} training cases that state it: it cannot be learnt"
+            found.append(Finding("too-few-cases", "warning", message))
+    return found
 
 
 def _present(entry: PreparedCase, settings: Settings) -> set[int]:
