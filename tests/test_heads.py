@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,19 @@ from PIL import Image
 from tiny_pipeline import GREYS
 
 import medvision as mv
-from medvision.errors import PipelineError
+from medvision.errors import InputError, PipelineError
 from medvision.files import sha256_of_text
 from medvision.networks import WeightsCard, save_weights
 from medvision.pipeline import PipelineFolder
+from medvision.study import Case, Numbers
+from medvision.training import Alone, Store
+from medvision.workflows.comparing.runs import sides_of
+from medvision.workflows.comparing.ways import Way
 from medvision.workflows.evaluate import evaluate
+from medvision.workflows.fitting.fit import Terms, fit
+from medvision.workflows.fitting.workbench import Workbench
+from medvision.workflows.learning_curve import CurveDesign, learning_curve, plan_of_curve
+from medvision.workflows.training_data.subsets import subset
 
 UNKNOWN = "Whether the weights were trained on any of these images is not known"
 
@@ -301,3 +311,59 @@ def test_a_training_measures_the_scale_of_values_on_its_own_cases(tmp_path: Path
     assert scale.sd == pytest.approx(np.std(ages, ddof=1))
     assert scale.known == (min(ages), max(ages))
     assert trained.results[0].startswith("MAE age (years) ")
+
+
+LEARNING = '[train]\nepochs = 1\nsteps_per_epoch = 1\noptimiser = "adamw"\nprecision = "fp32"\n'
+
+
+def test_a_training_takes_no_scale_of_an_earlier_one(age: tuple[PipelineFolder, Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "copy" / "pipeline.toml").write_text(AGE + LEARNING, encoding="utf-8")
+    data = pictures(tmp_path / "data", [(30 * n, f"{0.1 * n:.1f};{n}") for n in range(8)])
+    trained = [mv.train(tmp_path / "copy", data, tmp_path / "trained") for _ in range(2)]
+    ages = [round(0.1 * int(case.removeprefix("g")), 1) for case in trained[0].train]
+    scale = PipelineFolder.open(tmp_path / "trained").settings.regression[0]
+    assert scale.mean == pytest.approx(np.mean(ages))
+    assert scale.known == (min(ages), max(ages))
+    assert [each.done_before for each in trained] == [False, True], "the same command finds its own training"
+    assert f"known from {min(ages):g} to {max(ages):g}" in (tmp_path / "trained" / "card.md").read_text()
+
+
+@pytest.mark.parametrize("kind", ["train", "folds", "curve", "plan"])
+def test_a_value_that_no_training_case_states_is_refused_before_any_training(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "settings").mkdir()
+    (tmp_path / "settings" / "pipeline.toml").write_text(AGE + LEARNING, encoding="utf-8")
+    data = pictures(tmp_path / "data", [(20 * n, f"{20 + 5 * n};{n if n < 2 else '?'}") for n in range(12)])
+    data.write_text(data.read_text().replace(",p1\n", ",p0\n"), encoding="utf-8")  # one patient has both
+    opened, out = mv.Pipeline.open(tmp_path / "settings"), tmp_path / "out"
+    design, seed = CurveDesign((1, None), 1, (Way("scratch"),)), seed_without(opened.folder, data)
+    parts = sides_of(opened.folder, [data], seed=seed)[1]
+    lacking = replace(parts, train=tuple(case for case in parts.train if values_missing([case])))
+    work = Workbench(opened.folder, lacking, Store(out / "prepared"), Alone())
+    trainings: dict[str, Callable[[], object]] = {
+        "train": lambda: fit(work, lacking, opened.folder, out, Terms()),
+        "folds": lambda: opened.crossvalidate(data, out, folds=3),
+        "curve": lambda: learning_curve(opened.folder, [data], out, design, seed=seed),
+        "plan": lambda: plan_of_curve(opened.folder, [data], out, design, seed=seed),
+    }
+    with pytest.raises(InputError, match="'score' is known of none of") as caught:
+        trainings[kind]()
+    assert caught.value.code == "too-few-cases"
+    assert not list(tmp_path.rglob("checkpoints"))
+    assert not (out / "prepared").exists(), "before any case is prepared"
+
+
+def seed_without(pipeline: PipelineFolder, data: Path) -> int:
+    """Return a seed whose split trains on the patient with both values, and whose smallest subset leaves it out."""
+    for seed in range(100):
+        try:
+            train = sides_of(pipeline, [data], seed=seed)[1].train
+        except InputError:  # the patient is held out
+            continue
+        if values_missing(subset(train, 1, seed=seed, repeat=0, task="regression")):
+            return seed
+    raise LookupError("no such seed")
+
+
+def values_missing(cases: Sequence[Case]) -> bool:
+    return all(isinstance(case.label, Numbers) and case.label.given[1] is None for case in cases)

@@ -16,7 +16,7 @@ from medvision.networks import NETWORKS, DenseNet, DynUNet, ResNet, SegResNet, S
 from medvision.parts import Parts, Stages, parameters_by_stage, stage_of
 from medvision.training.optimisers import build_optimiser
 from medvision.training.settings import Training
-from medvision.transfer.tuning import ByStage, Staged, summary, tuning_of
+from medvision.transfer.tuning import ByStage, Staged, summary, tuning_of, waiting
 from medvision.tuning import Tuning
 
 SMALL: dict[str, Any] = {
@@ -255,6 +255,18 @@ def test_what_is_trained_is_told_in_words() -> None:
         "body: 136 parameters, rate 1",
         "head: 18 parameters, rate 1",
     )
+
+
+def test_what_has_not_joined_yet_is_not_told_to_be_trained() -> None:
+    network, staged = small_network(), tuning_of("staged:2", STAGES, epochs=6)
+    for share, names in ((0.0, ("stem", "body")), (0.5, ("stem",)), (0.9, ())):
+        assert waiting(staged, network, share) == names
+    assert summary(staged, network, without=("stem", "body")) == (
+        "18 of 202 parameters are trained",
+        "head: 18 parameters, rate 1",
+    )
+    for words in ("full", "head", "discriminative"):
+        assert waiting(tuning_of(words, STAGES, epochs=6), network, 0.0) == ()
 
 
 @pytest.mark.parametrize("words", ["head", "staged"])

@@ -17,6 +17,7 @@ from medvision.frameworks import set_state, state_of
 
 LAST, BEFORE = "last.safetensors", "before.safetensors"
 BEST, BEST_BEFORE = "best.safetensors", "best-before.safetensors"
+_LATER = "shares"  # an earlier version did not keep them
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,9 @@ class TrainingState:
         Time spent so far.
     rows
         What was measured, one row an epoch.
+    shares
+        The share that was done when each of the last epochs began; of the first ones of a training that an earlier
+        version began, they are not known.
     """
 
     identity: str | None = None
@@ -48,6 +52,7 @@ class TrainingState:
     best_epoch: int = 0
     seconds: float = 0.0
     rows: tuple[Mapping[str, float], ...] = ()
+    shares: tuple[float, ...] = ()
 
     @property
     def words(self) -> str:
@@ -61,8 +66,18 @@ class TrainingState:
 
     def advanced(self, row: Mapping[str, float], *, share: float, seconds: float) -> TrainingState:
         """Return the state one epoch on."""
-        rows = (*self.rows, row)
-        return replace(self, epoch=self.epoch + 1, share=share, seconds=self.seconds + seconds, rows=rows)
+        further: dict[str, Any] = {"rows": (*self.rows, row), "shares": (*self.shares, self.share)}
+        return replace(self, epoch=self.epoch + 1, share=share, seconds=self.seconds + seconds, **further)
+
+    def share_before(self, epoch: int) -> float:
+        """Return which share was done when an epoch began, counted from 1; where not known, as of equal epochs.
+
+        >>> state = TrainingState().advanced({}, share=0.5, seconds=1.0).advanced({}, share=1.0, seconds=1.0)
+        >>> [state.share_before(epoch) for epoch in (1, 2)]
+        [0.0, 0.5]
+        """
+        behind = self.epoch - epoch + 1
+        return self.shares[-behind] if 0 < behind <= len(self.shares) else self.share * (epoch - 1) / self.epoch
 
 
 def save(folder: Path, network: Any, kept: Any, optimiser: Any, state: TrainingState) -> None:
@@ -189,7 +204,7 @@ def _state_of(facts: Mapping[str, str]) -> TrainingState:
     """Return the state that a checkpoint's facts tell; SealBrokenError where they tell none."""
     try:
         content = json.loads(facts["state"])
-        if set(content) != {each.name for each in fields(TrainingState)}:
+        if {*content, _LATER} != {each.name for each in fields(TrainingState)}:
             raise ValueError("entries are missing")
         return _adapter().validate_python(content)
     except (KeyError, TypeError, ValueError) as error:

@@ -71,12 +71,15 @@ class Fitted:
         What went otherwise than wished: a damaged checkpoint, an early end.
     before
         Epochs that had been done before it went on; 0 where it began anew.
+    share
+        Which share of the training was done when the epoch whose weights were kept began.
     """
 
     rows: tuple[Row, ...]
     epoch: int
     findings: tuple[Finding, ...] = ()
     before: int = 0
+    share: float = 0.0
 
 
 def ended_early(findings: Iterable[Finding]) -> bool:
@@ -187,7 +190,8 @@ def optimise(
     epoch, told = _leave_best(network, kept, state, settings, folder)
     if validate is not None and state.rows and not state.best_epoch:
         told.append(_without_score(state))
-    return Fitted(state.rows, epoch, (*found, *measured, *told), before)
+    share = state.share_before(epoch) if epoch else 0.0
+    return Fitted(state.rows, epoch, (*found, *measured, *told), before, share)
 
 
 @dataclass(frozen=True, eq=False)

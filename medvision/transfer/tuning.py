@@ -175,9 +175,28 @@ def freeze(network: Any, stages: Stages, trained: Collection[int]) -> None:
             module.eval()
 
 
-def summary(tuning: Tuning, network: Any) -> tuple[str, ...]:
-    """Return what is trained, a few words for each group: how many parameters of how many, and how fast."""
+def waiting(tuning: Tuning, network: Any, share: float) -> tuple[str, ...]:
+    """Return the groups that are still frozen in the epoch that begins at `share`, and freeze the network like that.
+
+    Parameters
+    ----------
+    share
+        Of the training, 0 to 1, as for :meth:`medvision.tuning.Tuning.begin_epoch`.
+    """
+    tuning.begin_epoch(network, share)
     groups = tuning.groups(network)
+    return tuple(group.name for group in groups if not any(each.requires_grad for each in group.parameters))
+
+
+def summary(tuning: Tuning, network: Any, *, without: Collection[str] = ()) -> tuple[str, ...]:
+    """Return what is trained, a few words for each group: how many parameters of how many, and how fast.
+
+    Parameters
+    ----------
+    without
+        The groups whose turn has not come; see :func:`waiting`.
+    """
+    groups = [group for group in tuning.groups(network) if group.name not in without]
     total = sum(parameter.numel() for parameter in network.parameters())
     counts = [(group, sum(parameter.numel() for parameter in group.parameters)) for group in groups]
     trained = sum(count for _, count in counts)

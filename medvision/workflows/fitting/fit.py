@@ -11,7 +11,10 @@ from medvision.errors import Finding
 from medvision.frameworks import versions
 from medvision.pipeline import SEEN, PipelineFolder
 from medvision.progress import Progress, silent
+from medvision.report.wording import listed
 from medvision.training import Fitted, Logs, Pace, Split, checkpoint, open_logs, optimise
+from medvision.transfer.tuning import summary, waiting
+from medvision.workflows.cases.targets import require_known
 from medvision.workflows.fitting.budget import Budget
 from medvision.workflows.fitting.choice import choice_of
 from medvision.workflows.fitting.export import Export
@@ -85,7 +88,7 @@ def fit(work: Workbench, parts: Split, pipeline: PipelineFolder, out: Path, term
     Raises
     ------
     InputError
-        A case cannot be read, or lacks a label.
+        A case cannot be read, or lacks a label; or no training case states one of the values of a regression.
     PipelineError
         `out` holds a training of other settings or other data, or the loss is not finite.
     """
@@ -94,12 +97,13 @@ def fit(work: Workbench, parts: Split, pipeline: PipelineFolder, out: Path, term
     by_files = place.from_first(lambda: identity_of(pipeline, parts, *further))
     if place.from_first(lambda: is_done(out, parts, by_files)):
         return done(out, parts)
+    require_known({"": parts.train}, pipeline.settings)
     work.refuse_options(pipeline, out, start, terms.machine.log, timed=terms.budget is not None)
     deterministic = terms.machine.is_deterministic(place.device)
     whole = work.job(pipeline, parts, tune=start.tune if start else "full", deterministic=deterministic)
     require_sides_apart(whole.training, pipeline.settings)
     noticed = notice(parts, whole.training, whole.held_out, pipeline.settings)
-    identity = place.from_first(lambda: claim(out, pipeline, parts, work.digests(), *further))
+    identity = place.from_first(lambda: claim(out, pipeline, parts, work.identities(), *further))
     if place.from_first(lambda: is_done(out, parts)):  # the same voxels in other files
         return done(out, parts)
     if place.is_first:
@@ -182,10 +186,22 @@ def _optimised(
             progress=terms.progress,
         )
     if tuning is not None and place.is_first:
+        frozen = waiting(tuning, network, fitted.share)
+        trained = summary(tuning, network, without=frozen)
+        findings += _stages_left(frozen)
         tuning.finish(network)
     findings += done_in_time(budget, settings.train, epochs=len(fitted.rows))
     findings += (*fitted.findings, *logs.findings) if place.is_first else ()
     return _Learnt(job, parts, out, network, fitted, findings, page, begun, trained, seen)
+
+
+def _stages_left(frozen: Sequence[str]) -> tuple[Finding, ...]:
+    """Return a warning where stages that were to join have not, in the weights that are kept."""
+    if not frozen:
+        return ()
+    stages = listed(list(frozen))
+    message = f"the weights that are kept are from before the turn of {stages}: not trained, as at the start"
+    return (Finding("stages-untrained", "warning", message),)
 
 
 def _left(learnt: _Learnt, terms: Terms, named: Mapping[str, Sequence[Any]], identity: str) -> Trained:
