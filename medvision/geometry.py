@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from medvision.errors import GeometryError
+from medvision.files import sha256_of_bytes
 
 FloatArray = NDArray[np.float64]
 Shape = tuple[int, int, int]
@@ -82,6 +83,11 @@ class Geometry:
     def of_picture(cls, columns: int, rows: int) -> Geometry:
         """Return the grid of a picture without a physical size: i counts columns, j rows (downwards)."""
         return cls(np.eye(4), (columns, rows, 1), physical=False)
+
+    def digest(self) -> str:
+        """Return the SHA-256 of where the grid lies, to a ten-thousandth of its unit: writers round in several ways."""
+        placed = np.round(self.affine, 4) + 0.0  # no -0.0
+        return sha256_of_bytes(repr((self.shape, self.physical)).encode(), placed.tobytes())
 
     @property
     def spacing(self) -> Triple:

@@ -138,3 +138,15 @@ def test_the_affine_is_a_copy_and_cannot_be_changed() -> None:
     assert geometry.affine[0, 0] == 1
     with pytest.raises(ValueError, match="read-only"):
         geometry.affine[0, 0] = 2
+
+
+def test_the_digest_of_a_grid_tells_where_it_lies_and_overlooks_how_a_writer_rounds() -> None:
+    grid = Geometry(np.diag([1.0, 1.0, 3.0, 1.0]), (4, 5, 6))
+    rounded = Geometry(np.diag([1.0, 1.0, 3.0 + 1e-6, 1.0]), (4, 5, 6))
+    assert rounded.digest() == grid.digest()
+    others = [
+        Geometry(np.diag([1.0, 1.0, 3.1, 1.0]), (4, 5, 6)),
+        Geometry(np.diag([1.0, 1.0, 3.0, 1.0]), (4, 5, 7)),
+        Geometry(np.diag([1.0, 1.0, 3.0, 1.0]), (4, 5, 6), physical=False),
+    ]
+    assert len({grid.digest(), *(other.digest() for other in others)}) == 4

@@ -323,6 +323,43 @@ def test_one_that_is_done_is_told_again_and_takes_a_new_licence_and_no_damage(
     assert (out / "weights.safetensors").read_bytes() == weights
 
 
+@pytest.mark.parametrize(("keep", "seen"), [("best", 6), ("last", 4)])
+def test_images_held_out_are_seen_where_they_chose_the_weights_and_else_not(
+    volumes: tuple[Path, PipelineFolder, PretrainingResult], tmp_path: Path, keep: str, seen: int
+) -> None:
+    data, _, _ = volumes
+    text = VOLUMES.replace("validate_every = 2", "validate_every = 1")
+    assert "keep" not in text
+    pipeline = opened(tmp_path / "settings", text.replace("[train]", f'[train]\nkeep = "{keep}"'))
+    result = pretrain(pipeline, [data], tmp_path / "out", machine=Machine("cpu"))
+    told = json.loads((tmp_path / "out" / "seen.json").read_text())
+    assert (len(result.val), len(told["unlabelled"])) == (2, seen)
+
+
+def test_images_that_lie_elsewhere_by_now_are_not_gone_on_with(tmp_path: Path) -> None:
+    pipeline = opened(tmp_path / "settings", VOLUMES)
+    data = write_volumes(tmp_path / "data")
+
+    def stop(done: int, total: int, words: str) -> None:
+        if words.startswith("loss") and done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(pipeline, [data], tmp_path / "out", machine=Machine("cpu"), progress=stop)
+    spaced_anew(tmp_path / "data")
+    with pytest.raises(PipelineError, match="other settings or data"):
+        pretrain(pipeline, [data], tmp_path / "out", machine=Machine("cpu"))
+
+
+def spaced_anew(folder: Path) -> None:
+    """Write other headers for the same voxels."""
+    import nibabel
+
+    for path in folder.glob("*.nii.gz"):
+        image = nibabel.load(path)
+        nibabel.save(nibabel.Nifti1Image(np.asarray(image.dataobj), np.diag([1.0, 1.0, 3.0, 1.0])), path)
+
+
 def test_an_image_that_cannot_be_read_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
     pipeline = opened(tmp_path / "settings", VOLUMES)
     data = write_volumes(tmp_path / "data")

@@ -158,7 +158,7 @@ def _pretrained(
 ) -> tuple[PretrainingResult, Fitted]:
     """Train, and leave the weights with their card; in `minutes`, of which some have passed, where they are given."""
     job, out = _job(request, parts, prepared), request.out
-    digests = {name: image.digest for name, image in prepared.items()}
+    digests = {name: f"{image.digest} {image.grid_digest}" for name, image in prepared.items()}
     images = (*job.training, *job.held_out)
     hashes = [CaseHashes(image.case.id, image.digest, None, image.modality) for image in images]
     beside, about = cross_check(parts, hashes, any_modality=job.pipeline.settings.contract.modality is None)
@@ -192,7 +192,7 @@ def _pretrained(
         )
     findings = (*parts.findings, *noticed, *timed, *fitted.findings, *logs.findings)
     results = (sentence_of(job.method, job.require_learned(network).figures, len(job.held_out)),)
-    export(out, job, network, results=results, licence=request.licence, epochs=len(fitted.rows))
+    export(out, job, network, fitted, results=results, licence=request.licence)
     page.complete(results, findings)
     return PretrainingResult(out, job.method, results, findings, *ids_of(parts), named), fitted
 

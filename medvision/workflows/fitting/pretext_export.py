@@ -15,7 +15,8 @@ from medvision.networks import save_weights
 from medvision.pipeline import SEEN
 from medvision.report import TrainingValues
 from medvision.report.wording import flattened, many
-from medvision.training import Split
+from medvision.training import Fitted, Split
+from medvision.workflows.fitting.choice import choice_of
 from medvision.workflows.fitting.pretext import METHODS, Method, PretextJob
 from medvision.workflows.fitting.training_page import TrainingPage
 from medvision.workflows.starting.seen import Seen
@@ -28,7 +29,7 @@ _CONTRACT = ("dimensions", "channels", "modality", "side")  # what of it says wh
 
 
 def export(
-    out: Path, job: PretextJob, network: Any, *, results: tuple[str, ...], licence: str | None, epochs: int
+    out: Path, job: PretextJob, network: Any, fitted: Fitted, *, results: tuple[str, ...], licence: str | None
 ) -> None:
     """Write the weights without the layer that answered the pretext, what they are, and what they have seen.
 
@@ -40,12 +41,12 @@ def export(
         The folder of the pretraining.
     network
         It has been trained.
+    fitted
+        What the training did: where images held out chose its weights, or its end, the weights have seen them too.
     results
         See :func:`sentence_of`.
     licence
         The terms for the use of the weights; None: not stated.
-    epochs
-        How many were done.
 
     Raises
     ------
@@ -68,9 +69,11 @@ def export(
         contract={key: everything["contract"][key] for key in _CONTRACT},
         data=_data_facts(images, trained_on=len(job.training)),
         results=results,
-        trained_with=_trained_with(out, job, epochs),
+        trained_with=_trained_with(out, job, len(fitted.rows)),
     ).save(out / "weights.json")
-    Seen.of(unlabelled=(image.digest for image in images)).write(out / SEEN, weights_sha256=sha256)
+    chosen = choice_of(fitted, keeps_best=job.train.keep == "best").optimistic
+    seen = images if chosen else job.training
+    Seen.of(unlabelled=(image.digest for image in seen)).write(out / SEEN, weights_sha256=sha256)
 
 
 def _trained_with(out: Path, job: PretextJob, epochs: int) -> dict[str, str]:

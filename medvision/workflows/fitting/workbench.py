@@ -60,6 +60,10 @@ class Workbench:
         """Return the hash of each case's voxels, by id."""
         return {name: entry.digest for name, entry in self.prepared.items()}
 
+    def identities(self) -> Mapping[str, str]:
+        """Return the hash of each case's voxels with that of where they lie, by id: a training depends on both."""
+        return {name: f"{entry.digest} {entry.grid_digest}" for name, entry in self.prepared.items()}
+
     def job(self, pipeline: PipelineFolder, parts: Split, *, tune: str = "full", deterministic: bool = True) -> Job:
         """Return what a pipeline is trained with on some of these cases; see :class:`Job` for the parameters."""
         training, held_out = ([self.prepared[case.id] for case in side] for side in (parts.train, parts.val))

@@ -28,7 +28,7 @@ from medvision.workflows.training_data.fingerprint import measured
 from medvision.workflows.training_data.network_input import as_network_input, flattened
 
 _MOST_BYTES = 2 << 30  # of prepared cases that are held in memory; more stay on disk, and are read patch by patch
-_FORMAT = "3"  # of the stored cases
+_FORMAT = "4"  # of the stored cases
 _FEW_CORES, _FEW_CASES, _MOST_WORKERS = 4, 32, 8
 
 
@@ -44,6 +44,8 @@ class PreparedCase:
         Its voxels and its target after the steps.
     digest
         The hash of the image's own voxels.
+    grid_digest
+        That of where they lie.
     target_digest
         That of what is to be learned of it, as stored.
     figures
@@ -55,6 +57,7 @@ class PreparedCase:
     case: Case
     sample: Prepared
     digest: str
+    grid_digest: str
     target_digest: str
     figures: CaseFigures
     findings: tuple[Finding, ...]
@@ -95,7 +98,13 @@ def prepare(
     samples = at_hand(stored, most_bytes=_MOST_BYTES)
     return {
         case.id: PreparedCase(
-            case, sample, kept.facts["digest"], kept.facts["target_digest"], _figures(kept, case), _findings(kept)
+            case,
+            sample,
+            kept.facts["digest"],
+            kept.facts["grid"],
+            kept.facts["target_digest"],
+            _figures(kept, case),
+            _findings(kept),
         )
         for case, sample, kept in zip(cases, samples, stored, strict=True)
     }
@@ -141,7 +150,12 @@ def _made(case: Case, pipeline: PipelineFolder) -> tuple[Sample, Mapping[str, st
     findings = [entry.unplaced().to_json() for entry in noticed]
     with located(case.path):  # what refuses a label does not know whose it is
         sample, target = _sample(case, volume, pipeline.settings)
-    facts = {"digest": volume.digest(), "target_digest": target_digest(target), "findings": json.dumps(findings)}
+    facts = {
+        "digest": volume.digest(),
+        "grid": volume.geometry.digest(),
+        "target_digest": target_digest(target),
+        "findings": json.dumps(findings),
+    }
     return sample, {**facts, "figures": measured(case, volume, target).to_text()}
 
 

@@ -21,7 +21,7 @@ from medvision.training import Prepared, Sample, Store, StoredSample, at_hand
 from medvision.workflows.training_data.label_images import holds_labels, labels_by_name
 from medvision.workflows.training_data.network_input import as_network_input
 
-_FORMAT = "images 3"  # of the stored cases
+_FORMAT = "images 4"  # of the stored cases
 _MOST_BYTES = 2 << 30  # of images that are held in memory; more stay on disk, and are read patch by patch
 
 
@@ -37,6 +37,8 @@ class PreparedImage:
         Its voxels after the steps.
     digest
         The hash of the image's own voxels.
+    grid_digest
+        The hash of where they lie.
     size, spacing_mm
         Of the image as stored; no spacing for pictures without a physical size.
     modality
@@ -48,6 +50,7 @@ class PreparedImage:
     case: Case
     sample: Prepared
     digest: str
+    grid_digest: str
     size: tuple[int, ...]
     spacing_mm: tuple[float, ...] | None
     modality: str | None
@@ -126,7 +129,11 @@ def _made(case: Case, pipeline: PipelineFolder) -> tuple[Sample, Mapping[str, st
         "modality": volume.modality or case.modality,
         "findings": [entry.unplaced().to_json() for entry in noticed],
     }
-    return Sample(case.id, image, None), {"digest": volume.digest(), "facts": json.dumps(facts)}
+    return Sample(case.id, image, None), {
+        "digest": volume.digest(),
+        "grid": volume.geometry.digest(),
+        "facts": json.dumps(facts),
+    }
 
 
 def _prepared(case: Case, sample: Prepared, stored: Mapping[str, str]) -> PreparedImage:
@@ -136,6 +143,7 @@ def _prepared(case: Case, sample: Prepared, stored: Mapping[str, str]) -> Prepar
         case=case,
         sample=sample,
         digest=stored["digest"],
+        grid_digest=stored["grid"],
         size=tuple(facts["size"]),
         spacing_mm=None if spacing is None else tuple(spacing),
         modality=facts["modality"],

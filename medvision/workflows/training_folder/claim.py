@@ -34,7 +34,7 @@ def claim(out: Path, pipeline: PipelineFolder, parts: Split, digests: Mapping[st
     parts
         Who trains and who is held out.
     digests
-        The hash of each case's voxels, by case id.
+        The hash of each case's voxels and of where they lie, by case id.
     further
         What else the weights depend on; its ``repr`` counts.
 
