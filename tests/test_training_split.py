@@ -137,6 +137,16 @@ def test_a_split_with_an_empty_side_is_refused(cases: list[Case]) -> None:
     assert caught.value.code == "too-few-cases"
 
 
+def test_of_a_split_without_a_validation_side_a_share_of_the_training_side_is_held_out() -> None:
+    marked = [case(name, name, "train") for name in "abcde"] + [case("t", "t", "test")]
+    free = [case(name, name) for name in "abcde"]
+    parts, as_free = (split(each, validation=0.4, seed=0) for each in (marked, free))
+    assert (len(parts.train), len(parts.val)) == (3, 2)
+    assert [one.id for one in parts.val] == [one.id for one in as_free.val]
+    with pytest.raises(InputError, match="some cases name a split, others do not, first: f"):
+        split([*marked, case("f", "f")], validation=0.4, seed=0)
+
+
 def test_a_split_that_cannot_keep_patients_together_says_so() -> None:
     (finding,) = split([case("a"), case("b", "1"), case("c")], validation=0.4, seed=0).findings
     assert (finding.code, finding.grade) == ("split-ungrouped", "warning")

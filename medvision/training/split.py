@@ -31,8 +31,8 @@ def split(cases: Sequence[Case], *, validation: float, seed: int, task: Task | N
     """Return the split that the data set fixes, or else one that keeps every patient's cases together.
 
     Both sides get their share of every kind of case, as far as whole patients allow.
-    A fixed split is used as it stands; cases marked ``"test"`` are left out of both sides, always, and no other case
-    may be of their patients.
+    A fixed split is used as it stands; of one that names nobody to validate on, a share of its training side is held
+    out. Cases marked ``"test"`` are left out of both sides, always, and no other case may be of their patients.
 
     Parameters
     ----------
@@ -49,11 +49,11 @@ def split(cases: Sequence[Case], *, validation: float, seed: int, task: Task | N
         One side is empty, some cases name a split and others do not, or a patient stands on two of its sides.
     """
     test = [case for case in cases if case.split == "test"]
-    fixed = {case.split for case in cases} & {"train", "val"}
-    if fixed:
-        unmarked = [case.id for case in cases if case.split is None]
-        if unmarked:
-            raise InputError("bad-manifest", f"some cases name a split, others do not, first: {unmarked[0]}")
+    named = {case.split for case in cases}
+    unmarked = [case.id for case in cases if case.split is None]
+    if unmarked and named & {"train", "val"}:
+        raise InputError("bad-manifest", f"some cases name a split, others do not, first: {unmarked[0]}")
+    if "val" in named:
         found = Split(
             tuple(case for case in cases if case.split == "train"), tuple(case for case in cases if case.split == "val")
         )
