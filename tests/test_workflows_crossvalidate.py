@@ -368,6 +368,7 @@ def test_a_time_for_all_folds_is_shared_and_all_are_cut_alike(
     share = "1 step was done in its share of the time, 40 min for all trainings"
     assert [finding.message for finding in found.findings] == ["fold 1: narrower", share]
     assert "\n## What was noticed about the training\n\n- fold 1: narrower\n" in (opened.folder / "card.md").read_text()
+    assert "In all trainings, narrower." in PipelineFolder.open(tmp_path).require_weights().results
     assert opened.settings.network.channels == (8, 8, 9)
     assert len(members_of(opened.load_network())) == 2
 

@@ -154,6 +154,7 @@ def crossvalidate(
             *results,
             f"These are figures of {count}-fold cross-validation: networks trained like this one.",
             _length_of(whole, trained, timed=budget is not None),
+            *(f"In all trainings, {cut}." for cut in _cuts(trained[0])),
         )
         terms = replace(terms, results=told_of_all, budget=shares.of(count), progress=named("all cases", progress))
         final = fit(work, everyone, whole, out, terms)
@@ -164,6 +165,11 @@ def crossvalidate(
     before = sum(one.result.done_before for one in (*trained, final))
     about = named_together(one.result.named for one in (*trained, final))
     return CrossValidation(out, results, tuple(one.result.results for one in trained), found, about, before)
+
+
+def _cuts(first: Trained) -> list[str]:
+    """Return what was cut in the first fold to fit the time, and so in all trainings."""
+    return [finding.message for finding in first.result.findings if finding.code == "budget-cut"]
 
 
 def _refuse_lost(places: Sequence[Path]) -> None:
