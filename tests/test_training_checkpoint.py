@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +58,7 @@ ROWS = st.lists(ROW, max_size=3).map(tuple)
         best_epoch=st.integers(0, 99),
         seconds=st.floats(0, 1e9),
         rows=ROWS,
+        shares=st.lists(st.floats(0, 1), max_size=3).map(tuple),
     )
 )
 def test_how_far_a_training_is_survives_a_round_trip(
@@ -149,6 +152,20 @@ def test_where_both_are_damaged_nothing_is_begun_anew_unasked(two: tuple[Path, d
         checkpoint.load(folder, one, one, optimiser_of(one))
     assert caught.value.finding.cure == f"Delete the folder {folder.name!r} to start anew."
     assert seconds_spent(folder) == 0.0
+
+
+def test_a_checkpoint_of_a_version_that_kept_no_shares_is_gone_on_from(two: tuple[Path, dict[str, Any]]) -> None:
+    folder, _ = two
+    arrays, facts = sealed.load(folder / checkpoint.LAST)
+    content = json.loads(facts["state"])
+    del content["shares"]
+    sealed.save(folder / checkpoint.LAST, arrays, {"state": json.dumps(content)})
+    one = network()
+    state, told = checkpoint.load(folder, one, one, optimiser_of(one))
+    assert (state.epoch, state.shares, told) == (2, (), ())
+    further = replace(state, share=0.6).advanced({}, share=0.9, seconds=1.0)
+    assert further.shares == (0.6,)
+    assert [further.share_before(epoch) for epoch in (1, 2, 3)] == pytest.approx([0.0, 0.3, 0.6])
 
 
 @pytest.mark.parametrize("state", ["no JSON", "[]", "{}", '{"seconds": "long"}'])
