@@ -56,7 +56,7 @@ def pretrain(
         Its steps, network, patch, batch, optimiser and augmentation are taken; its weights are not.
     data
         Images; see :func:`medvision.io.scan`. No label is looked at, where there are any. Images of the split
-        ``"test"`` are left out, those of ``"val"`` held out.
+        ``"test"`` are left out, and no other may be of their patients; those of ``"val"`` are held out.
     out
         Takes the weights with their card. It is no pipeline, and cannot be run.
     method
@@ -89,7 +89,7 @@ def pretrain(
     chosen = method_for(pipeline.settings, method)
     _require_no_pipeline(out)
     found = unlabelled(data)
-    if not found.cases:
+    if all(case.split == "test" for case in found.cases):
         return PretrainingResult(None, chosen, refused=found.rejected, skipped=found.skipped)
     settings = pipeline.settings.train
     place = machine.alone(settings)

@@ -58,9 +58,10 @@ class PreparedImage:
 
 
 def unlabelled(data: Sequence[Path]) -> Collection:
-    """Return all images of the data without what is stated of them; those of the split ``"test"`` are left out.
+    """Return all images of the data without what is stated of them.
 
-    Files that are label images by their names are passed over, with the reason.
+    Cases of the split ``"test"`` are among them, label images or not: whose they are decides who may be learned from.
+    Of the others, files that are label images by their names are passed over, with the reason.
 
     Parameters
     ----------
@@ -68,9 +69,8 @@ def unlabelled(data: Sequence[Path]) -> Collection:
         Anything that :func:`medvision.io.scan` takes. No label is looked at.
     """
     found = io.scan(data, labels=False)
-    cases = [case for case in found.cases if case.split != "test"]
-    labels = labels_by_name(cases)
-    images = tuple(case for case in cases if case.id not in labels)
+    labels = labels_by_name([case for case in found.cases if case.split != "test"])
+    images = tuple(case for case in found.cases if case.id not in labels)
     return replace(found, cases=images, skipped=(*found.skipped, *labels.values()))
 
 
