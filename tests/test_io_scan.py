@@ -425,10 +425,12 @@ def test_a_manifest_that_cannot_be_used_is_rejected(tmp_path: Path, text: str, c
     ("text", "told"),
     [
         ("scans/a.nii,Doe^Jane,1970-01-31\n", "the first line has 3 cells, and none is 'image'"),
+        ("image;label\na.nii;1\n", "and none is 'image'; it holds ';', and cells are told apart by ','"),
         ("image,Doe^Jane,Doe^Jane\n", "the cells 2 and 3 of the first line name the same column"),
         ("image,id\na.nii,Doe^Jane\n", "line 2 of m.csv: the id cannot name an output"),
         ("image,split\na.nii,Doe^Jane\n", "line 2 of m.csv: a split is one of"),
         ("image,side\na.nii,Doe^Jane\n", "line 2 of m.csv: case a: side is"),
+        ("image,label\na.nii,Doe^Jane\n", "line 2 of m.csv: the label is neither a number nor a file that is there"),
         ("image,side\na.nii,left,Doe^Jane\n", "line 2 has 3 cells, the header 2"),
     ],
 )

@@ -208,6 +208,16 @@ def test_data_of_which_everything_is_skipped_hold_no_case(tmp_path: Path, monkey
     assert caught.value.path is None
 
 
+@pytest.mark.parametrize(("column", "hint"), [("lable", "; the column 'lable' is not 'label'"), ("age", "first: a")])
+def test_a_column_that_may_be_meant_as_label_is_named(tmp_path: Path, column: str, hint: str) -> None:
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "a.png")
+    (tmp_path / "cases.csv").write_text(f"image,{column}\na.png,1\n")
+    with pytest.raises(InputError) as caught:
+        labelled_cases([tmp_path / "cases.csv"])
+    assert caught.value.code == "label-missing"
+    assert str(caught.value.finding.message).endswith(hint)
+
+
 def test_a_label_of_a_class_that_the_pipeline_does_not_know_is_refused(
     stripes: tuple[Path, Path], tmp_path: Path
 ) -> None:

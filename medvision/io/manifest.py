@@ -18,6 +18,8 @@ from medvision.study import AS_IT_STANDS, Case, Collection, Label, Reading
 _OWN = ("image", "id", "label", "patient", "split", "modality")
 _SPLITS = ("train", "val", "test")
 _HEADER = "Let the first line name the columns, each once, and one of them 'image'."
+_LABEL = "Give the path of a label image, or the number of the class, from 0 on; [labels] of the pipeline names them."
+_SEPARATORS = (";", "\t", ",", "|")
 
 
 def cases_in_manifest(path: Path, reading: Reading = AS_IT_STANDS, *, labels: bool = True) -> Collection:
@@ -65,7 +67,7 @@ def _table(text: str, suffix: str) -> Iterator[tuple[int, dict[str, str]]]:
     lines = csv.reader(text.splitlines(keepends=True), delimiter="\t" if suffix == ".tsv" else ",", strict=True)
     try:
         names = [_column(name.strip()) for name in next(lines, [])]
-        _check_header(names)
+        _check_header(names, separator="\t" if suffix == ".tsv" else ",")
         for row in lines:
             if not any(row):
                 continue
@@ -81,10 +83,13 @@ def _column(name: str) -> str:
     return name.lower() if name.lower() in (*_OWN, "side") else name
 
 
-def _check_header(names: Sequence[str]) -> None:
+def _check_header(names: Sequence[str], *, separator: str) -> None:
     """Refuse the names without quoting them: in a list without a header they are the first case's cells."""
     if "image" not in names:
-        raise InputError("bad-manifest", f"the first line has {len(names)} cells, and none is 'image'", cure=_HEADER)
+        text = f"the first line has {len(names)} cell{'' if len(names) == 1 else 's'}, and none is 'image'"
+        if len(names) == 1 and (other := next((mark for mark in _SEPARATORS if mark in names[0]), None)):
+            text += f"; it holds {other!r}, and cells are told apart by {separator!r}"
+        raise InputError("bad-manifest", text, cure=_HEADER)
     for place, name in enumerate(names):
         if (first := names.index(name)) < place:
             text = f"the cells {first + 1} and {place + 1} of the first line name the same column"
@@ -138,4 +143,8 @@ def _label(text: str | None, folder: Path, reading: Reading) -> Label | None:
     if text is None:
         return None
     stated = stated_label(text)
-    return label_source_of(folder / text, reading) if stated is None else stated
+    if stated is not None:
+        return stated
+    if not Path(text).suffix and not (folder / text).exists():
+        raise InputError("bad-labels", "the label is neither a number nor a file that is there", cure=_LABEL)
+    return label_source_of(folder / text, reading)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -31,8 +32,8 @@ def labelled_cases(data: Sequence[Path], labels: Mapping[int, str] | None = None
     found = io.scan(data)
     if found.rejected:
         first = found.rejected[0]
-        message = f"{len(found.rejected)} of the files named cannot be used, first: {first.message}"
-        raise InputError(first.code, message, path=first.path)
+        message = f"{many(len(found.rejected), 'item')} cannot be used, first: {first.message}"
+        raise InputError(first.code, message, path=first.path, cure=first.cure)
     cases = [case for case in found.cases if case.split != "test"]
     if not cases:
         raise InputError("label-missing", "there is no case to train on in the data", path=data[0] if data else None)
@@ -40,6 +41,9 @@ def labelled_cases(data: Sequence[Path], labels: Mapping[int, str] | None = None
     if unlabelled:
         have = "has" if len(unlabelled) == 1 else "have"
         message = f"{len(unlabelled)} of {many(len(cases), 'case')} {have} no label, first: {unlabelled[0]}"
+        meant = difflib.get_close_matches("label", {name for case in cases for name in case.attributes}, n=1)
+        if meant and len(unlabelled) == len(cases):
+            message += f"; the column {meant[0]!r} is not 'label'"
         raise InputError("label-missing", message, path=data[0])
     require_same_names(found.cases, labels or {})
     return list(found.cases)
