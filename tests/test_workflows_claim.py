@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from planned import segmentation
 
 from medvision.pipeline import PipelineFolder, read_settings
 from medvision.planning import Request, pipeline_toml, plan
 from medvision.training import Split
-from medvision.workflows.training_folder.claim import claim, write_settings
+from medvision.workflows.training_folder.claim import claim, refuse_settings, write_settings
 
 
 def planned(folder: Path) -> PipelineFolder:
@@ -52,3 +53,20 @@ def test_what_is_left_of_an_older_training_whose_weights_are_gone_is_cleared_awa
     assert (out / "training.json").exists(), "this one has come to its end, and its last steps are not done"
     (out / "checkpoints" / "last.safetensors").unlink()
     assert claim(out, opened, parts, {}, "otherwise") != first
+
+
+def test_a_claim_that_is_killed_leaves_the_folder_to_the_next_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, parts, out = planned(tmp_path / "plan"), Split((), ()), tmp_path / "out"
+    claim(out, opened, parts, {})
+    write_settings(out, opened)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("medvision.workflows.training_folder.claim.write_json", killed)
+        with pytest.raises(KeyboardInterrupt):
+            claim(out, opened, parts, {})
+    refuse_settings(opened, out)

@@ -261,7 +261,7 @@ def test_data_that_teach_nothing_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="1 of 2 cases has no label, first: case1"):
         mv.plan(data, tmp_path / "out")
     data.write_text(whole.replace("image1.nii", "gone.nii"), encoding="utf-8")
-    with pytest.raises(InputError, match="1 of the files named cannot be used"):
+    with pytest.raises(InputError, match="1 item cannot be used"):
         mv.plan(data, tmp_path / "out")
     data.write_text(whole, encoding="utf-8")
     for number in range(2):

@@ -62,7 +62,8 @@ def claim(out: Path, pipeline: PipelineFolder, parts: Split, digests: Mapping[st
     path = out / _IDENTITY
     if not _has_begun(out):
         for note in (*path.parent.glob("*.json"), *(out / name for name in (RESULT, PRETRAINED))):
-            note.unlink(missing_ok=True)
+            if note != path:  # whose folder it is can be told at every moment, also where this one is the last
+                note.unlink(missing_ok=True)
         write_json(path, identity)
         return _hash_of(identity)
     if not path.is_file():
