@@ -186,16 +186,23 @@ class Geometry:
             shape.append(size)
         return Geometry(self.affine @ matrix, (shape[0], shape[1], shape[2]), self.physical)
 
-    def resampled(self, spacing: Sequence[float]) -> Geometry:
+    def resampled(self, spacing: Sequence[float], *, from_first: bool = False) -> Geometry:
         """Return a grid of another spacing over the same field of view (outer faces kept, sizes rounded).
 
-        `spacing` is in mm, or pixels where not `physical`. The centre of the field of view stays in place.
+        `spacing` is in mm, or pixels where not `physical`. The centre of the field of view stays in place; with
+        `from_first` that of the first voxel does, and the centres of the outer voxels are kept instead of their faces.
         """
         steps = np.asarray(spacing, dtype=np.float64)
         if steps.shape != (3,) or not (np.isfinite(steps).all() and (steps > 0).all()):
             raise GeometryError("bad-geometry", f"a spacing is three numbers above 0, got {list(spacing)}")
-        sizes = np.maximum(1, np.round(np.asarray(self.extent) / steps)).astype(int)
         matrix = self.directions * steps
+        if from_first:
+            between = (np.asarray(self.shape) - 1) * np.asarray(self.spacing)
+            sizes = np.round(between / steps + 1).astype(int)
+            affine = self.affine.copy()
+            affine[:3, :3] = matrix
+            return Geometry(affine, (int(sizes[0]), int(sizes[1]), int(sizes[2])), self.physical)
+        sizes = np.maximum(1, np.round(np.asarray(self.extent) / steps)).astype(int)
         centre = self.to_world((np.asarray(self.shape) - 1) / 2)
         affine = np.eye(4)
         affine[:3, :3] = matrix

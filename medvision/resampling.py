@@ -13,7 +13,13 @@ _EXACT = 1e-4  # of a voxel: below it, a value is moved, not interpolated
 
 
 def resample(
-    values: NDArray[Any], source: Geometry, target: Geometry, *, order: int = 1, fill: float = 0.0, smooth: bool = False
+    values: NDArray[Any],
+    source: Geometry,
+    target: Geometry,
+    *,
+    order: int = 1,
+    fill: float | None = 0.0,
+    smooth: bool = False,
 ) -> NDArray[Any]:
     """Return `values` on the grid `target`.
 
@@ -27,7 +33,7 @@ def resample(
     order
         0 nearest neighbour, 1 linear, 3 cubic spline.
     fill
-        The value outside the field of view of `source`.
+        The value outside the field of view of `source`; None for that of the nearest voxel.
     smooth
         Blur before going to a coarser grid, against aliasing: Gaussian of (ratio - 1) / 2 voxels (as scikit-image).
 
@@ -52,14 +58,19 @@ def resample(
     result: NDArray[Any] = ndimage.affine_transform(
         values, linear, offset, target.shape, order=order, mode="nearest", output=kind, prefilter=order > 1
     )
+    if fill is None:
+        return result
     outside = _outside(matrix, source.shape, target.shape)
     if outside.any():
         result[outside] = fill
     return result
 
 
-def _moved_exactly(values: NDArray[Any], matrix: FloatArray, shape: Shape, fill: float) -> NDArray[Any] | None:
-    """Return the values moved by slicing, or None where the grids are not whole voxels apart."""
+def _moved_exactly(values: NDArray[Any], matrix: FloatArray, shape: Shape, fill: float | None) -> NDArray[Any] | None:
+    """Return the values moved by slicing, or None where the grids are not whole voxels apart.
+
+    Without a value to fill with, also None where the target reaches beyond the source.
+    """
     linear, offset = matrix[:3, :3], matrix[:3, 3]
     whole = np.round(linear)
     if np.abs(np.abs(whole).sum(axis=0) - 1).any() or np.abs(np.abs(whole).sum(axis=1) - 1).any():
@@ -69,7 +80,6 @@ def _moved_exactly(values: NDArray[Any], matrix: FloatArray, shape: Shape, fill:
         return None
     axes = [int(np.flatnonzero(whole[:, new])[0]) for new in range(3)]
     moved = values.transpose(axes)
-    result = np.full(shape, fill, dtype=values.dtype)
     take, put = [], []
     for new, old in enumerate(axes):
         sign, first, size = int(whole[old, new]), round(offset[old]), values.shape[old]
@@ -77,6 +87,9 @@ def _moved_exactly(values: NDArray[Any], matrix: FloatArray, shape: Shape, fill:
         inside = (at >= 0) & (at < size)
         take.append(at[inside])
         put.append(np.flatnonzero(inside))
+    if fill is None and tuple(map(len, put)) != tuple(shape):
+        return None
+    result = np.full(shape, 0.0 if fill is None else fill, dtype=values.dtype)
     if all(len(axis) for axis in put):
         result[np.ix_(*put)] = moved[np.ix_(*take)]
     return result

@@ -78,7 +78,7 @@ class Volume:
         """Return the volume with other values on the same grid; their unit is `unit`, None for none."""
         return replace(self, voxels=voxels, unit=unit)
 
-    def onto(self, geometry: Geometry, *, order: int = 1, fill: float = 0.0, smooth: bool = False) -> Volume:
+    def onto(self, geometry: Geometry, *, order: int = 1, fill: float | None = 0.0, smooth: bool = False) -> Volume:
         """Return the volume on another grid; see :func:`medvision.resampling.resample`."""
         moved = [resample(c, self.geometry, geometry, order=order, fill=fill, smooth=smooth) for c in self.voxels]
         return replace(self, voxels=np.stack(moved), geometry=geometry)

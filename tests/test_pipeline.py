@@ -101,6 +101,7 @@ def test_weights_of_the_same_meaning_are_accepted_whatever_else_changed(tmp_path
         (('1 = "one"\n2 = "two"', '1 = "one"'), 'labels.2 is null, but the weights were trained with "two"'),
         (('2 = "two"', '2 = "two"\n3 = "three"'), 'labels.3 is "three", but the weights were trained with null'),
         (("[4, 4, 4]", "[4, 4, 8]"), "network.channels.3 is 8, but the weights were trained with 4"),
+        (("[1.0, 1.5, 2.0]", "[1.0, 1.5, 2.0]\nblur = false"), "steps.2.blur is false, but the weights were trained"),
         (('side = "left"', 'side = "right"'), 'contract.side is "right", but the weights were trained with "left"'),
     ],
 )

@@ -313,3 +313,71 @@ def test_undo_fills_what_a_crop_left_out() -> None:
     assert np.array_equal(back[inside], volume.voxels[0][inside])
     assert (volume.voxels[0][~inside] <= 300).all()
     assert (~inside).any()
+
+
+# what MONAI's transforms do
+
+
+def monais(name: str, volume: Volume, **settings: object) -> tuple[np.ndarray, np.ndarray]:
+    """Values and affine of MONAI's transform of that name."""
+    import torch
+
+    from medvision.frameworks import monai_module
+
+    image = monai_module("data").MetaTensor(
+        torch.from_numpy(volume.voxels.copy()), affine=volume.geometry.affine.copy()
+    )
+    done = getattr(monai_module("transforms"), name)(**settings)(image)
+    return done.numpy(), np.asarray(done.affine)
+
+
+def noise(grid: Geometry, channels: int = 1) -> Volume:
+    return Volume(np.random.default_rng(0).normal(size=(channels, *grid.shape)).astype(np.float32), grid)
+
+
+@settings(max_examples=40, deadline=None)
+@given(grid=grids, wanted=spacings, corners=st.booleans())
+def test_resample_from_the_first_voxel_without_blur_is_what_monais_spacing_does(
+    grid: Geometry, wanted: tuple[float, float, float], corners: bool
+) -> None:
+    volume = noise(grid, channels=2)
+    ours = Resample(spacing_mm=wanted, keeps="first_voxel", blur=False)(volume)
+    values, affine = monais("Spacing", volume, pixdim=wanted, align_corners=corners)
+    assert ours.geometry.shape == values.shape[1:]
+    np.testing.assert_allclose(ours.geometry.affine, affine, atol=1e-6)
+    np.testing.assert_allclose(ours.voxels, values, atol=2e-5)
+
+
+def test_resample_from_the_first_voxel_keeps_it_and_goes_on_with_the_last_value_beyond_the_end() -> None:
+    line = Volume(np.array([1.0, 2, 3, 4]).reshape(1, 4, 1, 1), Geometry.from_spacing((1, 1, 1), (4, 1, 1)))
+    step = Resample(spacing_mm=(1.8, 1, 1), keeps="first_voxel", blur=False)
+    found = step(line).voxels.ravel().tolist()
+    assert found == pytest.approx([1.0, 2.8, 4.0]), "voxels at 0, 1.8 and 3.6 mm; the last centre is at 3"
+    assert np.array_equal(step(line).geometry.to_world((0, 0, 0)), line.geometry.to_world((0, 0, 0)))
+    faces = Resample(spacing_mm=(2, 1, 1), blur=False)(line)
+    assert faces.voxels.ravel().tolist() == [1.5, 3.5]
+    assert Resample(spacing_mm=(2, 1, 1))(line).voxels.ravel().tolist() != [1.5, 3.5], "blurred by default"
+
+
+def test_a_spacing_that_is_nearly_the_wanted_one_is_left_where_the_first_voxel_is_kept() -> None:
+    volume = noise(Geometry.from_spacing((1.0008, 1, 1), (5, 4, 4)))
+    assert Resample(spacing_mm=(1, 1, 1), keeps="first_voxel")(volume).geometry.spacing[0] == 1.0008
+    assert Resample(spacing_mm=(1, 1, 1))(volume).geometry.spacing[0] == 1
+
+
+@pytest.mark.parametrize("shape", [(5, 4, 3), (20, 16, 14), (9, 8, 7), (1, 11, 3)])
+@pytest.mark.parametrize(("mode", "given_"), [("area", {"average": True}), ("trilinear", {"blur": False})])
+def test_resize_by_averages_or_without_blur_is_what_monais_resize_does(
+    shape: tuple[int, int, int], mode: str, given_: dict[str, bool]
+) -> None:
+    volume = noise(Geometry.from_spacing((1.0, 1.5, 2.0), SHAPE), channels=2)
+    values, affine = monais("Resize", volume, spatial_size=shape, mode=mode)
+    ours = Resize(shape=shape, **given_)(volume)
+    np.testing.assert_allclose(ours.voxels, values, atol=3e-6)  # MONAI's weights are float32
+    np.testing.assert_allclose(ours.geometry.affine, affine, atol=1e-9)
+
+
+def test_an_average_counts_every_old_voxel_that_is_touched() -> None:
+    line = Volume(np.array([1.0, 2, 6]).reshape(1, 3, 1, 1), Geometry.from_spacing((1, 1, 1), (3, 1, 1)))
+    assert Resize(shape=(2, 1, 1), average=True)(line).voxels.ravel().tolist() == [1.5, 4.0]
+    assert Resize(shape=(6, 1, 1), average=True)(line).voxels.ravel().tolist() == [1, 1, 2, 2, 6, 6]

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from medvision.errors import InputError
 from medvision.geometry import Geometry
-from medvision.steps import STEPS, Clip, Percentile, Rescale, Step, Window, ZScore
+from medvision.steps import STEPS, Clip, Percentile, Rescale, Standardise, Step, Window, ZScore, ZScoreNonzero
 from medvision.volume import Volume
 
 
@@ -64,6 +64,55 @@ def test_zscore_over_the_foreground_leaves_the_background_out_of_the_mean() -> N
     assert values(ZScore(threshold=1)(volume_of([0, 0, 0, 10, 20]))) == [-3, -3, -3, -1, 1]
 
 
+def test_zscore_of_what_is_not_0_leaves_zeros_and_measures_each_channel_by_itself() -> None:
+    stepped = ZScoreNonzero()(volume_of([0, 4, 6, 0], [-3, 0, 0, 3]))
+    assert values(stepped) == [0, -1, 1, 0]
+    assert values(stepped, 1) == [-1, 0, 0, 1]
+
+
+def test_standardise_takes_one_mean_for_all_channels_or_one_for_each() -> None:
+    volume = volume_of([10, 30], [0, 4])
+    assert values(Standardise(mean=(10,), sd=(10,))(volume), 1) == pytest.approx([-1, -0.6])
+    stepped = Standardise(mean=(20, 2), sd=(10, 2))(volume)
+    assert [values(stepped), values(stepped, 1)] == [[-1, 1], [-1, 1]]
+    assert stepped.unit is None
+
+
+@pytest.mark.parametrize(
+    ("step", "name", "given_"),
+    [
+        (ZScoreNonzero(), "NormalizeIntensity", {"nonzero": True, "channel_wise": True}),
+        (ZScore(), "NormalizeIntensity", {"channel_wise": True}),
+        (
+            Standardise(mean=(1, 2), sd=(3, 4)),
+            "NormalizeIntensity",
+            {"subtrahend": [1, 2], "divisor": [3, 4], "channel_wise": True},
+        ),
+        (Rescale(low=-1), "ScaleIntensity", {"minv": -1.0, "channel_wise": True}),
+        (
+            Percentile(lower=5, upper=90),
+            "ScaleIntensityRangePercentiles",
+            {"lower": 5, "upper": 90, "b_min": 0, "b_max": 1, "clip": True, "channel_wise": True},
+        ),
+        (
+            Window(center=1, width=4),
+            "ScaleIntensityRange",
+            {"a_min": -1, "a_max": 3, "b_min": 0, "b_max": 1, "clip": True},
+        ),
+    ],
+)
+def test_values_are_those_of_monais_transform(step: Step, name: str, given_: dict[str, object]) -> None:
+    import torch
+
+    from medvision.frameworks import monai_module
+
+    voxels = np.random.default_rng(0).normal(2, 3, (2, 5, 6, 7)).astype(np.float32)
+    voxels[:, :2] = 0
+    theirs = getattr(monai_module("transforms"), name)(**given_)(torch.from_numpy(voxels.copy()))
+    ours = step(Volume(voxels, Geometry.from_spacing((1, 1, 1), (5, 6, 7))))
+    np.testing.assert_allclose(ours.voxels, np.asarray(theirs), atol=2e-6)
+
+
 def test_percentile_clips_single_bright_voxels() -> None:
     scaled = Percentile(lower=0, upper=50)(volume_of([0, 1, 2, 3, 4000]))
     assert values(scaled) == [0, 0.5, 1, 1, 1]
@@ -79,6 +128,9 @@ def test_percentile_clips_single_bright_voxels() -> None:
         (ZScore(threshold=9), [2, 2, 2], "constant-image"),
         (Percentile(), [3, 3, 3], "constant-image"),
         (Percentile(lower=10, upper=50), [0, 0, 0, 0, 9], "constant-image"),
+        (ZScoreNonzero(), [0, 0, 0], "constant-image"),
+        (ZScoreNonzero(), [0, 5, 5], "constant-image"),
+        (Standardise(mean=(1.0, 2.0), sd=(1.0, 1.0)), [0, 5, 5], "channels-differ"),
     ],
 )
 def test_an_image_without_a_range_is_refused(step: Step, image: list[float], code: str) -> None:
@@ -106,6 +158,9 @@ def test_one_constant_channel_is_enough_to_refuse() -> None:
         (Percentile, {"upper": 101}),
         (ZScore, {"treshold": 0}),
         (ZScore, {"use": "rescale"}),
+        (Standardise, {"mean": (), "sd": ()}),
+        (Standardise, {"mean": (1.0,), "sd": (0.0,)}),
+        (Standardise, {"mean": (1.0,), "sd": (1.0, 2.0)}),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(step: type, settings: dict[str, object]) -> None:
@@ -152,9 +207,10 @@ def test_every_step_is_registered_under_the_name_that_selects_it() -> None:
         "resize": {"shape": [8, 8, 1]},
         "clip": {"low": 0, "high": 1},
         "window": {"center": 40, "width": 400},
+        "standardise": {"mean": [1.0], "sd": [2.0]},
     }
-    names = "reorient resample resize crop_foreground pad clip window rescale zscore percentile"
-    assert list(STEPS) == names.split()
+    names = "reorient resample resize crop_foreground pad clip window rescale zscore zscore_nonzero standardise"
+    assert list(STEPS) == [*names.split(), "percentile"]
     for name, kind in STEPS.items():
         assert type(adapter.validate_python({"use": name, **needed.get(name, {})})) is kind
 

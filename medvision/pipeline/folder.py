@@ -16,7 +16,7 @@ from medvision.fingerprint import Fingerprint
 from medvision.frameworks import versions
 from medvision.networks import DynUNet, WeightsCard, ensemble_of, load_weights
 from medvision.pipeline.reading import read_settings
-from medvision.pipeline.settings import Settings
+from medvision.pipeline.settings import PLAIN, Settings
 
 FINGERPRINT = "fingerprint.json"
 """The name of the file."""
@@ -250,11 +250,12 @@ def _fingerprint(folder: Path, card: WeightsCard | None) -> Fingerprint | None:
 def _differences(trained: Any, stands: Any, place: str = "") -> Iterator[tuple[str, Any, Any]]:
     """Yield every place where settings differ from those of the training.
 
-    A setting of a step or network that is newer than the weights is passed over; a label or a whole table is not.
+    A setting of a step or network that is newer than the weights is passed over; a label or a whole table is not, nor
+    one that is left out while it is as it was before it could be set.
     """
     if isinstance(trained, Mapping) and isinstance(stands, Mapping):
-        for key in stands if place in ("", "labels") else ():
-            if key not in trained:
+        for key in stands:
+            if key not in trained and (place in ("", "labels") or key in PLAIN):
                 yield f"{place}.{key}".lstrip("."), None, stands[key]
         for key, value in trained.items():
             yield from _differences(value, stands.get(key), f"{place}.{key}".lstrip("."))

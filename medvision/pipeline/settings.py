@@ -31,6 +31,9 @@ def _number(key: object) -> object:
     return int(key) if isinstance(key, str) and re.fullmatch("0|[1-9][0-9]*", key) else key
 
 
+PLAIN: Mapping[str, object] = {"keeps": "faces", "blur": True, "average": False}
+"""Settings of steps as they were before they could be set; such values are left out of the JSON, and of its hash."""
+
 _Number = Annotated[int, BeforeValidator(_number)]
 _Name = Annotated[str, Field(min_length=1)]
 
@@ -140,9 +143,9 @@ class Settings:
     def to_json(self) -> dict[str, Any]:
         """Return all settings as JSON values, those left out in the file included.
 
-        Without `select` where it is None, `regression` and `mirror_axes` of `predict` where there is none, and `slices`
-        and `unsized` where they are false: so the hash of a pipeline that has none of them is what it was before there
-        were any, and its results stay its own.
+        Without `select` where it is None, `regression` and `mirror_axes` of `predict` where there is none, `slices` and
+        `unsized` where they are false, and of steps what :data:`PLAIN` names, where it is so: so the hash of a pipeline
+        that has none of them is what it was before there were any, and its results stay its own.
         """
         values: dict[str, Any] = TypeAdapter(Settings).dump_python(self, mode="json")
         if self.select is None:
@@ -152,6 +155,9 @@ class Settings:
         for table, key in (("contract", "slices"), ("contract", "unsized"), ("predict", "mirror_axes")):
             if not values[table][key]:
                 del values[table][key]
+        for step in values["steps"]:
+            for key in [key for key, plain in PLAIN.items() if key in step and step[key] == plain]:
+                del step[key]
         return values
 
     def meaning(self) -> dict[str, Any]:

@@ -19,9 +19,21 @@ from medvision.steps.pad import Pad
 from medvision.steps.reorient import Reorient
 from medvision.steps.resample import Resample, Resize
 from medvision.steps.sequence import BORDERS, SPATIAL, apply, apply_to_labels, undo
+from medvision.steps.standardise import Standardise, ZScoreNonzero
 
 Step = Annotated[
-    Reorient | Resample | Resize | CropForeground | Pad | Clip | Window | Rescale | ZScore | Percentile,
+    Reorient
+    | Resample
+    | Resize
+    | CropForeground
+    | Pad
+    | Clip
+    | Window
+    | Rescale
+    | ZScore
+    | ZScoreNonzero
+    | Standardise
+    | Percentile,
     Field(discriminator="use"),
 ]
 """Any step; its field `use` tells which."""
@@ -29,7 +41,20 @@ Step = Annotated[
 STEPS: Mapping[str, type] = MappingProxyType(
     {
         step.use: step
-        for step in (Reorient, Resample, Resize, CropForeground, Pad, Clip, Window, Rescale, ZScore, Percentile)
+        for step in (
+            Reorient,
+            Resample,
+            Resize,
+            CropForeground,
+            Pad,
+            Clip,
+            Window,
+            Rescale,
+            ZScore,
+            ZScoreNonzero,
+            Standardise,
+            Percentile,
+        )
     }
 )
 """The steps by name."""
@@ -46,9 +71,11 @@ __all__ = [
     "Resample",
     "Rescale",
     "Resize",
+    "Standardise",
     "Step",
     "Window",
     "ZScore",
+    "ZScoreNonzero",
     "apply",
     "apply_to_labels",
     "undo",

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Annotated, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
@@ -18,6 +19,8 @@ from medvision.volume import Volume
 Order = Literal[0, 1, 3]
 _Step = Annotated[float, Field(gt=0)]
 _Size = Annotated[int, Field(ge=1)]
+
+_SAME = 1e-3  # mm: a spacing that is no further from the wanted one is left as it is, where the first voxel is kept
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
@@ -34,6 +37,12 @@ class Resample:
         Distance between voxel centres along i, j and k, in mm: put `reorient` before it where axes may differ.
     order
         0 nearest neighbour, 1 linear, 3 cubic spline (which may overshoot at sharp edges).
+    blur
+        Whether values are blurred before an axis becomes coarser.
+    keeps
+        ``"faces"``; or ``"first_voxel"``: the centre of the first voxel stays in place, the last one's within half a
+        new voxel, values beyond it are those of the nearest voxel, and an axis whose spacing is within 0.001 mm of the
+        wanted one stays as it is. That and no `blur` is what MONAI's ``Spacing`` does.
 
     Examples
     --------
@@ -45,6 +54,8 @@ class Resample:
     spacing_mm: tuple[_Step, _Step, _Step]
     use: Literal["resample"] = "resample"
     order: Order = 1
+    blur: bool = True
+    keeps: Literal["faces", "first_voxel"] = "faces"
 
     def __call__(self, volume: Volume) -> Volume:
         """Return the volume with the spacing of the settings.
@@ -58,7 +69,12 @@ class Resample:
             raise GeometryError(
                 "bad-geometry", "this picture states no spacing in mm", cure="Use the step `resize` instead."
             )
-        return _interpolated(volume, volume.geometry.resampled(self.spacing_mm), self.order)
+        if self.keeps == "faces":
+            return _interpolated(volume, volume.geometry.resampled(self.spacing_mm), self.order, blur=self.blur)
+        now, wanted = np.asarray(volume.geometry.spacing), np.asarray(self.spacing_mm)
+        steps = np.where(np.abs(now - wanted) <= _SAME, now, wanted)
+        target = volume.geometry.resampled(steps.tolist(), from_first=True)
+        return _interpolated(volume, target, self.order, blur=self.blur)
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
@@ -75,6 +91,10 @@ class Resize:
         Number of voxels along i, j and k; a picture has columns, rows and 1.
     order
         0 nearest neighbour, 1 linear, 3 cubic spline (which may overshoot at sharp edges).
+    blur
+        Whether values are blurred before an axis becomes coarser.
+    average
+        Whether each new voxel is the mean of all old ones that it touches, in place of interpolation and blur.
 
     Examples
     --------
@@ -86,13 +106,30 @@ class Resize:
     shape: tuple[_Size, _Size, _Size]
     use: Literal["resize"] = "resize"
     order: Order = 1
+    blur: bool = True
+    average: bool = False
 
     def __call__(self, volume: Volume) -> Volume:
         """Return the volume with the number of voxels of the settings."""
         spacing = np.asarray(volume.geometry.extent) / self.shape
-        return _interpolated(volume, volume.geometry.resampled(spacing.tolist()), self.order)
+        target = volume.geometry.resampled(spacing.tolist())
+        if self.average:
+            values = volume.voxels.astype(np.float64)
+            for axis, size in enumerate(self.shape, 1):
+                values = _averaged(values, axis, size)
+            return replace(volume, voxels=as_float32(values), geometry=target)
+        return _interpolated(volume, target, self.order, blur=self.blur)
 
 
-def _interpolated(volume: Volume, target: Geometry, order: Order) -> Volume:
+def _interpolated(volume: Volume, target: Geometry, order: Order, *, blur: bool) -> Volume:
     # Converted first: a cubic spline of 8-bit values would wrap around where it overshoots.
-    return replace(volume, voxels=as_float32(volume.voxels)).onto(target, order=order, smooth=True)
+    return replace(volume, voxels=as_float32(volume.voxels)).onto(target, order=order, fill=None, smooth=blur)
+
+
+def _averaged(values: NDArray[np.float64], axis: int, size: int) -> NDArray[np.float64]:
+    """Return values with `size` entries along `axis`: of each, the mean of all old ones that it touches."""
+    old = values.shape[axis]
+    starts, stops = np.arange(size) * old // size, -(-np.arange(1, size + 1) * old // size)
+    sums = np.insert(np.cumsum(values, axis=axis), 0, 0.0, axis=axis)
+    counts = (stops - starts).reshape([-1 if each == axis else 1 for each in range(values.ndim)])
+    return np.asarray((sums.take(stops, axis=axis) - sums.take(starts, axis=axis)) / counts)
