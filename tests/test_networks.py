@@ -18,6 +18,8 @@ from medvision.networks import NETWORKS, DynUNet, Network, ResNet, SegResNet, We
 
 TINY: dict[str, dict[str, Any]] = {
     "dynunet": {"channels": (4, 4, 4)},
+    "plain-unet": {"channels": (4, 4, 4)},
+    "resenc-unet": {"channels": (4, 4, 4), "blocks": (1, 1, 1)},
     "segresnet": {"channels": 8, "blocks_down": (1, 1), "blocks_up": (1,)},
     "resnet": {"blocks": (1, 1, 1, 1), "channels": (4, 4, 4, 4), "stem_kernel": 3, "stem_stride": 1},
     "densenet": {"blocks": (1, 1), "channels": 4, "growth": 2},

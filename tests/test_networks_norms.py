@@ -14,6 +14,8 @@ from medvision.networks.norms import with_norm
 
 TINY: dict[str, dict[str, Any]] = {
     "dynunet": {"channels": (4, 6, 8)},
+    "plain-unet": {"channels": (4, 6, 8)},
+    "resenc-unet": {"channels": (4, 6, 8), "blocks": (1, 1, 1)},
     "segresnet": {"channels": 8, "blocks_down": (1, 1), "blocks_up": (1,)},
     "resnet": {"blocks": (1, 1, 1, 1), "channels": (4, 6, 8, 12), "stem_kernel": 3, "stem_stride": 1},
     "densenet": {"blocks": (1, 1), "channels": 4, "growth": 3},
@@ -23,7 +25,14 @@ KINDS: dict[str, dict[int, Any]] = {
     "batch": {2: nn.BatchNorm2d, 3: nn.BatchNorm3d},
     "group": {2: nn.GroupNorm, 3: nn.GroupNorm},
 }
-DEFAULT = {"dynunet": "instance", "segresnet": "group", "resnet": "batch", "densenet": "batch"}
+DEFAULT = {
+    "dynunet": "instance",
+    "plain-unet": "instance",
+    "resenc-unet": "instance",
+    "segresnet": "group",
+    "resnet": "batch",
+    "densenet": "batch",
+}
 
 
 def built(name: str, dimensions: int = 2, **given: Any) -> Any:

@@ -39,7 +39,7 @@ def test_a_loss_is_chosen_by_its_name_and_none_is_that_of_the_task(tmp_path: Pat
             "train.loss: this 'dice-ce' has no use for class_weights",
         ),
         (MANY, ("epochs = 3", 'label_smoothing = 0.1\nloss.use = "huber"'), "'huber' is for a regression, not for"),
-        (CLASSES, ("epochs = 3", "deep_supervision = true"), "for the network 'dynunet', not for 'resnet'"),
+        (CLASSES, ("epochs = 3", "deep_supervision = true"), "it is for U-Nets, not for 'resnet'"),
         (TINY, ("epochs = 3", 'schedule = "one-cycle"\nwarmup = 0.1'), "train.warmup: it is for the schedules poly"),
         (CLASSES, (RESNET, VIT.replace("16]", "16, 16]").replace("4]", "4, 4]")), "network.image_size: 2 sizes are"),
         (

@@ -1,7 +1,7 @@
 """Networks by name, and the files that hold their weights.
 
 A network's settings are a frozen dataclass whose fields are the keys of the pipeline's ``[network]`` table;
-``build`` makes the module. The architectures are MONAI's.
+``build`` makes the module. The architectures are MONAI's, and nnU-Net's own U-Nets.
 """
 
 from __future__ import annotations
@@ -21,11 +21,15 @@ from medvision.networks.segmentation import DynUNet as DynUNet
 from medvision.networks.segmentation import SegResNet as SegResNet
 from medvision.networks.transformers import SwinUNETR as SwinUNETR
 from medvision.networks.transformers import ViT as ViT
+from medvision.networks.unet import PlainUNet as PlainUNet
+from medvision.networks.unet import ResEncUNet as ResEncUNet
 from medvision.networks.weights import WeightsCard as WeightsCard
 from medvision.networks.weights import load_weights as load_weights
 from medvision.networks.weights import save_weights as save_weights
 
-AnyNetwork = DynUNet | SegResNet | ResNet | DenseNet | ViT | SwinUNETR
+DEEP = (DynUNet, PlainUNet, ResEncUNet)
+"""The networks that can be supervised at several depths."""
+AnyNetwork = DynUNet | SegResNet | ResNet | DenseNet | ViT | SwinUNETR | PlainUNet | ResEncUNet
 Network = Annotated[AnyNetwork, Field(discriminator="use")]
 
 NETWORKS: Mapping[str, type[AnyNetwork]] = {
@@ -35,4 +39,6 @@ NETWORKS: Mapping[str, type[AnyNetwork]] = {
     "densenet": DenseNet,
     "vit": ViT,
     "swin-unetr": SwinUNETR,
+    "plain-unet": PlainUNet,
+    "resenc-unet": ResEncUNet,
 }

@@ -14,7 +14,7 @@ from medvision.errors import OutputError, PipelineError
 from medvision.files import sha256_of, sha256_of_text, write_bytes
 from medvision.fingerprint import Fingerprint
 from medvision.frameworks import versions
-from medvision.networks import DynUNet, WeightsCard, ensemble_of, load_weights
+from medvision.networks import DEEP, WeightsCard, ensemble_of, load_weights
 from medvision.pipeline.reading import read_settings
 from medvision.pipeline.settings import PLAIN, Settings
 
@@ -127,7 +127,7 @@ class PipelineFolder:
 
         settings, network = self.settings, self.settings.network
         build = network.build
-        if isinstance(network, DynUNet):
+        if isinstance(network, DEEP):
             build = partial(network.build, deep_supervision=training and settings.train.deep_supervision)
         with torch.random.fork_rng():
             torch.manual_seed(settings.train.seed)

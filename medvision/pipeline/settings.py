@@ -13,7 +13,7 @@ from medvision.answers import Task
 from medvision.contract import Contract
 from medvision.explain import Method
 from medvision.geometry import Triple
-from medvision.networks import DynUNet, Network
+from medvision.networks import DEEP, Network
 from medvision.pipeline.sides import side_faults
 from medvision.predict import Prediction, Quantity
 from medvision.selection import Selection
@@ -226,8 +226,8 @@ def _training_faults(settings: Settings) -> Iterator[str]:
     used = loss or default_loss(settings.task)
     if not used.weighs_classes and (train.class_weights or train.label_smoothing):
         yield f"train.loss: this {used.use!r} has no use for class_weights and label_smoothing"
-    if train.deep_supervision and not isinstance(settings.network, DynUNet):
-        yield f"train.deep_supervision: it is for the network 'dynunet', not for {settings.network.use!r}"
+    if train.deep_supervision and not isinstance(settings.network, DEEP):
+        yield f"train.deep_supervision: it is for U-Nets, not for {settings.network.use!r}"
     if train.warmup and schedule_of(train) == "one-cycle":
         yield "train.warmup: it is for the schedules poly and cosine; one-cycle begins with a rise of its own"
 

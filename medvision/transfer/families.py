@@ -13,12 +13,15 @@ from typing import Any
 
 from medvision.errors import PipelineError
 from medvision.transfer.named import Named, renamed
+from medvision.transfer.nnunet import unet_rules
 from medvision.transfer.transformers import class_token_apart, fused_qkv, scales_folded
 from medvision.transfer.unwrap import AVERAGED, WRAPPERS
 
 Tensors = Mapping[str, Any]
 Rule = tuple[str, str]
 """A pattern that a name begins with, and what stands there with us."""
+Rules = tuple[Rule, ...] | Callable[[Iterable[str]], tuple[Rule, ...]]
+"""Rules, or a function of all names that gives them."""
 
 _PREFIX_WORDS = (*WRAPPERS, "module", "backbone", "encoder", "base_model", "image_encoder", "visual", "_orig_mod")
 
@@ -37,7 +40,10 @@ class Family:
         Names that it always has, after one and the same prefix.
     rules
         How names change: the first pattern that a name matches from its beginning is replaced. Names that match none
-        have no place with us, and stay out; no rules keep all names. Or a function of all names that gives them.
+        have no place with us, and stay out; no rules keep all names.
+    others
+        The rules for each further network of ours that the layout can be, by its ``use``. Which one is meant, the names
+        of the network tell that is to be filled.
     axes
         ``"ours"``: kernels have the axes (i, j[, k]), as those of MONAI and of nibabel do. ``"pictures"``: they are
         (rows, columns), as those of picture libraries; ``"itk"``: (k, j, i) or (j, i). These are turned.
@@ -52,8 +58,9 @@ class Family:
     name: str
     network: str
     anchors: tuple[str, ...]
-    rules: tuple[Rule, ...] | Callable[[Iterable[str]], tuple[Rule, ...]] = ()
+    rules: Rules = ()
     axes: str = "ours"
+    others: Mapping[str, Rules] = field(default_factory=dict)
     tells: Callable[[Tensors], bool] = field(default=lambda tensors: True)
     composed: tuple[Callable[[dict[str, Named]], dict[str, Named]], ...] = ()
     doubtful: Callable[[Tensors], bool] = field(default=lambda tensors: False)
@@ -79,7 +86,7 @@ class Found:
         own = {name[len(self.prefix) :]: value for name, value in tensors.items() if name.startswith(self.prefix)}
         return self.family.doubtful(own)
 
-    def named(self, tensors: Tensors, *, axes_are_ours: bool = False) -> dict[str, Named]:
+    def named(self, tensors: Tensors, *, axes_are_ours: bool = False, wanted: Iterable[str] = ()) -> dict[str, Named]:
         """Return the tensors under our names, with our axes, each with its source and what was done.
 
         Parameters
@@ -88,6 +95,8 @@ class Found:
             Those of the file.
         axes_are_ours
             Whether the file comes from a training whose images had our axes, whatever the family's usual ones are.
+        wanted
+            The names of the network that is to be filled.
         """
         outer = self.prefix.removesuffix("swinViT.") if self.family.network == "swin-unetr" else self.prefix
         own = {name[len(outer) :]: (name, tensor) for name, tensor in tensors.items() if name.startswith(outer)}
@@ -98,8 +107,10 @@ class Found:
             else Named(tensor, (name,))
             for short, (name, tensor) in own.items()
         }
-        rules = self.family.rules
-        result = renamed(values, rules(own) if callable(rules) else rules)
+        names = set(wanted)
+        choices = (self.family.rules, *self.family.others.values())
+        results = [renamed(values, rules(own) if callable(rules) else rules) for rules in choices]
+        result = max(results, key=lambda result: len(names & result.keys()))  # of several, the first
         for step in self.family.composed:
             result = step(result)
         return result
@@ -325,7 +336,17 @@ FAMILIES: tuple[Family, ...] = (
         ("patch_embed.proj.weight", "layers1.0.blocks.0.attn.qkv.weight"),
         _SWIN,
     ),
-    Family("nnU-Net plain U-Net", "dynunet", ("encoder.stages.0.0.convs.0.conv.weight",), _nnunet_rules, "itk"),
+    Family(
+        "nnU-Net plain U-Net",
+        "dynunet",
+        ("encoder.stages.0.0.convs.0.conv.weight",),
+        _nnunet_rules,
+        "itk",
+        others={"plain-unet": unet_rules},
+    ),
+    Family("nnU-Net residual U-Net", "resenc-unet", ("encoder.stem.convs.0.conv.weight",), unet_rules, "itk"),
+    Family("our plain U-Net", "plain-unet", ("encoder.0.0.conv.weight", "up.0.weight", "head.weight")),
+    Family("our residual U-Net", "resenc-unet", ("stem.conv.weight", "encoder.0.0.first.conv.weight", "up.0.weight")),
     Family(
         "MONAI DynUNet",
         "dynunet",

@@ -288,7 +288,7 @@ class _Pair:
 def _named(foreign: Foreign, found: Found | None, own: Mapping[str, Any]) -> dict[str, Named]:
     """Return the tensors under our names: by their family, or where none is known, as those after a common prefix."""
     if found is not None:
-        return found.named(foreign.tensors, axes_are_ours=foreign.axes_are_ours)
+        return found.named(foreign.tensors, axes_are_ours=foreign.axes_are_ours, wanted=own)
     prefix = longest_prefix(foreign.tensors, list(own))
     if prefix is None:
         return {}
