@@ -12,7 +12,18 @@ from hypothesis import strategies as st
 from torch import nn
 
 from medvision.errors import PipelineError, UsageError
-from medvision.networks import NETWORKS, DenseNet, DynUNet, PlainUNet, ResEncUNet, ResNet, SegResNet, SwinUNETR, ViT
+from medvision.networks import (
+    NETWORKS,
+    DenseNet,
+    DynUNet,
+    PlainUNet,
+    ResEncUNet,
+    ResidualUNet,
+    ResNet,
+    SegResNet,
+    SwinUNETR,
+    ViT,
+)
 from medvision.parts import Parts, Stages, parameters_by_stage, stage_of
 from medvision.training.optimisers import build_optimiser
 from medvision.training.settings import Training
@@ -23,6 +34,7 @@ SMALL: dict[str, Any] = {
     "dynunet": DynUNet(channels=(4, 8, 16, 16)),
     "plain-unet": PlainUNet(channels=(4, 8, 16)),
     "resenc-unet": ResEncUNet(channels=(4, 8, 16), blocks=(1, 2, 1)),
+    "residual-unet": ResidualUNet(channels=(4, 8, 16)),
     "segresnet": SegResNet(channels=8, blocks_down=(1, 1, 2), blocks_up=(1, 1)),
     "resnet": ResNet(blocks=(1, 1, 1, 1), channels=(4, 4, 8, 8)),
     "densenet": DenseNet(blocks=(1, 2, 1), channels=8, growth=4, dropout=0.5),

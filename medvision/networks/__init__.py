@@ -17,6 +17,7 @@ from medvision.networks.deep import plain_state as plain_state
 from medvision.networks.ensemble import ensemble_of as ensemble_of
 from medvision.networks.ensemble import first_of as first_of
 from medvision.networks.ensemble import members_of as members_of
+from medvision.networks.residual import ResidualUNet as ResidualUNet
 from medvision.networks.segmentation import DynUNet as DynUNet
 from medvision.networks.segmentation import SegResNet as SegResNet
 from medvision.networks.transformers import SwinUNETR as SwinUNETR
@@ -29,7 +30,7 @@ from medvision.networks.weights import save_weights as save_weights
 
 DEEP = (DynUNet, PlainUNet, ResEncUNet)
 """The networks that can be supervised at several depths."""
-AnyNetwork = DynUNet | SegResNet | ResNet | DenseNet | ViT | SwinUNETR | PlainUNet | ResEncUNet
+AnyNetwork = DynUNet | SegResNet | ResNet | DenseNet | ViT | SwinUNETR | PlainUNet | ResEncUNet | ResidualUNet
 Network = Annotated[AnyNetwork, Field(discriminator="use")]
 
 NETWORKS: Mapping[str, type[AnyNetwork]] = {
@@ -41,4 +42,5 @@ NETWORKS: Mapping[str, type[AnyNetwork]] = {
     "swin-unetr": SwinUNETR,
     "plain-unet": PlainUNet,
     "resenc-unet": ResEncUNet,
+    "residual-unet": ResidualUNet,
 }

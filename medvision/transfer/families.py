@@ -353,5 +353,6 @@ FAMILIES: tuple[Family, ...] = (
         ("input_block.conv1.conv.weight", "bottleneck.conv1.conv.weight"),
         ((r"(?!skip_layers\.)(?=.)", ""),),  # those are second names of the same tensors
     ),
+    Family("MONAI UNet", "residual-unet", ("model.0.conv.unit0.conv.weight", "model.2.1.conv.unit0.conv.weight")),
     Family("MONAI SegResNet", "segresnet", ("convInit.conv.weight", "down_layers.0.1.conv1.conv.weight")),
 )
