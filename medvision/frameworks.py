@@ -169,11 +169,12 @@ def set_state(network: Any, state: Mapping[str, Any]) -> None:
 
 def versions() -> Mapping[str, str]:
     """Return the versions of medvision, of Python and of the packages that a result depends on, or "absent"."""
-    found = {"medvision": _version_of("medvision-toolkit"), "python": platform.python_version()}
-    return found | {name: _version_of(name) for name in _VERSIONED}
+    found = {"medvision": version_of("medvision-toolkit"), "python": platform.python_version()}
+    return found | {name: version_of(name) for name in _VERSIONED}
 
 
-def _version_of(name: str) -> str:
+def version_of(name: str) -> str:
+    """Return the version of an installed distribution, or "absent"; it is not imported."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:

@@ -253,6 +253,36 @@ PIPELINES: Mapping[str, Reason] = {
         "A training would start without them.",
         "Download the file on a machine with a network, and name the file instead.",
     ),
+    "import-invalid": Reason(
+        "A file of another program's model is missing, cannot be read, or does not say what it should.",
+        "What was guessed in its place could be another network, other labels or other values.",
+        "Copy the model's folder again, whole.",
+    ),
+    "import-unsupported": Reason(
+        "A model of another program does what no pipeline here does.",
+        "Without it the results would be others than those of the program that trained the model.",
+        "Run the model with its own program.",
+    ),
+    "import-differs": Reason(
+        "A step of another program's model is done here in a way that can give another result at borders.",
+        "Figures that were measured with that program hold here only as far as this does not matter.",
+        "Nothing to do; measure on own cases: `medvision evaluate`.",
+    ),
+    "engine-unavailable": Reason(
+        "The engine that was asked for cannot run on this machine.",
+        "Another one would give other last digits than those that were wanted.",
+        "Choose another --engine, or auto.",
+    ),
+    "engine-inexact": Reason(
+        "An engine differs from torch in fp32 by more than the pipeline's tolerance.",
+        "The pipeline's figures were measured with another arithmetic: they would not hold.",
+        "Choose another --engine, or auto; or judge by the figures whether `tolerance` in [predict] is too strict.",
+    ),
+    "not-convertible": Reason(
+        "A network cannot be converted to the form that an engine or an export needs.",
+        "A model that says something else than the network would be wrong without a word.",
+        "Choose another --engine; torch takes every network.",
+    ),
     "not-explainable": Reason(
         "No saliency map can be made.",
         "A map of the wrong layer shows nothing about the answer.",

@@ -90,6 +90,16 @@ RUNNING: Mapping[str, Reason] = {
         "The case has no result; no part of one is kept.",
         "Give fewer --workers, or end other programs; the same command goes on.",
     ),
+    "timed-out": Reason(
+        "A case took longer than it may, or its process computed nothing any more.",
+        "The case has no result; without an end it would have kept the others waiting for ever.",
+        "See whether its files can be read to their end; give it more time: --max-minutes.",
+    ),
+    "disk-full": Reason(
+        "The disk has no room for the results.",
+        "Results would be lost.",
+        "Make room, or choose an --out on another disk; the same command goes on.",
+    ),
     "logger-failed": Reason(
         "A server or a file that keeps the figures of a training could not be written.",
         "The training goes on, and its own folder keeps all figures; that record of them is not whole.",
