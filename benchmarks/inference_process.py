@@ -12,6 +12,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -115,8 +116,9 @@ def memory_of(process: int) -> int:
 
 
 def _read(stream: IO[str] | None, start: float, lines: list[tuple[float, str]]) -> None:
-    for line in stream or ():
-        lines.append((time.perf_counter() - start, line.rstrip("\n")))
+    with stream or nullcontext(()) as said:
+        for line in said:
+            lines.append((time.perf_counter() - start, line.rstrip("\n")))
 
 
 def _kill(processes: Iterable[int]) -> None:
