@@ -29,8 +29,9 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
             new = Path(name) / "new"
             new.mkdir()
             yield new
-            for file in new.iterdir():
-                _sync(file)
+            for file in new.rglob("*"):
+                if file.is_file():
+                    _sync(file)
             _check_replaceable(folder, {file.suffix for file in new.iterdir()})
             if folder.exists():
                 folder.replace(Path(name) / "old")

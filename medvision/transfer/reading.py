@@ -31,8 +31,9 @@ def read_weights(source: str | Path, *, hub: Hub = _PUBLIC, limit_bytes: int = L
     Parameters
     ----------
     source
-        A pipeline folder, a MONAI bundle folder (``models/model.pt``), a safetensors file, a checkpoint of torch of
-        any ending, or ``hf:ORG/REPO[@REVISION][:FILE][#sha256=...]``. What a file is, its first bytes tell.
+        A pipeline folder, a MONAI bundle folder (``models/model.pt`` or ``.safetensors``), a safetensors file, a
+        checkpoint of torch of any ending, or ``hf:ORG/REPO[@REVISION][:FILE][#sha256=...]``. What a file is, its first
+        bytes tell.
     hub
         Where ``hf:`` leads.
     limit_bytes
@@ -97,9 +98,10 @@ def _in_folder(folder: Path) -> Located:
         described = (folder / "weights.json").is_file()  # else the file itself may say that it is ours
         kind = "pipeline" if described else _kind(weights)
         return Located(weights, Origin(name, kind, sha256, _words(card.get("licence"))), folder if described else None)
-    weights = folder / "models" / "model.pt"
-    if weights.is_file():
-        return Located(weights, Origin(name, "bundle", sha256_of(weights), _bundle_licence(folder)))
+    for ending in (".pt", ".safetensors"):
+        weights = folder / "models" / f"model{ending}"
+        if weights.is_file():
+            return Located(weights, Origin(name, "bundle", sha256_of(weights), _bundle_licence(folder)))
     message = "the folder is no trained pipeline (weights.safetensors) and no MONAI bundle (models/model.pt)"
     raise PipelineError("weights-missing", message, path=folder, cure="Name the file with the weights.")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from medvision.errors import Finding
 from medvision.networks import WeightsCard
@@ -20,8 +20,8 @@ def card_text(settings: Settings, weights: WeightsCard, parts: Split, findings: 
     of_training = [finding.message for finding in findings if is_of_training(finding)]
     sections = {
         "Intended use": [settings.card.intended_use, "Research use only. Not for diagnosis."],
-        "Input": [settings.contract.shows, *_input(settings, weights)],
-        "Output": _output(settings),
+        "Input": [settings.contract.shows, *input_lines(settings, weights)],
+        "Output": output_lines(settings),
         "Training data": [settings.card.training_data, _cases(parts)],
         "Results on the held-out cases": [*weights.results, *_where_measured(settings)],
         "What was noticed about the data": of_data or ["Nothing."],
@@ -33,6 +33,11 @@ def card_text(settings: Settings, weights: WeightsCard, parts: Split, findings: 
             "Trained with " + ", ".join(f"{name} {version}" for name, version in weights.trained_with.items()) + ".",
         ],
     }
+    return card_of(settings, sections)
+
+
+def card_of(settings: Settings, sections: Mapping[str, Sequence[str]]) -> str:
+    """Return a card with a list below each heading."""
     front = f"---\nlicense: other\ntags: [medical-imaging, {settings.task}]\n---\n"
     body = "\n".join(
         f"## {title}\n\n" + "\n".join(f"- {line}" for line in lines) + "\n" for title, lines in sections.items()
@@ -67,7 +72,7 @@ def _where_measured(settings: Settings) -> list[str]:
     ]
 
 
-def _output(settings: Settings) -> list[str]:
+def output_lines(settings: Settings) -> list[str]:
     """Return what each output is: of several labels with its threshold, of a regression with unit and known values."""
     names = [(number, settings.labels[number]) for number in sorted(settings.labels)]
     if settings.task == "multilabel":
@@ -87,7 +92,8 @@ def _known(quantity: Quantity) -> str:
     return f", known from {quantity.known[0]:.4g} to {quantity.known[1]:.4g}"
 
 
-def _input(settings: Settings, weights: WeightsCard) -> list[str]:
+def input_lines(settings: Settings, weights: WeightsCard) -> list[str]:
+    """Return what goes in: dimensions, channels, modality, side, and what the steps make of it."""
     kind = f"{settings.contract.dimensions}D{', volumes slice by slice' if settings.contract.slices else ''}"
     lines = [f"{kind}, channels: {', '.join(settings.contract.channels)}."]
     if settings.contract.modality:
