@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,12 +65,22 @@ def measure(labels: Labels, volume: Volume) -> tuple[Measurement, ...]:
 
     # Ranks instead of the numbers themselves: the search for regions keeps a slot for every number up to the highest.
     numbers = sorted(labels.names)
-    ranks = np.searchsorted([0, *numbers], labels.voxels)
+    ranks = _ranked(labels.voxels, numbers)
     regions = {numbers[region.label - 1]: region for region in regionprops(ranks)}
     return tuple(
         _of_region(number, name, regions[number], volume) if number in regions else _not_found(number, name, volume)
         for number, name in labels.names.items()
     )
+
+
+def _ranked(voxels: NDArray[Any], numbers: Sequence[int]) -> NDArray[np.unsignedinteger[Any]]:
+    """Return for each voxel the place of its label among the numbers, from 1; 0 for background."""
+    ranks = np.arange(len(numbers) + 1, dtype=np.min_scalar_type(len(numbers)))
+    if numbers and numbers[-1] < voxels.size:
+        table = np.zeros(numbers[-1] + 1, dtype=ranks.dtype)
+        table[list(numbers)] = ranks[1:]
+        return np.asarray(table[voxels])
+    return np.asarray(ranks[np.searchsorted([0, *numbers], voxels)])
 
 
 def _not_found(number: int, name: str, volume: Volume) -> Measurement:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from medvision.geometry import FloatArray, Geometry, Shape
 
 _EXACT = 1e-4  # of a voxel: below it, a value is moved, not interpolated
+_TURNED = 1e-9  # of the main part of a row: below it, it is the noise of an affine
 
 
 def resample(
@@ -60,9 +61,7 @@ def resample(
     )
     if fill is None:
         return result
-    outside = _outside(matrix, source.shape, target.shape)
-    if outside.any():
-        result[outside] = fill
+    _fill_outside(result, matrix, source.shape, fill)
     return result
 
 
@@ -102,15 +101,19 @@ def _snapped(matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
     return (diagonal if np.array_equal(linear, np.diag(diagonal)) else linear), matrix[:3, 3]
 
 
-def _outside(matrix: FloatArray, source: Shape, target: Shape) -> NDArray[np.bool_]:
-    """Return which voxels of the target have their centre outside the source's outer faces."""
-    outside = np.zeros(target, dtype=bool)
-    axes = [np.arange(size) for size in target]
+def _fill_outside(result: NDArray[Any], matrix: FloatArray, source: Shape, fill: float) -> None:
+    """Set the voxels of the target to `fill` whose centre is outside the source's outer faces."""
     for row, size in enumerate(source):
-        i, j, k = (
-            (matrix[row, column] * axis).reshape([-1 if column == axis_ else 1 for axis_ in range(3)])
-            for column, axis in enumerate(axes)
-        )
-        at = i + j + k + matrix[row, 3]
-        outside |= (at < -0.5 - _EXACT) | (at > size - 0.5 + _EXACT)
-    return outside
+        along = np.flatnonzero(np.abs(matrix[row, :3]) > _TURNED * np.abs(matrix[row, :3]).max())
+        # Only these axes of the target move along this one of the source: mostly one, and its planes are in or out.
+        at: Any = matrix[row, 3]
+        for axis in along:
+            line = matrix[row, axis] * np.arange(result.shape[axis])
+            at = at + line.reshape([-1 if number == axis else 1 for number in range(3)])
+        outside = (at < -0.5 - _EXACT) | (at > size - 0.5 + _EXACT)
+        if not outside.any():
+            continue
+        if len(along) == 1:
+            result[tuple(outside.ravel() if axis == along[0] else slice(None) for axis in range(3))] = fill
+        else:
+            result[np.broadcast_to(outside, result.shape)] = fill

@@ -57,7 +57,7 @@ class Volume:
             raise InputError("bad-header", f"voxels {voxels.shape} do not fit the grid (C, *{self.geometry.shape})")
         if voxels.dtype.kind not in "iuf":
             raise InputError("bad-header", f"voxels are integers or floats, got {voxels.dtype}")
-        if voxels.dtype.kind == "f" and not np.isfinite(voxels).all():
+        if voxels.dtype.kind == "f" and voxels.size and not np.isfinite([voxels.min(), voxels.max()]).all():
             count = int((~np.isfinite(voxels)).sum())
             raise InputError("not-finite", f"{count} of {voxels.size} voxels are NaN or infinite")
         voxels.flags.writeable = False
@@ -81,7 +81,7 @@ class Volume:
     def onto(self, geometry: Geometry, *, order: int = 1, fill: float | None = 0.0, smooth: bool = False) -> Volume:
         """Return the volume on another grid; see :func:`medvision.resampling.resample`."""
         moved = [resample(c, self.geometry, geometry, order=order, fill=fill, smooth=smooth) for c in self.voxels]
-        return replace(self, voxels=np.stack(moved), geometry=geometry)
+        return replace(self, voxels=moved[0][None] if len(moved) == 1 else np.stack(moved), geometry=geometry)
 
 
 UNNAMED = {number: f"label {number}" for number in range(1, 1 << 16)}

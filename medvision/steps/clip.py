@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from medvision.steps.values import as_float32, channels, of_channels
+from medvision.steps.values import mapped, of_channels
 from medvision.strict import STRICT
 from medvision.volume import Volume
 
@@ -49,9 +50,9 @@ class Clip:
 
     def __call__(self, volume: Volume) -> Volume:
         """Return the volume with its values within the range."""
-        # float64 limits: NumPy refuses limits that an integer type cannot hold.
-        clipped = np.clip(np.asarray(volume.voxels, dtype=np.float64), self.low, self.high)
-        return volume.with_voxels(as_float32(clipped), unit=volume.unit)
+        # In float64: NumPy refuses limits that an integer type cannot hold.
+        clipped = [mapped(channel, lambda values: np.clip(values, self.low, self.high)) for channel in volume.voxels]
+        return replace(of_channels(volume, clipped), unit=volume.unit)
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
@@ -82,4 +83,7 @@ class Window:
     def __call__(self, volume: Volume) -> Volume:
         """Return the volume with values from 0 to 1."""
         low = self.center - self.width / 2
-        return of_channels(volume, [np.clip((c - low) / self.width, 0, 1) for c in channels(volume)])
+        parts = [
+            mapped(channel, lambda values: np.clip((values - low) / self.width, 0, 1)) for channel in volume.voxels
+        ]
+        return of_channels(volume, parts)

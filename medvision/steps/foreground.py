@@ -24,9 +24,15 @@ def foreground(channel: NDArray[Any], threshold: float | None) -> NDArray[np.boo
     [False, True, True]
     """
     floor = float(channel.min()) if threshold is None else threshold
+    require_foreground(channel, floor)
     above: NDArray[np.bool_] = channel > floor
-    if not above.any():
-        if channel.min() == channel.max():
-            raise InputError("constant-image", "all voxels are the same: there is no foreground to find")
-        raise InputError("no-foreground", f"no voxel lies above {floor:g}")
     return above
+
+
+def require_foreground(channel: NDArray[Any], floor: float) -> None:
+    """Raise InputError where no voxel of a channel lies above `floor`; see :func:`foreground`."""
+    if channel.max() > floor:
+        return
+    if channel.min() == channel.max():
+        raise InputError("constant-image", "all voxels are the same: there is no foreground to find")
+    raise InputError("no-foreground", f"no voxel lies above {floor:g}")

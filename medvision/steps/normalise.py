@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +10,8 @@ from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from medvision.errors import InputError
-from medvision.steps.foreground import foreground
-from medvision.steps.values import channels, of_channels
+from medvision.steps.foreground import require_foreground
+from medvision.steps.values import mapped, moments, of_channels
 from medvision.strict import STRICT
 from medvision.volume import Volume
 
@@ -66,13 +66,13 @@ class Rescale:
         InputError
             No `source` is given, and all values of a channel are the same.
         """
-        return of_channels(volume, [self._mapped(channel) for channel in channels(volume)])
+        return of_channels(volume, [self._mapped(channel) for channel in volume.voxels])
 
-    def _mapped(self, channel: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _mapped(self, channel: NDArray[Any]) -> NDArray[np.float32]:
         bottom, top = self.source or (float(channel.min()), float(channel.max()))
         if bottom == top:
             raise InputError("constant-image", "all voxels are the same: there is no range to rescale")
-        return self.low + (channel - bottom) * ((self.high - self.low) / (top - bottom))
+        return mapped(channel, lambda values: self.low + (values - bottom) * ((self.high - self.low) / (top - bottom)))
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
@@ -106,14 +106,19 @@ class ZScore:
         InputError
             The voxels that count are all the same, or there are none.
         """
-        return of_channels(volume, [self._scaled(channel) for channel in channels(volume)])
+        return of_channels(volume, [self._scaled(channel) for channel in volume.voxels])
 
-    def _scaled(self, channel: NDArray[np.float64]) -> NDArray[np.float64]:
-        counted = channel if self.threshold is None else channel[foreground(channel, self.threshold)]
+    def _scaled(self, channel: NDArray[Any]) -> NDArray[np.float32]:
+        threshold = self.threshold
+        if threshold is None:
+            counted = moments(channel)
+        else:
+            require_foreground(channel, threshold)
+            counted = moments(channel, lambda values: values > threshold)
         # Compared by the range: the deviation of equal values is not always 0 in floating point.
-        if counted.min() == counted.max():
+        if counted.least == counted.most:
             raise InputError("constant-image", "all voxels that count are the same: the deviation is 0")
-        return np.asarray((channel - counted.mean()) / counted.std())
+        return mapped(channel, lambda values: (values - counted.mean) / counted.sd)
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
@@ -158,12 +163,14 @@ class Percentile:
         InputError
             Both percentiles are the same value.
         """
-        return of_channels(volume, [self._mapped(channel) for channel in channels(volume)])
+        return of_channels(volume, [self._mapped(channel) for channel in volume.voxels])
 
-    def _mapped(self, channel: NDArray[np.float64]) -> NDArray[np.float64]:
-        bottom, top = (float(edge) for edge in np.percentile(channel, (self.lower, self.upper)))
+    def _mapped(self, channel: NDArray[Any]) -> NDArray[np.float32]:
+        values = channel.astype(np.float64)
+        bottom, top = map(float, np.percentile(values, (self.lower, self.upper), overwrite_input=True))
+        del values
         if bottom == top:
             raise InputError(
                 "constant-image", f"percentiles {self.lower:g} and {self.upper:g} are the same value, {bottom:g}"
             )
-        return np.clip((channel - bottom) / (top - bottom), 0, 1)
+        return mapped(channel, lambda values: np.clip((values - bottom) / (top - bottom), 0, 1))

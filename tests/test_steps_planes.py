@@ -1,0 +1,56 @@
+"""Values are computed a few planes at a time: the same as at once, and in little memory."""
+
+from __future__ import annotations
+
+import tracemalloc
+from typing import Any
+
+import numpy as np
+import pytest
+
+from medvision.geometry import Geometry
+from medvision.steps import Clip, Rescale, Window, ZScore
+from medvision.steps.values import mapped, moments
+from medvision.volume import Volume
+
+GRID = Geometry.from_spacing((1, 1, 1), (300, 100, 100))  # more than is computed at once
+
+
+def image() -> np.ndarray[Any, Any]:
+    return np.random.default_rng(0).normal(40, 300, GRID.shape).astype(np.int16)
+
+
+def test_the_moments_are_those_of_all_values() -> None:
+    values = image()
+    found = moments(values)
+    assert (found.count, found.least, found.most) == (values.size, values.min(), values.max())
+    assert found.mean == pytest.approx(values.mean(dtype=np.float64), rel=1e-12)
+    assert found.sd == pytest.approx(values.std(dtype=np.float64), rel=1e-12)
+
+
+def test_the_moments_can_be_those_of_some_values_and_of_none() -> None:
+    values = image()
+    found = moments(values, lambda part: part > 100)
+    assert found.count == np.count_nonzero(values > 100)
+    assert found.least == 101
+    assert found.mean == pytest.approx(values[values > 100].mean(dtype=np.float64), rel=1e-12)
+    nothing = moments(values, lambda part: part > 1e6)
+    assert nothing.count == 0
+    assert np.isnan([nothing.mean, nothing.sd]).all()
+
+
+def test_every_voxel_is_mapped_once() -> None:
+    assert np.array_equal(mapped(image(), lambda values: values * 2 + 1), image().astype(np.float32) * 2 + 1)
+
+
+@pytest.mark.parametrize("step", [Clip(low=-100, high=100), Window(center=0, width=400), Rescale(), ZScore()])
+def test_a_step_takes_little_more_memory_than_its_result(step: Any) -> None:
+    volume = Volume(image()[None], GRID)
+    step(volume)
+    tracemalloc.start()
+    try:
+        step(volume)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * volume.voxels.size + 80e6, "the result in float32, and a few planes in float64"
