@@ -13,7 +13,7 @@ from medvision.steps import Clip, Rescale, Window, ZScore
 from medvision.steps.values import mapped, moments
 from medvision.volume import Volume
 
-GRID = Geometry.from_spacing((1, 1, 1), (300, 100, 100))  # more than is computed at once
+GRID = Geometry.from_spacing((1, 1, 1), (1200, 100, 100))  # more than is computed at once
 
 
 def image() -> np.ndarray[Any, Any]:
