@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -12,11 +14,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from medvision.batch import Entry, Ledger, holding, peak_memory_mb
+from medvision.batch import Entry, Ledger, forget_peak_memory, holding, peak_memory_mb, require_writable
 from medvision.errors import BusyError, Finding, OutputError
 from medvision.files import replacing
 from medvision.study import Case, Reading, Source
@@ -25,15 +28,21 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from medvision.batch import Ledger
-with Ledger(Path(sys.argv[1])):
+with Ledger(Path(sys.argv[1])) as ledger:
+    if len(sys.argv) > 2:
+        import subprocess
+        keeper = [sys.executable, "-c", f"import time; time.sleep({sys.argv[2]})"]
+        subprocess.Popen(keeper, pass_fds=ledger.held, stdout=subprocess.DEVNULL)
     print("held", flush=True)
     time.sleep(600)
 """
 
 
 @contextmanager
-def held_by_another_process(folder: Path) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE, text=True)
+def held_by_another_process(folder: Path, *, keeper_seconds: float = 0.0) -> Iterator[subprocess.Popen[str]]:
+    """Hold a folder; with a keeper, a child of that process holds it for some seconds, too."""
+    more = [str(keeper_seconds)] if keeper_seconds else []
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(folder), *more], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
@@ -348,21 +357,15 @@ def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path, name: str) -> 
         assert caught.value.path == tmp_path / name
 
 
-def test_a_file_system_that_is_out_of_locks_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_that_has_no_locks_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
     def flock(*_: object) -> None:
-        raise OSError(errno.ENOLCK, "No locks available")
+        raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr("fcntl.flock", flock)
-    with pytest.raises(OutputError, match="No locks available"), holding(tmp_path):
-        pass
-
-
-def test_a_file_system_without_locks_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def acquire(*_: object, **__: object) -> None:
-        raise NotImplementedError("no flock here")
-
-    monkeypatch.setattr("filelock.FileLock.acquire", acquire)
-    with pytest.raises(OutputError, match="no flock here"), holding(tmp_path):
+    with pytest.raises(OutputError, match=os.strerror(number)), holding(tmp_path):
         pass
 
 
@@ -396,9 +399,103 @@ def test_the_greatest_memory_of_this_process_is_some_megabytes() -> None:
     assert 10 < found < 1e6
 
 
+def test_the_greatest_memory_can_be_measured_anew() -> None:
+    held = bytearray(b"\1" * (64 << 20))
+    with_it = peak_memory_mb()
+    del held
+    forget_peak_memory()
+    without = peak_memory_mb()
+    assert with_it is not None
+    assert without is not None
+    assert without < with_it - 60
+
+
 def test_a_system_that_does_not_tell_its_memory_gives_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreadable(*_: object, **__: object) -> str:
+        raise OSError
+
+    monkeypatch.setattr(Path, "read_text", unreadable)
+    monkeypatch.setattr(Path, "write_text", unreadable)
+    forget_peak_memory()
+    found = peak_memory_mb()
+    assert found is not None
+    assert 10 < found < 1e6, "of the whole time, which any system tells"
     monkeypatch.setitem(sys.modules, "resource", None)
     assert peak_memory_mb() is None
+
+
+def test_the_holder_of_a_folder_is_named_while_it_is_held(tmp_path: Path) -> None:
+    with held_by_another_process(tmp_path) as process:
+        with pytest.raises(BusyError) as caught, holding(tmp_path):
+            pass
+        words = caught.value.finding.message
+        assert words.startswith(
+            f"another run holds this output folder: process {process.pid} on {socket.gethostname()}"
+        )
+        assert re.search(r"since \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$", words)
+    with holding(tmp_path):
+        pass
+    assert (tmp_path / ".lock").read_text() == "", "and forgotten when it is free"
+
+
+def test_a_folder_that_a_child_of_a_killed_run_still_holds_is_waited_for(tmp_path: Path) -> None:
+    with held_by_another_process(tmp_path, keeper_seconds=1.5) as process:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        began = time.monotonic()
+        with holding(tmp_path):
+            assert time.monotonic() - began > 0.3
+
+
+@pytest.mark.parametrize("content", ["", "no JSON", "[1]", '{"pid": "x"}', '{"pid": 1, "host": "elsewhere"}'])
+def test_a_holder_of_which_nothing_or_nonsense_is_known_is_told_as_far_as_it_is(tmp_path: Path, content: str) -> None:
+    with held_by_another_process(tmp_path):
+        (tmp_path / ".lock").write_text(content)
+        with pytest.raises(BusyError, match="another run holds this output folder"), holding(tmp_path):
+            pass
+
+
+def test_shards_hold_a_folder_together_and_none_beside_a_whole_run(tmp_path: Path) -> None:
+    with holding(tmp_path, "1-of-2"), holding(tmp_path, "2-of-2"):
+        with (
+            pytest.raises(BusyError, match=r"another run holds shard 1-of-2: process \d+"),
+            holding(tmp_path, "1-of-2"),
+        ):
+            pass
+        with pytest.raises(BusyError, match=r"this output folder: process \d+ on .*; process \d+"), holding(tmp_path):
+            pass
+    with holding(tmp_path), pytest.raises(BusyError, match="this output folder"), holding(tmp_path, "1-of-2"):
+        pass
+
+
+def test_the_parts_of_other_shards_are_left_alone(tmp_path: Path) -> None:
+    part = tmp_path / ".medvision-abcdefgh.part.json"
+    part.touch()
+    with holding(tmp_path, "1-of-2"):
+        assert part.exists()
+    with holding(tmp_path):
+        assert not part.exists()
+
+
+def test_whether_a_folder_can_be_written_is_known_without_making_it(tmp_path: Path) -> None:
+    require_writable(tmp_path / "new" / "out")
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", tmp_path / "file" / "out"):
+        with pytest.raises(OutputError, match="Not a directory") as caught:
+            require_writable(place)
+        assert caught.value.path == place
+
+
+def test_a_folder_that_may_not_be_written_is_told_from_a_disk_that_is_read_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(OutputError, match="Permission denied"):
+        require_writable(tmp_path)
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_flag=os.ST_RDONLY))
+    with pytest.raises(OutputError, match="Read-only file system"):
+        require_writable(tmp_path)
 
 
 def test_the_ledger_holds_no_patient(tmp_path: Path) -> None:

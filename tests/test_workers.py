@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 import worker_items
-from worker_items import GIB, Unloadable, refuse, slow_first, stay, work
+from worker_items import GIB, Unloadable, begin, held_file, refuse, slow, slow_first, stay, work
 
 from medvision.errors import InputError, MedvisionError, UsageError, WorkerError
-from medvision.workers import Done, cores, in_processes, machine
+from medvision.workers import Done, Terms, cores, in_processes, machine
 
 
 def until(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
@@ -95,16 +96,93 @@ def test_each_process_has_one_thread_and_the_caller_keeps_its_own(told: Any, mon
     assert told[0]["threads"].result() == ["1", "1", "1"]
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     assert next(in_processes(work, ["threads"], 1)).result() == ["1", "1", "1"]
+    assert next(in_processes(work, ["threads"], 1, terms=Terms(threads=3))).result() == ["3", "3", "3"]
     assert os.environ["OMP_NUM_THREADS"] == "7"
 
 
-def test_too_little_memory_fails_the_item_and_not_the_process(capfd: pytest.CaptureFixture[str]) -> None:
-    pid, failed, after, _ = in_processes(work, ["pid", "allocate", "pid", "print"], 1, memory_bytes=4 * GIB)
+def test_too_much_memory_in_use_fails_the_item_and_no_other(capfd: pytest.CaptureFixture[str]) -> None:
+    kinds = ["add", "reserve", "fill", "add", "print"]
+    _, reserved, failed, after, _ = in_processes(work, kinds, 1, terms=Terms(memory_gb=1.0))
+    assert reserved.result() == 8 * GIB  # what is not touched takes no memory
     assert isinstance(failed.error, WorkerError)
-    assert (failed.error.code, failed.error.finding.message) == ("out-of-memory", "item 2: memory ran out")
-    assert pid.result() == after.result()
+    assert failed.error.code == "out-of-memory"
+    held = re.fullmatch(r"item 3: it held (\d\.\d\d) GB; 1 GB is the limit", failed.error.finding.message)
+    assert held
+    assert 1.0 < float(held[1]) < 8.0
+    assert after.result() == 2
     # A library's output must not stand among a command's results.
     assert capfd.readouterr() == ("", "from a child\n")
+
+
+def test_of_several_that_hold_too_much_memory_together_the_greatest_is_ended() -> None:
+    done = {each.item: each for each in in_processes(work, ["wait", "fill"], 2, terms=Terms(memory_gb=1.0))}
+    assert done["wait"].result() is None
+    error = done["fill"].error
+    assert error is not None
+    assert ", and others beside it 0.0" in error.finding.message
+
+
+def test_an_item_that_takes_too_long_is_ended_whatever_it_does() -> None:
+    hung, spun, added = in_processes(work, ["hang", "spin", "add"], 1, terms=Terms(minutes=0.01))
+    for done in (hung, spun):
+        assert done.error is not None
+        assert done.error.code == "timed-out"
+        assert done.error.finding.message.endswith("it took more than 0.01 minutes, which is the limit")
+    assert added.result() == 2
+
+
+def test_an_item_that_computes_nothing_is_ended_and_one_that_computes_is_not() -> None:
+    hung, computed = in_processes(work, ["hang", "compute"], 1, terms=Terms(stalled_minutes=0.01))
+    assert hung.error is not None
+    assert hung.error.finding.message == "item 1: it computed nothing for 0.01 minutes"
+    assert computed.result() is None
+
+
+def test_limits_are_looked_at_while_others_answer_all_the_time() -> None:
+    items = ["hang", *["add"] * 4000]
+    hung = next(each for each in in_processes(work, items, 2, ordered=False, terms=Terms(minutes=0.01)) if each.error)
+    assert hung.item == "hang"
+
+
+def test_what_takes_long_to_open_is_opened_once_in_each_process() -> None:
+    function: Any = begin
+    found = [done.result() for done in in_processes(function, ["a", "b"], 1, begins=True)]
+    assert found == [("a", 1), ("b", 1)]
+
+
+def test_an_item_waits_until_it_fits_beside_those_that_are_under_way(tmp_path: Path) -> None:
+    asked: list[tuple[int, list[int]]] = []
+
+    def fit(item: int, others: Sequence[int]) -> bool:
+        asked.append((item, list(others)))
+        return item + sum(others) <= 5
+
+    found = [done.result() for done in in_processes(slow, [3, 4, 1, 9], 3, fit=fit)]
+    assert found == [3, 4, 1, 9]
+    assert (4, [3]) in asked
+    assert (9, [1]) in asked or (9, [4]) in asked or (9, [4, 1]) in asked
+    assert (1, [4]) in asked, "which fits"
+
+
+def test_a_file_that_is_given_stays_open_in_each_process(tmp_path: Path) -> None:
+    with (tmp_path / "lock").open("w") as file:
+        done = next(in_processes(held_file, [file.fileno()], 1, terms=Terms(held=(file.fileno(),))))
+    assert done.result() == (tmp_path / "lock").stat().st_ino
+
+
+@pytest.mark.parametrize("name", ["threads", "memory_gb", "minutes", "stalled_minutes"])
+@pytest.mark.parametrize("value", [0, -1, float("nan")])
+def test_a_limit_that_is_not_positive_is_refused(name: str, value: float) -> None:
+    with pytest.raises(UsageError, match=name):
+        Terms(**{name: value})
+
+
+def test_a_process_that_has_ended_holds_no_memory_and_computes_nothing() -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    assert (machine.resident_bytes(ended.pid), machine.computed_seconds(ended.pid)) == (0, 0.0)
+    assert machine.resident_bytes(os.getpid()) > 1e6
+    assert machine.computed_seconds(os.getpid()) > 0.0
 
 
 def test_a_process_that_is_killed_while_it_has_nothing_to_do_costs_nothing() -> None:

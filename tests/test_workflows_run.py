@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,13 +28,19 @@ from medvision.resampling import resample
 from medvision.study import Case, Source
 from medvision.volume import Labels
 from medvision.workflows import run as run_module
+from medvision.workflows.batching import job
 from medvision.workflows.report import report
-from medvision.workflows.run import run
+from medvision.workflows.run import Limits
+
+
+# What has nothing to do with processes is tested within this one.
+run = partial(run_module.run, limits=Limits(workers=0))
 
 
 def tree(folder: Path) -> dict[str, str]:
-    """Return the hash of every file but the ledger, by its path."""
-    files = (path for path in folder.rglob("*") if path.is_file() and path.name not in ("ledger.sqlite", ".lock"))
+    """Return the hash of every file but those that hold dates, by its path."""
+    dated = ("ledger.sqlite", ".lock", "run.log")
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name not in dated)
     return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
@@ -175,14 +182,14 @@ def test_the_result_of_an_input_that_has_become_bad_does_not_stay(
 def test_an_unforeseen_error_costs_one_case_and_leaves_its_place_but_not_its_words(
     pipeline: PipelineFolder, sphere_inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    analyse = run_module.analyse
+    analyse = job.analyse
 
     def breaking(case: Case, *rest: object, **options: object) -> object:
         if case.id == "case1":
             raise RuntimeError("^".join(("Doe", "Jane")))  # the log quotes this line, so the name is not in it
         return analyse(case, *rest, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(run_module, "analyse", breaking)
+    monkeypatch.setattr(job, "analyse", breaking)
     result = run(pipeline, [sphere_inputs], tmp_path / "out")
     assert (result.count("done"), result.count("failed"), result.exit_code()) == (3, 1, 4)
     log = (tmp_path / "out" / "logs" / "case1.txt").read_text()
@@ -194,7 +201,7 @@ def test_an_unforeseen_error_costs_one_case_and_leaves_its_place_but_not_its_wor
 def test_an_input_that_changes_while_it_is_analysed_is_refused(
     pipeline: PipelineFolder, sphere_inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    analyse = run_module.analyse
+    analyse = job.analyse
 
     def changing(case: Case, *rest: object, **options: object) -> object:
         found = analyse(case, *rest, **options)  # type: ignore[arg-type]
@@ -202,7 +209,7 @@ def test_an_input_that_changes_while_it_is_analysed_is_refused(
             write_nifti(case.path, np.zeros((4, 4, 4), dtype=np.float32))
         return found
 
-    monkeypatch.setattr(run_module, "analyse", changing)
+    monkeypatch.setattr(job, "analyse", changing)
     result = run(pipeline, [sphere_inputs], tmp_path / "out")
     assert [entry.problem.code for entry in result.entries if entry.problem] == ["input-changed"]
     assert not (tmp_path / "out" / "cases" / "case1" / "mask.nii.gz").exists()

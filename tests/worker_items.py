@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import signal
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 from medvision.errors import InputError
 
 GIB = 1 << 30
+_BEGUN: list[int] = []
 
 
 class Unloadable:
@@ -52,9 +54,38 @@ def work(item: str) -> Any:
         "unloadable": lambda: Unloadable(int, "Doe"),
         "threads": lambda: [os.environ[f"{name}_NUM_THREADS"] for name in ("OMP", "OPENBLAS", "MKL")],
         "print": lambda: (sys.stdout.write("from a child\n"), sys.stdout.flush()),
-        "allocate": lambda: len(bytearray(8 * GIB)),
+        "reserve": lambda: len(mmap.mmap(-1, 8 * GIB)),
+        "fill": lambda: [b"\1" * (GIB // 64) for _ in range(512)],
+        "wait": lambda: time.sleep(1.0),
+        "hang": lambda: time.sleep(600),
+        "spin": lambda: [None for _ in iter(int, 1)],
+        "compute": _compute,
         "pid": os.getpid,
     }.get(item, lambda: None)()
+
+
+def _compute() -> None:
+    """Compute for twice as long as a process may do nothing in the tests."""
+    until = time.monotonic() + 1.2
+    while time.monotonic() < until:
+        pass
+
+
+def begin() -> Callable[[str], tuple[str, int]]:
+    """Return what says of each item how often this was called."""
+    _BEGUN.append(1)
+    return lambda item: (item, len(_BEGUN))
+
+
+def slow(number: int) -> int:
+    """Return a number, in a while."""
+    time.sleep(0.2)
+    return number
+
+
+def held_file(number: int) -> int:
+    """Return which file an open file is."""
+    return os.fstat(number).st_ino
 
 
 def stay(folder: Path) -> None:

@@ -34,6 +34,23 @@ def cores() -> int:
     return bound if quota == "max" else max(1, min(bound, int(quota) // int(period)))
 
 
+def resident_bytes(pid: int) -> int:
+    """Return the memory that a process holds, its libraries included (proc_pid_statm(5)); 0 once it has ended."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def computed_seconds(pid: int) -> float:
+    """Return the processor time that a process has taken (proc_pid_stat(5), fields 14 and 15); 0 once it has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()  # from field 3 on
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return 0.0
+
+
 def how_ended(code: int, kills: Mapping[str, int]) -> str:
     """Return how a process ended, and what that means as far as it is known.
 

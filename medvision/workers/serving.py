@@ -18,7 +18,7 @@ from typing import Any
 from medvision.errors import MedvisionError, unforeseen
 from medvision.workers.messages import packed, unpacked
 
-GRACE_SECONDS = 5.0
+GRACE_SECONDS = 3.0
 """How long a process that is told to end may take, to remove what it had half written."""
 
 
@@ -60,11 +60,9 @@ def _listen(connection: Connection, orders: queue.SimpleQueue[bytes]) -> None:
 def _begin(connection: Connection, task: bytes) -> Callable[[Any], Any]:
     """Return the function, and tell the parent whether it can be called; wait to be ended where it cannot."""
     try:
-        function, memory_bytes = unpacked(task)
-        if memory_bytes is not None:
-            import resource
-
-            resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+        function, begins = unpacked(task)
+        if begins:
+            function = function()
     except Exception as failure:
         connection.send_bytes(packed(problem_of(failure)))
         signal.pause()

@@ -2,28 +2,70 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
-import time
-import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from medvision import io
-from medvision.batch import Entry, Ledger, State, peak_memory_mb
-from medvision.errors import Finding, InputError, MedvisionError, OutputError, UsageError, nothing_there, unforeseen
-from medvision.files import write_bytes, write_json, write_text
-from medvision.frameworks import choose_device, versions
+from medvision.batch import Entry, Ledger, Log, State, require_writable
+from medvision.errors import Finding, MedvisionError, UsageError, nothing_there
+from medvision.frameworks import versions
 from medvision.pipeline import PipelineFolder
 from medvision.progress import Progress, silent
-from medvision.report import overlay_png
-from medvision.results import Regression, Segmentation, map_names
 from medvision.selection import Selection, chosen
 from medvision.study import AS_IT_STANDS, Case, Collection, Reading, by_image
-from medvision.workflows.cases.analyse import Analysis, analyse
-from medvision.workflows.report import PAGE, read_record, write_case_page, write_cohort
+from medvision.workers import Terms
+from medvision.workflows.batching.attempts import entries_of, threads_for, workers_for
+from medvision.workflows.batching.job import Work, opened
+from medvision.workflows.report import read_record, write_cohort
+
+STALLED_MINUTES = 15.0
+"""How long a case may compute nothing before it is taken for hung, where no other limit is given."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a run may take of the machine.
+
+    Parameters
+    ----------
+    workers
+        How many cases are analysed at once, each in a process of its own; None: as many as there are cores, one where
+        a GPU may do it. 0 analyses them in this process, e.g. for a debugger: a case that crashes then ends the run.
+    memory_gb
+        Memory in GB of 10^9 bytes that all cases together may hold; None: no limit.
+    case_minutes
+        How long a case may take; None: as long as it computes.
+
+    Raises
+    ------
+    UsageError
+        A number is negative, or a limit 0.
+    """
+
+    workers: int | None = None
+    memory_gb: float | None = None
+    case_minutes: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.workers is not None and self.workers < 0:
+            raise UsageError("usage", f"workers is {self.workers}: give 0 or more")
+        self.terms(1, ())
+
+    def terms(self, threads: int, held: tuple[int, ...]) -> Terms:
+        """Return what each process is given, and what it may take."""
+        stalled = STALLED_MINUTES if self.case_minutes is None else None
+        return Terms(
+            threads=threads, memory_gb=self.memory_gb, minutes=self.case_minutes, stalled_minutes=stalled, held=held
+        )
+
+
+NO_LIMITS = Limits()
+"""As many workers as there are cores, and no limit."""
 
 
 @dataclass(frozen=True)
@@ -91,12 +133,14 @@ def run(
     device: str = "auto",
     command: str = "",
     notice: str | None = None,
+    limits: Limits = NO_LIMITS,
     progress: Progress = silent,
 ) -> BatchResult:
     """Analyse every case found in `inputs`, and write results, pages and a table to `out`.
 
     A case that is done, from the same input by the same pipeline and with all its files as they were written, is
-    left alone. A case that cannot be analysed never stops the others.
+    left alone. A case that cannot be analysed never stops the others, nor does one that crashes or takes all memory:
+    each is analysed in another process. Results depend neither on other cases nor on how many are analysed at once.
 
     Parameters
     ----------
@@ -116,6 +160,8 @@ def run(
         The command line, for the ledger.
     notice
         A sentence for the head of every page.
+    limits
+        What the run may take of the machine.
     progress
         Told of every case.
 
@@ -125,32 +171,30 @@ def run(
         The pipeline has no weights, or not its own.
     UsageError
         Two inputs would write to the same place; no case is of that split; `out` is an input, or holds results of
-        another pipeline.
+        another pipeline; the device cannot be used.
     OutputError, BusyError
         `out` cannot be written, or another run holds it.
+    WorkerError
+        No process can be started, or it ended before it had a case.
     """
     pipeline.require_weights()
     if out.resolve() in {path.resolve() for path in inputs}:
         raise UsageError("usage", "the output folder is an input too", path=out, cure="Choose another --out.")
+    require_writable(out)
     scanned = _scanned(inputs, split, reading)
     found = _selected(scanned, pipeline.settings.select)
-    with Ledger(out) as ledger, ledger.run(command, versions()):
+    with Ledger(out) as ledger, ledger.run(command, versions()), _logged(out, pipeline) as log:
         _require_one_pipeline(ledger, found, pipeline)
         rejections = _without_case(found, pipeline)
         rejected = [problem.path for problem in found.rejected if problem.path]
         unchosen = {case.path for case in scanned.cases} - {case.path for case in found.cases}
         ledger.forget([*inputs, *(case.path for case in found.cases), *rejected], [*rejected, *unchosen])
         ledger.enter(*rejections)
-        missing, done_before = _missing(found, ledger, pipeline)
-        if missing:
-            device = choose_device(device)
-            network = pipeline.load_network(device)
-        for number, (case, digest) in enumerate(missing):
-            progress(number, len(missing), case.id)
-            ledger.remove_files(case.id)
-            ledger.enter(_attempt(case, digest, pipeline, network, ledger, device=device, notice=notice))
-        if missing:
-            progress(len(missing), len(missing), "pages")
+        missing = _missing(found, ledger, pipeline)
+        done_before = len(found.cases) - len(missing)
+        log.say(f"{len(missing)} cases to analyse, {done_before} done before, {len(rejections)} inputs without a case")
+        work = Work(pipeline, out.absolute(), device, notice)
+        _analyse(missing, work, ledger, log, limits=limits, progress=progress)
         write_cohort(ledger, pipeline)
         named = {case.id for case in found.cases} | {entry.id for entry in rejections if entry.state == "refused"}
         entries = tuple(entry for entry in ledger.entries().values() if entry.id in named)
@@ -201,84 +245,64 @@ def _scanned(inputs: Sequence[Path], split: str | None, reading: Reading) -> Col
     return replace(found, cases=cases)
 
 
-def write_analysis(analysis: Analysis, folder: Path, pipeline: PipelineFolder, *, notice: str | None) -> list[Path]:
-    """Write mask, probabilities or values, maps, record and page of one case into `folder`, and return the files."""
-    files = {}
-    if isinstance(analysis.result, Segmentation):
-        files["mask"] = "mask.nii.gz"
-        io.write_labels(folder / files["mask"], analysis.result.labels)
-    elif isinstance(analysis.result, Regression):
-        files["values"] = "values.json"
-        stated = {value.name: {"value": value.value, "unit": value.unit} for value in analysis.result.values}
-        write_json(folder / files["values"], stated)
-    else:
-        files["probabilities"] = "probabilities.json"
-        write_json(folder / files["probabilities"], dict(analysis.result.probabilities))
-    names = map_names([saliency.method for saliency in analysis.saliency])
-    for name, saliency in zip(names, analysis.saliency, strict=True):
-        files[name] = f"{name}.nii.gz"
-        io.write_map(folder / files[name], saliency.values, saliency.geometry)
-        files[f"{name} overlay"] = f"{name}.png"
-        write_bytes(folder / f"{name}.png", overlay_png(analysis.volume, saliency))
-    files |= {"record": "record.json", "page": PAGE}
-    record = replace(analysis.record, files=files, notice=notice)
-    write_json(folder / files["record"], record.to_json())
-    write_case_page(
-        folder / files["page"],
-        record,
-        analysis.volume,
-        labels=analysis.result.labels if isinstance(analysis.result, Segmentation) else None,
-        saliency=analysis.saliency,
-        pipeline=pipeline,
+def _analyse(
+    missing: Sequence[Case], work: Work, ledger: Ledger, log: Log, *, limits: Limits, progress: Progress
+) -> None:
+    """Analyse what is missing, and enter what came of each case as soon as it is known."""
+    if not missing:
+        return
+    workers = workers_for(len(missing), work.device, limits.workers)
+    threads = threads_for(workers)
+    progress(0, len(missing), "")
+    entries = entries_of(
+        _cleared(missing, ledger),
+        replace(work, threads=threads),
+        workers,
+        limits.terms(threads, ledger.held),
+        begin=opened,
+        say=log.say,
     )
-    return [folder / name for name in files.values()]
+    with contextlib.closing(entries):
+        for number, entry in enumerate(entries, 1):
+            ledger.enter(entry)
+            log.tell(entry)
+            progress(number, len(missing), entry.id)
+    progress(len(missing), len(missing), "pages")
 
 
-def _attempt(
-    case: Case,
-    digest: str,
-    pipeline: PipelineFolder,
-    network: Any,
-    ledger: Ledger,
-    *,
-    device: str,
-    notice: str | None,
-) -> Entry:
-    """Analyse one case and write its results; whatever goes wrong with it is the entry's problem."""
-    started = time.monotonic()
-    entry = Entry(case.id, "refused", case.path, pipeline.digest, case.images, digest)
+def _cleared(cases: Sequence[Case], ledger: Ledger) -> Iterator[Case]:
+    """Yield each case once what an earlier run has written for it is gone."""
+    for case in cases:
+        ledger.remove_files(case.id)
+        yield case
+
+
+def _missing(found: Collection, ledger: Ledger, pipeline: PipelineFolder) -> list[Case]:
+    """Return the cases that are to be analysed: whatever is not done, nor done well."""
+    return [case for case in found.cases if not _is_done(case, ledger, pipeline)]
+
+
+def _is_done(case: Case, ledger: Ledger, pipeline: PipelineFolder) -> bool:
+    if not ledger.has_done(case.id, pipeline.digest):
+        return False
     try:
-        analysis = analyse(case, pipeline, network, device=device)
-        paths = write_analysis(analysis, ledger.folder / "cases" / case.id, pipeline, notice=notice)
-        if case.digest() != digest:
-            ledger.remove(paths)
-            raise InputError("input-changed", "the input changed while it was analysed", path=case.path)
-        verdict = analysis.record.verdict
-        entry = replace(entry, state="done", verdict=verdict, files=ledger.hashes(paths))
-    except OutputError:
+        return ledger.is_done(case, case.digest(), pipeline.digest)
+    except OSError:  # an input that cannot be read is told when the case is analysed
+        return False
+
+
+@contextlib.contextmanager
+def _logged(out: Path, pipeline: PipelineFolder) -> Iterator[Log]:
+    """Let the log say when the run began and how it ended."""
+    log = Log(out)
+    log.say(f"a run of {pipeline.name} begins in process {os.getpid()}")
+    try:
+        yield log
+    except BaseException as error:
+        code = f" [{error.code}]" if isinstance(error, MedvisionError) else ""
+        log.say(f"the run ended early: {type(error).__name__}{code}")
         raise
-    except MedvisionError as error:
-        entry = replace(entry, problem=error.finding)
-    except Exception as error:  # noqa: BLE001 - one case must never stop the others; the ledger keeps the cause
-        entry = replace(entry, state="failed", problem=_bug(error, case, ledger.folder))
-    return replace(entry, seconds=time.monotonic() - started, peak_memory_mb=peak_memory_mb())
-
-
-def _missing(found: Collection, ledger: Ledger, pipeline: PipelineFolder) -> tuple[list[tuple[Case, str]], int]:
-    """Return the cases that are to be analysed, with their hashes, and how many are done already."""
-    missing, done = [], 0
-    for case in found.cases:
-        try:
-            digest = case.digest()
-        except OSError as error:
-            problem = Finding("unreadable", "error", f"the file cannot be read: {error.strerror}", case.path)
-            ledger.enter(Entry(case.id, "refused", case.path, pipeline.digest, case.images, problem=problem))
-            continue
-        if ledger.is_done(case, digest, pipeline.digest):
-            done += 1
-        else:
-            missing.append((case, digest))
-    return missing, done
+    log.say("the run is complete")
 
 
 def _without_case(found: Collection, pipeline: PipelineFolder) -> list[Entry]:
@@ -308,13 +332,6 @@ def _require_one_pipeline(ledger: Ledger, found: Collection, pipeline: PipelineF
         if (manifest.weights_sha256, manifest.pipeline_sha256) != mine:
             message = f"results of another pipeline lie here: {entry.id} was made by {manifest.pipeline}"
             raise UsageError("usage", message, path=ledger.folder, cure="Choose another --out.")
-
-
-def _bug(error: Exception, case: Case, out: Path) -> Finding:
-    """Keep where an unforeseen error arose, and its type, but not its words: they may hold values of a header."""
-    path = out / "logs" / f"{case.id}.txt"
-    write_text(path, "".join(traceback.format_tb(error.__traceback__)) + type(error).__name__ + "\n")
-    return unforeseen(error, case.path, cure=f"Please report it with {path.relative_to(out)}.")
 
 
 def _entry_json(entry: Entry) -> dict[str, Any]:

@@ -1,0 +1,121 @@
+"""The cases of a batch in processes of their own: a case that is lost with its process is tried once more, alone."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from medvision.batch import Entry
+from medvision.errors import MedvisionError, OutputError
+from medvision.study import Case
+from medvision.workers import Done, Terms, cores, in_processes
+from medvision.workflows.batching.job import Work, opened, unfinished
+
+_LOST = ("worker-lost", "out-of-memory")
+
+
+def ignored(words: str) -> None:
+    """Tell nobody."""
+
+
+def entries_of(
+    cases: Iterable[Case],
+    work: Work,
+    workers: int,
+    terms: Terms,
+    *,
+    begin: Callable[[Work], Callable[[Case], Entry]] = opened,
+    say: Callable[[str], None] = ignored,
+) -> Generator[Entry]:
+    """Yield what came of each case, as they are ready.
+
+    A case whose process was killed or crashed, or that ran out of memory, is tried once more, alone, in a fresh
+    process, after all others; then it has failed, and its entry tells the cause.
+
+    Parameters
+    ----------
+    workers
+        How many processes; 0 works in this one, which a case may then end.
+    terms
+        What the processes are given, and what they may take.
+    begin
+        Called once in each process, it returns what analyses a case; another process must know it by its name.
+    say
+        Told of cases that are tried once more.
+
+    Raises
+    ------
+    OutputError
+        Results cannot be written.
+    MedvisionError
+        No process can begin: the weights are refused, the device cannot be used, memory is short.
+    """
+    if not workers:
+        yield from map(begin(work), cases)
+        return
+    lost: list[Case] = []
+    for done in _done(cases, partial(begin, work), workers, terms):
+        entry = _entry(done, work)
+        if entry.problem is not None and entry.problem.code in _LOST and _may_succeed(entry, workers):
+            say(f"{entry.problem.message} [{entry.problem.code}]; it is tried once more, alone")
+            lost.append(done.item)
+        else:
+            yield entry
+    for case in lost:
+        for done in _done([case], partial(begin, work), 1, terms):
+            yield _entry(done, work)
+
+
+def workers_for(cases: int, device: str, wanted: int | None = None) -> int:
+    """Return how many cases are analysed at once: as many as there are cores, and one where a GPU may do it.
+
+    >>> workers_for(1, "cpu"), workers_for(5, "cpu", 3), workers_for(2, "cpu", 3), workers_for(2, "cpu", 0)
+    (1, 3, 2, 0)
+    """
+    if wanted is not None:
+        return min(wanted, max(1, cases))
+    if device == "cuda" or (device == "auto" and Path("/dev/nvidiactl").exists()):
+        return 1
+    return max(1, min(cores(), cases))
+
+
+def threads_for(workers: int) -> int:
+    """Return the threads of each of so many processes: an equal share of the cores, or of ``OMP_NUM_THREADS``."""
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    available = min(cores(), int(given)) if given.isdigit() and int(given) else cores()
+    return max(1, available // max(1, workers))
+
+
+def _done(
+    cases: Iterable[Case], begin: Callable[[], Callable[[Case], Entry]], workers: int, terms: Terms
+) -> Iterator[Done[Case, Entry]]:
+    function: Callable[[Case], Entry] = begin  # type: ignore[assignment]  # called once in a process, it gives it
+    processes = in_processes(
+        function, cases, workers, ordered=False, begins=True, terms=terms, named=lambda case: f"case {case.id}"
+    )
+    with contextlib.closing(processes):
+        yield from processes
+
+
+def _may_succeed(entry: Entry, workers: int) -> bool:
+    """Whether a case that was lost may be done when it is alone: memory that ran out was not short for others' sake."""
+    return workers > 1 or (entry.problem is not None and entry.problem.code != "out-of-memory")
+
+
+def _entry(done: Done[Case, Entry], work: Work) -> Entry:
+    """Return the entry of a case; of one that was lost with its process, why."""
+    if done.error is None:
+        return done.result()
+    if isinstance(done.error, OutputError):
+        raise done.error
+    unfinished(done.item, work)
+    return _lost_entry(done.item, done.error, work)
+
+
+def _lost_entry(case: Case, error: MedvisionError, work: Work) -> Entry:
+    problem = replace(error.finding, path=case.path)
+    return Entry(case.id, "failed", case.path, work.pipeline.digest, case.images, problem=problem)
