@@ -232,3 +232,25 @@ def test_versions_name_what_a_result_depends_on(monkeypatch: pytest.MonkeyPatch)
     assert "absent" not in found.values()
     monkeypatch.setattr(frameworks, "_VERSIONED", ("no-such-package",))
     assert frameworks.versions()["no-such-package"] == "absent"
+
+
+def test_monai_for_networks_alone_gives_the_same_networks_and_leaves_other_packages_as_they_were() -> None:
+    code = """
+import sys, torch
+from medvision import frameworks
+from medvision.networks import DynUNet
+{prepared}
+torch.manual_seed(0)
+network = DynUNet(channels=(8, 8, 8)).build(in_channels=1, out_channels=2, dimensions=3).eval()
+print(float(network(torch.ones(1, 1, 8, 8, 8)).double().sum()), "scipy" in sys.modules)
+import scipy.ndimage, skimage, pandas
+assert not [name for name, module in sys.modules.items() if module is None]
+"""
+    outputs = [
+        subprocess.run(
+            [sys.executable, "-c", code.format(prepared=prepared)], capture_output=True, text=True, check=True
+        ).stdout.split()
+        for prepared in ("frameworks.import_monai_for_networks()", "")
+    ]
+    assert outputs[0][0] == outputs[1][0]
+    assert [words[1] for words in outputs] == ["False", "True"], "what takes the time is left out, and only then"
