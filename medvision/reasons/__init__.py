@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from medvision.reasons.analysis import CASES, DATA_SETS, LABELS, PIPELINES
+from medvision.reasons.analysis import CASES, DATA_SETS, LABELS
 from medvision.reasons.output import DEIDENTIFICATION, RUNNING
+from medvision.reasons.pipelines import PIPELINES
 from medvision.reasons.reading import FILES, OBJECTS, PLACES, VALUES
 from medvision.reasons.reason import Reason as Reason
 
