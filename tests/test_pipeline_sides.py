@@ -165,3 +165,13 @@ def test_other_names_are_not_taken_for_sided(names: tuple[str, ...]) -> None:
 )  # fmt: skip
 def test_two_names_that_differ_by_the_side_alone_are_known(names: tuple[str, ...]) -> None:
     assert sided((*names, "background")) == names
+
+
+def test_the_axes_that_a_step_puts_into_another_order_are_followed(tmp_path: Path) -> None:
+    order = '[[steps]]\nuse = "transpose"\naxes = [1, 2, 0]\n'
+    fixed = read_settings(
+        pipeline(tmp_path / "fixed", ('[[steps]]\nuse = "resample"', f'{order}[[steps]]\nuse = "resample"'))
+    )
+    assert [voxel_axis(fixed, world) for world in range(3)] == [2, 0, 1]
+    unfixed = pipeline(tmp_path / "unfixed", ('[[steps]]\nuse = "reorient"\norientation = "RAS"\n', order))
+    assert voxel_axis(read_settings(unfixed), 0) is None

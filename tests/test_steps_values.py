@@ -208,9 +208,13 @@ def test_every_step_is_registered_under_the_name_that_selects_it() -> None:
         "clip": {"low": 0, "high": 1},
         "window": {"center": 40, "width": 400},
         "standardise": {"mean": [1.0], "sd": [2.0]},
+        "normalise": {"channels": [{"use": "own"}]},
+        "resample_apart": {"spacing_mm": [1, 1, 1]},
+        "transpose": {"axes": [0, 1, 2]},
     }
     names = "reorient resample resize crop_foreground pad clip window rescale zscore zscore_nonzero standardise"
-    assert list(STEPS) == [*names.split(), "percentile"]
+    names += " percentile normalise crop_nonzero resample_apart transpose"
+    assert list(STEPS) == names.split()
     for name, kind in STEPS.items():
         assert type(adapter.validate_python({"use": name, **needed.get(name, {})})) is kind
 

@@ -171,8 +171,8 @@ class Settings:
 
 def input_spacing_mm(settings: Settings) -> Triple | None:
     """Return the spacing that the network sees; None where no step sets it."""
-    set_by = [step.spacing_mm for step in settings.steps if step.use == "resample"]
-    return set_by[-1] if set_by else None
+    set_by = [step.spacing_mm for step in settings.steps if step.use in ("resample", "resample_apart")]
+    return set_by[-1] if set_by and len(set_by[-1]) == 3 else None
 
 
 def _label_faults(settings: Settings) -> Iterator[str]:

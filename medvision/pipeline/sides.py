@@ -58,10 +58,13 @@ def _faults(settings: Settings, watched: Iterable[tuple[int, str]]) -> Iterator[
 
 def voxel_axis(settings: Settings, world: int) -> int | None:
     """Return which axis of the network's grid runs along a world axis (0 is left-right); None where no step says so."""
-    orders = [step.orientation for step in settings.steps if step.use == "reorient"]
-    if not orders:
-        return None
-    return [axis for axis, _ in parse_orientation(orders[-1])].index(world)
+    worlds: list[int] = []
+    for step in settings.steps:
+        if step.use == "reorient":
+            worlds = [axis for axis, _ in parse_orientation(step.orientation)]
+        elif step.use == "transpose" and worlds:
+            worlds = [worlds[axis] for axis in step.axes]
+    return worlds.index(world) if worlds else None
 
 
 def _watched(settings: Settings) -> Iterator[tuple[int, str]]:

@@ -12,14 +12,19 @@ from typing import Annotated
 
 from pydantic import Field
 
+from medvision.steps.channelwise import Normalise
 from medvision.steps.clip import Clip, Window
 from medvision.steps.crop import CropForeground
+from medvision.steps.nonzero import CropNonzero
 from medvision.steps.normalise import Percentile, Rescale, ZScore
 from medvision.steps.pad import Pad
 from medvision.steps.reorient import Reorient
 from medvision.steps.resample import Resample, Resize
-from medvision.steps.sequence import BORDERS, SPATIAL, apply, apply_to_labels, undo
+from medvision.steps.resample_apart import Orders, ResampleApart
+from medvision.steps.sequence import BORDERS, SPATIAL, apply, apply_to_labels, orders_back, undo
 from medvision.steps.standardise import Standardise, ZScoreNonzero
+from medvision.steps.transpose import Transpose
+from medvision.steps.values import as_float32
 
 Step = Annotated[
     Reorient
@@ -33,7 +38,11 @@ Step = Annotated[
     | ZScore
     | ZScoreNonzero
     | Standardise
-    | Percentile,
+    | Percentile
+    | Normalise
+    | CropNonzero
+    | ResampleApart
+    | Transpose,
     Field(discriminator="use"),
 ]
 """Any step; its field `use` tells which."""
@@ -54,6 +63,10 @@ STEPS: Mapping[str, type] = MappingProxyType(
             ZScoreNonzero,
             Standardise,
             Percentile,
+            Normalise,
+            CropNonzero,
+            ResampleApart,
+            Transpose,
         )
     }
 )
@@ -65,18 +78,25 @@ __all__ = [
     "STEPS",
     "Clip",
     "CropForeground",
+    "CropNonzero",
+    "Normalise",
+    "Orders",
     "Pad",
     "Percentile",
     "Reorient",
     "Resample",
+    "ResampleApart",
     "Rescale",
     "Resize",
     "Standardise",
     "Step",
+    "Transpose",
     "Window",
     "ZScore",
     "ZScoreNonzero",
     "apply",
     "apply_to_labels",
+    "as_float32",
+    "orders_back",
     "undo",
 ]
