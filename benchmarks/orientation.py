@@ -18,6 +18,7 @@ import numpy as np
 
 from medvision import io
 from medvision.pipeline import PipelineFolder
+from medvision.workflows.cases.network import ReadyNetwork
 from medvision.workflows.cases.segment import AS_STORED, TURNS, segment
 
 
@@ -35,7 +36,7 @@ def main(data: str, *names: str) -> None:
 
 def held_out_agreements(pipeline: PipelineFolder, data: str) -> list[Mapping[str, float]]:
     """Return for each case that a training held out how well its network agrees with itself, by way of turning."""
-    network = pipeline.load_network()
+    network = ReadyNetwork.in_torch(pipeline.load_network())
     held_out = set(json.loads((pipeline.folder / "training.json").read_text(encoding="utf-8"))["split"]["val"])
     cases = [case for case in io.scan([Path(data)]).cases if case.id in held_out]
     return [segment(io.read_volume(case), case, pipeline.settings, network).checks["agreement"] for case in cases]

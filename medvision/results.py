@@ -153,8 +153,8 @@ class Manifest:
         The hash of the files of the case's images.
     versions
         Of medvision and the packages that a result depends on.
-    device, precision
-        Where and how the network ran, e.g. ``"cpu"`` and ``"fp32"``.
+    device, engine
+        Where and by what the network ran, e.g. ``"cpu"`` and ``"torch-fp32"``.
     seed
         Of everything random.
     side
@@ -168,7 +168,7 @@ class Manifest:
     input_sha256: str
     versions: Mapping[str, str]
     device: str
-    precision: str
+    engine: str
     seed: int
     side: str | None = None
 

@@ -26,7 +26,7 @@ MANIFEST = Manifest(
     input_sha256="cc33",
     versions={"medvision": "0.1.0"},
     device="cpu",
-    precision="fp32",
+    engine="torch-fp32",
     seed=5,
 )
 

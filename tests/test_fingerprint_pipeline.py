@@ -22,6 +22,7 @@ from medvision.pipeline import PipelineFolder, copy
 from medvision.study import Case, Source
 from medvision.volume import Labels, Volume
 from medvision.workflows.cases.analyse import Analysis, analyse
+from medvision.workflows.cases.network import ReadyNetwork
 from medvision.workflows.training_data.fingerprint import measured, write_fingerprint
 
 GRID = Geometry.from_spacing((1, 1, 1), (16, 16, 16))
@@ -81,7 +82,7 @@ def trained(folder: Path, *changes: tuple[str, str], text: str | None = None, na
 def analysed(opened: PipelineFolder, volume: Volume, tmp_path: Path, modality: str | None = "MR") -> Analysis:
     path = write_nifti(tmp_path / "image.nii.gz", volume.voxels[0].astype(np.float32), volume.geometry)
     case = Case("a", (Source("nifti", (path,)),), modality=modality)
-    return analyse(case, opened, opened.load_network())
+    return analyse(case, opened, ReadyNetwork.in_torch(opened.load_network()))
 
 
 def test_a_fingerprint_is_opened_with_its_pipeline(tmp_path: Path) -> None:
@@ -204,9 +205,9 @@ def test_what_can_and_what_cannot_be_absent_is_told_apart() -> None:
 
 def test_a_case_in_which_nothing_is_found_is_for_review_by_what_training_cases_have(tmp_path: Path) -> None:
     opened = trained(tmp_path / "p")
-    network = opened.load_network()
+    network = ReadyNetwork.in_torch(opened.load_network())
     with torch.no_grad():
-        for values in network.parameters():
+        for values in network.module.parameters():
             values.zero_()  # all labels are then as likely, and the first, background, is taken
     path = write_nifti(tmp_path / "image.nii.gz", image(50)[0].voxels[0].astype(np.float32), GRID)
     record = analyse(Case("a", (Source("nifti", (path,)),), modality="MR"), opened, network).record

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -9,20 +10,44 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import nn
 
 from medvision.errors import InputError
 from medvision.predict import (
+    Over,
     Prediction,
     class_probabilities,
     from_tensor,
     label_probabilities,
     padded_to,
+    probabilities,
+    slabs,
     standardised_values,
     to_tensor,
-    voxel_probabilities,
+    whole,
 )
+
+
+def voxel_probabilities(network: nn.Module, image: Any, how: Prediction, *, divisor: Any) -> Any:
+    """The probabilities (K, *spatial) for an image (1, 1, *spatial)."""
+    voxels = image[0].numpy()
+    flat = voxels.ndim == 3
+    voxels = voxels[..., None] if flat else voxels
+    found = whole(over_of(network), voxels, how, dimensions=2 if flat else 3, divisor=divisor)
+    return torch.from_numpy(probabilities(found, how)[..., 0] if flat else probabilities(found, how))
+
+
+def over_of(network: nn.Module) -> Over:
+    """What a network says of each input (C, *spatial)."""
+
+    def over(inputs: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+        with torch.no_grad():
+            for each in inputs:
+                yield network(torch.from_numpy(each)[None])[0].numpy()
+
+    return over
 
 
 class Mirror(nn.Module):
@@ -125,24 +150,12 @@ def test_padding_to_the_divisor_is_undone() -> None:
     assert torch.allclose(found, wanted(image), atol=1e-6)
 
 
-def test_bf16_is_close_to_fp32_and_gives_fp32_values() -> None:
-    torch.manual_seed(0)
-    layer, image = nn.Conv2d(1, 3, 3, padding=1).eval(), image_of((16, 16))
-    how = [Prediction(window=window, precision=kind) for window in (None, (8, 8)) for kind in ("fp32", "bf16")]
-    results = [voxel_probabilities(layer, image, settings_, divisor=1) for settings_ in how]
-    for exact, rough in (results[:2], results[2:]):
-        assert rough.dtype == torch.float32
-        assert not torch.equal(exact, rough)
-        assert torch.allclose(exact, rough, atol=0.02)
-        assert torch.allclose(rough.sum(0), torch.ones(16, 16), atol=1e-5)
-
-
 def test_the_classes_probabilities_are_the_softmax_of_the_logits_in_64_bits() -> None:
     class Three(nn.Module):
         def forward(self, image: Any) -> Any:
             return torch.tensor([[0.0, 1.0, 2.0]]) + 0 * image.sum()
 
-    found = class_probabilities(Three(), image_of((4, 4)), Prediction())
+    found = class_probabilities(over_of(Three()), image_of((4, 4))[0].numpy(), Prediction())
     powers = np.exp([0.0, 1.0, 2.0])
     assert found.dtype == np.float64
     assert found.tolist() == pytest.approx((powers / powers.sum()).tolist(), abs=1e-12)
@@ -182,7 +195,10 @@ def test_a_tensor_with_gradients_comes_back_as_values() -> None:
         {"overlap": 1.0},
         {"overlap": -0.1},
         {"overlap": float("nan")},
-        {"precision": "fp16"},
+        {"precision": "fp32"},
+        {"combine": "votes"},
+        {"padding": "reflect"},
+        {"tolerance": {"labels": 1.1}},
         {"review_margin": 1.5},
         {"windows": (8, 8, 8)},
     ],
@@ -212,14 +228,14 @@ class Fixed(nn.Module):
 
 
 def test_labels_have_probabilities_of_their_own_and_values_are_as_they_are() -> None:
-    image, how = torch.zeros(1, 1, 4, 4), Prediction()
-    assert label_probabilities(Fixed(0.0, np.log(3.0)), image, how) == pytest.approx([0.5, 0.75])
-    assert standardised_values(Fixed(-2.5, 40.0), image, how).tolist() == [-2.5, 40.0]
+    image, how = np.zeros((1, 4, 4), np.float32), Prediction()
+    assert label_probabilities(over_of(Fixed(0.0, np.log(3.0))), image, how) == pytest.approx([0.5, 0.75])
+    assert standardised_values(over_of(Fixed(-2.5, 40.0)), image, how).tolist() == [-2.5, 40.0]
 
 
 def test_a_value_that_is_no_number_is_refused() -> None:
     with pytest.raises(InputError, match="no finite value"):
-        standardised_values(Fixed(1.0, float("nan")), torch.zeros(1, 1, 4, 4), Prediction())
+        standardised_values(over_of(Fixed(1.0, float("nan"))), np.zeros((1, 4, 4), np.float32), Prediction())
 
 
 class Ramp(nn.Module):
@@ -249,10 +265,78 @@ def test_the_answer_for_a_whole_image_is_the_mean_over_its_mirror_images() -> No
         def forward(self, image: Any) -> Any:
             return torch.stack([torch.zeros(1), image[:, 0, 0, 0]], dim=1)
 
-    image, how = torch.tensor([[0.0, 1.0], [2.0, 5.0]]).reshape(1, 1, 2, 2), Prediction(mirror_axes=(0, 1))
+    image, how = np.array([[[0, 1], [2, 5]]], np.float32), Prediction(mirror_axes=(0, 1))
     values = torch.tensor([0.0, 1.0, 2.0, 5.0], dtype=torch.float64)
-    assert standardised_values(Corner(), image, how).tolist() == [0.0, 2.0]
-    assert label_probabilities(Corner(), image, how)[1] == pytest.approx(values.sigmoid().mean().item())
-    chances = class_probabilities(Corner(), image, how)
+    assert standardised_values(over_of(Corner()), image, how).tolist() == [0.0, 2.0]
+    assert label_probabilities(over_of(Corner()), image, how)[1] == pytest.approx(values.sigmoid().mean().item())
+    chances = class_probabilities(over_of(Corner()), image, how)
     assert chances[1] == pytest.approx(torch.stack([values * 0, values]).softmax(0)[1].mean().item())
     assert chances.sum() == pytest.approx(1.0)
+
+
+def test_no_more_is_held_than_a_window_and_no_plane_twice() -> None:
+    image = np.random.default_rng(0).normal(size=(1, 40, 9, 8)).astype(np.float32)
+    how = Prediction(window=(8, 8, 8))
+    found = [(slab.start, slab.stop) for slab in slabs(over_of(Mirror()), image, how, dimensions=3, divisor=1)]
+    assert all(stop - start <= 8 for start, stop in found)
+    assert [start for start, _ in found[1:]] == [stop for _, stop in found[:-1]]
+    assert (found[0][0], found[-1][1]) == (0, 40)
+
+
+def test_an_image_smaller_than_the_window_is_in_its_middle() -> None:
+    class Sees(nn.Module):
+        def forward(self, image: Any) -> Any:
+            self.seen = image.clone()
+            return torch.cat([image, -image], 1)
+
+    for padding, expected in (("edge", [5, 5, 5, 6, 7, 7]), ("zero", [0, 5, 5, 6, 7, 0])):
+        network = Sees()
+        image = np.array([5, 5, 6, 7], np.float32).reshape(1, 4, 1, 1)
+        how = Prediction(window=(6, 1, 1), padding=padding)  # type: ignore[arg-type]
+        whole(over_of(network), image, how, dimensions=3, divisor=1)
+        assert network.seen.ravel().tolist() == expected
+
+
+def test_windows_of_one_value_are_asked_about_once() -> None:
+    """What the windows in the empty part say is said of all of them, mirrored too, and voxel by voxel the same."""
+    image = np.zeros((1, 64, 8, 8), np.float32)
+    image[:, 40:] = np.random.default_rng(0).normal(size=(1, 24, 8, 8))
+    how = Prediction(window=(8, 8, 8), mirror_axes=(0,))
+    network = Ramp3()
+    found = whole(over_of(network), image, how, dimensions=3, divisor=1)
+    assert network.asked == 2 * (1 + 6), "of 15 windows 9 hold nothing but 0"
+    network = Ramp3()
+    plain = whole(over_of(network), image + 1e-7 * np.arange(8, dtype=np.float32), how, dimensions=3, divisor=1)
+    assert network.asked == 2 * 15
+    assert np.allclose(found, plain, atol=1e-5)
+
+
+class Ramp3(nn.Module):
+    """Says of each voxel its value and how far along the first axis it lies, and counts how often it is asked."""
+
+    asked = 0
+
+    def forward(self, image: Any) -> Any:
+        self.asked += 1
+        rise = torch.linspace(-2.0, 3.0, image.shape[2]).reshape(1, 1, -1, 1, 1).expand_as(image)
+        return torch.cat([image, rise], dim=1)
+
+
+@pytest.mark.parametrize("values", [1, 9])
+def test_many_values_of_empty_windows_are_told_apart(values: int) -> None:
+    image = np.repeat(np.arange(16, dtype=np.float32) % values, 4).reshape(1, 64, 1, 1)
+    how = Prediction(window=(4, 1, 1), overlap=0.0)
+    found = whole(over_of(Ramp3()), image, how, dimensions=3, divisor=1)
+    logits = np.stack([image[0], np.tile(np.linspace(-2, 3, 4, dtype=np.float32), 16).reshape(64, 1, 1)])
+    assert np.allclose(found, np.exp(logits) / np.exp(logits).sum(0), atol=1e-6)
+
+
+def test_logits_are_averaged_as_logits_where_the_settings_say_so() -> None:
+    image = image_of((12, 8))[0].numpy()[..., None]
+    how = Prediction(mirror_axes=(0,), combine="logits")
+    found = whole(over_of(Ramp()), image, how, dimensions=2, divisor=1)
+    assert np.allclose(found, 0, atol=1e-6), "the mean of a ramp and its mirror image"
+    chances = class_probabilities(over_of(Fixed(0.0, 2.0)), image, Prediction(combine="logits"))
+    assert chances.tolist() == pytest.approx([1 / (1 + np.exp(2)), np.exp(2) / (1 + np.exp(2))])
+    labels = label_probabilities(over_of(Fixed(0.0, np.log(3.0))), image, Prediction(combine="logits"))
+    assert labels == pytest.approx([0.5, 0.75])

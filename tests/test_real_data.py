@@ -17,6 +17,7 @@ from medvision.steps import Resize
 from medvision.study import Reading
 from medvision.training import split
 from medvision.workflows.cases.classify import classify
+from medvision.workflows.cases.network import ReadyNetwork
 from medvision.workflows.report import read_record
 from medvision.workflows.run import run
 
@@ -83,7 +84,7 @@ def test_a_hippocampus_whose_header_turns_it_round_is_doubted(shared_data: Path,
 def test_pneumonia_is_told_on_pictures_that_the_shipped_networks_have_seen(shared_data: Path) -> None:
     pipeline = PipelineFolder.open("cxr-pneumonia")
     settings = replace(pipeline.settings, explain=())
-    network = pipeline.load_network()
+    network = ReadyNetwork.in_torch(pipeline.load_network())
     found = io.scan([shared_data / "pneumoniamnist" / "pneumoniamnist_trainval.npz"])
     cases = [case for case in found.cases if case.split == "val"]
     answers = [classify(io.read_volume(case), settings, network).answer for case in cases]
@@ -97,7 +98,7 @@ def test_pneumonia_is_told_on_pictures_that_the_shipped_networks_have_seen(share
 def test_adrenal_glands_are_told_on_masks_that_the_shipped_networks_have_seen(shared_data: Path) -> None:
     pipeline = PipelineFolder.open("ct-adrenal")
     settings = replace(pipeline.settings, explain=())
-    network = pipeline.load_network()
+    network = ReadyNetwork.in_torch(pipeline.load_network())
     found = io.scan([shared_data / "adrenalmnist3d_64" / "adrenalmnist3d_64_trainval.npz"])
     cases = [case for case in found.cases if case.split == "val"]
     answers = [classify(io.read_volume(case), settings, network).answer for case in cases]

@@ -20,7 +20,8 @@ from medvision.steps import Reorient
 from medvision.study import Case, Source
 from medvision.training import Augmentation, Training
 from medvision.volume import Volume
-from medvision.workflows.cases.segment import MIRRORED, TURNS, agreement, segment
+from medvision.workflows.cases.network import ReadyNetwork
+from medvision.workflows.cases.segment import MIRRORED, TURNS, segment
 
 GRID = Geometry.from_spacing((1, 1, 1), (16, 20, 12))
 FRONT, BACK = (10.0, 15.0, 6.0), (5.0, 5.0, 6.0)  # the front part lies at the greater x, as in a left hippocampus
@@ -39,6 +40,10 @@ class KnowsOneSide(torch.nn.Module):
         bright = torch.stack([(x[0, 0] == 1).float(), (x[0, 0] == 2).float()])
         score = 2 * bright * (1 + 3 * self.known[:, : x.shape[2], : x.shape[3], : x.shape[4]]) - 1
         return torch.cat([torch.zeros_like(score[:1]), score])[None] + self.weight
+
+
+def knowing() -> ReadyNetwork:
+    return ReadyNetwork.in_torch(KnowsOneSide().eval())
 
 
 def settings(**contract: object) -> Settings:
@@ -72,7 +77,7 @@ def codes(found: object) -> list[str]:
 def test_a_right_side_is_mirrored_before_and_its_mask_back_after(orientation: str) -> None:
     image = image_of((-1, 1, 1))
     stored = image.onto(GRID.reoriented(orientation))
-    found = segment(stored, case(side="right"), settings(side="left"), KnowsOneSide().eval())
+    found = segment(stored, case(side="right"), settings(side="left"), knowing())
     assert np.array_equal(found.segmentation.labels.onto(GRID).voxels, image.voxels[0].astype(np.uint8))
     assert found.segmentation.labels.geometry.matches(stored.geometry)
     assert found.checks["orientation"] == MIRRORED
@@ -80,14 +85,14 @@ def test_a_right_side_is_mirrored_before_and_its_mask_back_after(orientation: st
 
 
 def test_a_left_side_is_left_as_it_is() -> None:
-    found = segment(image_of(), case(side="left"), settings(side="left"), KnowsOneSide().eval())
+    found = segment(image_of(), case(side="left"), settings(side="left"), knowing())
     assert np.array_equal(found.segmentation.labels.voxels, image_of().voxels[0].astype(np.uint8))
     assert found.checks == {"orientation": "as stored"}
 
 
 @pytest.mark.parametrize(("turn", "side"), [((1, 1, 1), "left"), ((-1, 1, 1), "right")])
 def test_a_side_that_is_not_stated_is_detected_and_said(turn: tuple[int, int, int], side: str) -> None:
-    found = segment(image_of(turn), case(), settings(side="left"), KnowsOneSide().eval())
+    found = segment(image_of(turn), case(), settings(side="left"), knowing())
     assert codes(found) == ["side-detected"]
     assert f"looks like a {side} one" in found.findings[0].message
     assert np.array_equal(found.segmentation.labels.voxels, image_of(turn).voxels[0].astype(np.uint8))
@@ -95,49 +100,43 @@ def test_a_side_that_is_not_stated_is_detected_and_said(turn: tuple[int, int, in
 
 def test_a_side_that_cannot_be_told_is_for_review() -> None:
     unclear = settings(side="left", orientation_margin=0.9)
-    found = segment(image_of(), case(), unclear, KnowsOneSide().eval())
+    found = segment(image_of(), case(), unclear, knowing())
     assert codes(found) == ["side-uncertain"]
     assert found.findings[0].grade == "warning"
 
 
 def test_a_side_that_is_stated_wrongly_is_doubted() -> None:
     wrong = settings(side="left", orientation_check=True)
-    found = segment(image_of((-1, 1, 1)), case(side="left"), wrong, KnowsOneSide().eval())
+    found = segment(image_of((-1, 1, 1)), case(side="left"), wrong, knowing())
     assert codes(found) == ["orientation-doubted"]
     assert found.findings[0].grade == "warning"
 
 
 @pytest.mark.parametrize("turn", [turn for name, turn in TURNS.items() if turn[1] < 0])
 def test_an_image_that_lies_otherwise_than_its_header_says_is_doubted(turn: tuple[int, int, int]) -> None:
-    found = segment(image_of(turn), case(), settings(side="left", orientation_check=True), KnowsOneSide().eval())
+    found = segment(
+        image_of(turn),
+        case(),
+        settings(side="left", orientation_check=True),
+        knowing(),
+    )
     assert "orientation-doubted" in codes(found)
     assert set(found.checks["agreement"]) == set(TURNS)
 
 
 def test_a_network_that_disagrees_with_itself_more_than_ever_before_is_for_review() -> None:
-    found = segment(image_of(), case(), settings(least_agreement=0.999), KnowsOneSide().eval())
+    found = segment(image_of(), case(), settings(least_agreement=0.999), knowing())
     assert codes(found) == ["agreement-low"]
-    assert codes(segment(image_of(), case(), settings(least_agreement=0.05), KnowsOneSide().eval())) == []
+    assert codes(segment(image_of(), case(), settings(least_agreement=0.05), knowing())) == []
 
 
 def test_without_a_side_in_the_contract_nothing_is_mirrored() -> None:
-    found = segment(image_of(), case(side="right"), settings(), KnowsOneSide().eval())
+    found = segment(image_of(), case(side="right"), settings(), knowing())
     assert found.checks == {"orientation": "as stored"}
 
 
-def test_agreement_is_one_for_certainty_and_falls_with_doubt_and_with_labels_not_found() -> None:
-    sure = np.zeros((3, 4, 4, 4), dtype=np.float32)
-    sure[0], sure[0, 0], sure[0, 1] = 1, 0, 0
-    sure[1, 0], sure[2, 1] = 1, 1
-    assert agreement(sure) == pytest.approx(1, abs=1e-5)
-    assert agreement(0.8 * sure + 0.2 / 3) < 0.9
-    half = sure.copy()
-    half[0, 1], half[2, 1] = 1, 0
-    assert agreement(half) == pytest.approx(0.5, abs=1e-5)
-
-
 def test_the_entropy_is_in_bits_and_confidence_is_the_mean_probability() -> None:
-    found = segment(image_of(), case(), settings(), KnowsOneSide().eval())
+    found = segment(image_of(), case(), settings(), knowing())
     assert found.segmentation.entropy.unit == "bit"
     assert 0 < float(found.segmentation.entropy.values.max()) <= np.log2(3) + 1e-6
     assert all(0.5 < value <= 1 for value in found.segmentation.confidence.values())
@@ -159,7 +158,7 @@ def test_the_map_is_of_the_same_mirrored_and_padded_images_as_the_answer() -> No
     network = asked.network.build(in_channels=1, out_channels=3, dimensions=3).eval()
     seen: list[bytes] = []
     network.register_forward_pre_hook(lambda _, given: seen.append(given[0].detach().numpy().tobytes()))
-    found = segment(image, case(), asked, network)
+    found = segment(image, case(), asked, ReadyNetwork.in_torch(network))
     assert found.saliency[1].parameters["mirrored"] == 2
     answered, explained = seen[:2], seen[2:]
     assert len(set(answered)) == 2
@@ -169,5 +168,5 @@ def test_the_map_is_of_the_same_mirrored_and_padded_images_as_the_answer() -> No
 def test_the_callers_volume_is_not_changed() -> None:
     volume = image_of()
     before = volume.voxels.copy()
-    segment(volume, case(), settings(side="left", orientation_check=True), KnowsOneSide().eval())
+    segment(volume, case(), settings(side="left", orientation_check=True), knowing())
     assert np.array_equal(volume.voxels, before)

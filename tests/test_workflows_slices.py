@@ -14,11 +14,12 @@ from torch import nn
 
 from medvision import io
 from medvision.contract import Contract
+from medvision.engines.torch_cpu import TorchEngine
 from medvision.errors import InputError, PipelineError, UsageError
 from medvision.evaluate import dice
 from medvision.geometry import Geometry
 from medvision.pipeline import PipelineFolder, read_settings
-from medvision.predict import Prediction, image_probabilities
+from medvision.predict import Prediction, whole
 from medvision.study import Case, Source
 from medvision.training import Sample, Sampler, Training
 from medvision.volume import Labels, Volume
@@ -85,7 +86,7 @@ class Sums(nn.Module):  # type: ignore[misc]
 def test_each_slice_is_seen_by_itself() -> None:
     voxels = np.zeros((1, 3, 2, 4), np.float32)
     voxels[..., 0], voxels[..., 2] = -1, 1
-    found = image_probabilities(Sums(), voxels, Prediction(), dimensions=2, divisor=1)
+    found = whole(TorchEngine(Sums().eval()).over, voxels, Prediction(), dimensions=2, divisor=1)
     assert found.shape == (2, 3, 2, 4)
     assert np.allclose(found[1], np.broadcast_to([0, 0.5, 1, 0.5], (3, 2, 4)), atol=1e-4)
 

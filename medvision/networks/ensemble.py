@@ -8,12 +8,12 @@ from typing import Any
 _MEMBER = "member"
 
 
-def ensemble_of(members: Sequence[Any], task: str) -> Any:
+def ensemble_of(members: Sequence[Any], task: str, *, combine: str = "probabilities") -> Any:
     """Return a module whose outputs stand for the average of what `members` say.
 
     The averages are given as logits again, so that an ensemble is used like a network: the logarithm of the mean
-    probability, whose softmax is the mean; of labels that are yes or no each, the logit of the mean; of values, the
-    mean itself.
+    probability, whose softmax is the mean; of labels that are yes or no each, the logit of the mean; of values, or
+    where logits are combined, the mean itself.
 
     Parameters
     ----------
@@ -21,6 +21,8 @@ def ensemble_of(members: Sequence[Any], task: str) -> Any:
         Networks of the same inputs and outputs, in evaluation mode.
     task
         The pipeline's task.
+    combine
+        ``"probabilities"`` or ``"logits"``: what is averaged.
 
     Raises
     ------
@@ -40,7 +42,7 @@ def ensemble_of(members: Sequence[Any], task: str) -> Any:
 
         def forward(self, image: Any) -> Any:
             outputs = [member(image).float() for member in self.members]
-            if task == "regression":
+            if task == "regression" or combine == "logits":
                 return torch.stack(outputs).mean(0)
             if task == "multilabel":
                 return torch.stack([output.sigmoid() for output in outputs]).mean(0).logit(eps=1e-7)

@@ -143,7 +143,9 @@ class PipelineFolder:
         networks = [self.build_network() for _ in range(card.members)]
         load_weights(self.weights_path, *networks, sha256=card.sha256)
         members = [network.eval().to(device) for network in networks]
-        return members[0] if len(members) == 1 else ensemble_of(members, self.settings.task)
+        if len(members) == 1:
+            return members[0]
+        return ensemble_of(members, self.settings.task, combine=self.settings.predict.combine)
 
     def _compare_meaning(self, card: WeightsCard) -> None:
         """Refuse weights that were trained with other settings; settings that are newer than they may be added."""

@@ -87,7 +87,7 @@ def _provenance(record: Record) -> list[tuple[str, str]]:
         ("Weights SHA-256", manifest.weights_sha256),
         ("Input SHA-256", manifest.input_sha256),
         ("Versions", ", ".join(f"{name} {version}" for name, version in manifest.versions.items())),
-        ("Device and precision", f"{manifest.device}, {manifest.precision}"),
+        ("Device and engine", f"{manifest.device}, {manifest.engine}"),
         ("Seed", str(manifest.seed)),
         ("Modality", record.modality or "not stated by the file"),
         ("Grid", _TIMES.join(str(size) for size in geometry.shape)),

@@ -10,7 +10,6 @@ import time
 import traceback
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from medvision import io
 from medvision.batch import Entry, forget_peak_memory, hashes_of, peak_memory_mb
@@ -23,6 +22,7 @@ from medvision.report import overlay_png
 from medvision.results import Regression, Segmentation, map_names
 from medvision.study import Case
 from medvision.workflows.cases.analyse import Analysis, analyse
+from medvision.workflows.cases.network import ReadyNetwork
 from medvision.workflows.report import PAGE, write_case_page
 
 
@@ -67,7 +67,7 @@ class Opened:
 
     work: Work
     device: str
-    network: Any
+    network: ReadyNetwork
 
     def __call__(self, case: Case) -> Entry:
         """Return what came of a case; see :func:`analysed`."""
@@ -85,7 +85,7 @@ def opened(work: Work) -> Opened:
         The device cannot be used here.
     """
     device = choose_device(work.device)
-    return Opened(work, device, work.pipeline.load_network(device))
+    return Opened(work, device, ReadyNetwork.in_torch(work.pipeline.load_network(device)))
 
 
 def analysed(case: Case, at: Opened) -> Entry:
@@ -165,11 +165,10 @@ def _attempt(case: Case, at: Opened) -> Entry:
         paths = write_analysis(analysis, work.out / "cases" / case.id, pipeline, notice=work.notice)
         _require_unchanged(case, entry.input_sha256)
         return replace(entry, state="done", verdict=analysis.record.verdict, files=hashes_of(work.out, paths))
-    except OutputError:
+    except BaseException as error:  # also where this process is told to end: a case is done, or not begun
         unfinished(case, work)
-        raise
-    except Exception as error:  # noqa: BLE001 - one case must never stop the others; the ledger keeps the cause
-        unfinished(case, work)
+        if isinstance(error, OutputError) or not isinstance(error, Exception):
+            raise
         return _not_done(entry, case, error, work.out)
 
 

@@ -16,6 +16,7 @@ from medvision.results import Manifest, Measurement, MultiLabel, Record, Regress
 from medvision.study import Case
 from medvision.volume import Volume
 from medvision.workflows.cases.classify import Answer, classify
+from medvision.workflows.cases.network import ReadyNetwork
 from medvision.workflows.cases.segment import segment
 
 
@@ -41,13 +42,13 @@ class Analysis:
     saliency: tuple[Saliency, ...]
 
 
-def analyse(case: Case, pipeline: PipelineFolder, network: Any, *, device: str = "cpu") -> Analysis:
+def analyse(case: Case, pipeline: PipelineFolder, network: ReadyNetwork, *, device: str = "cpu") -> Analysis:
     """Return the analysis of one case.
 
     Parameters
     ----------
     network
-        What :meth:`PipelineFolder.load_network` gave.
+        The pipeline's.
     device
         Where it is.
 
@@ -67,7 +68,7 @@ def analyse(case: Case, pipeline: PipelineFolder, network: Any, *, device: str =
         geometry=volume.geometry,
         modality=volume.modality or case.modality,
         findings=(),
-        manifest=_manifest(case, pipeline, device),
+        manifest=_manifest(case, pipeline, device, network),
     )
     if settings.task == "segmentation":
         segmented = segment(volume, case, settings, network)
@@ -128,7 +129,7 @@ def _noticed_of(measurements: Sequence[Measurement], fingerprint: Fingerprint | 
     return findings
 
 
-def _manifest(case: Case, pipeline: PipelineFolder, device: str) -> Manifest:
+def _manifest(case: Case, pipeline: PipelineFolder, device: str, network: ReadyNetwork) -> Manifest:
     return Manifest(
         command=f"medvision run {pipeline.settings.name} {case.path.name}",
         pipeline=pipeline.name,
@@ -137,7 +138,7 @@ def _manifest(case: Case, pipeline: PipelineFolder, device: str) -> Manifest:
         input_sha256=case.images_digest(),
         versions=versions(),
         device=device,
-        precision=pipeline.settings.predict.precision,
+        engine=network.engine.name,
         seed=pipeline.settings.train.seed,
         side=case.side,
     )

@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from medvision.errors import Finding
 from medvision.explain import Output
 from medvision.pipeline import Settings
-from medvision.predict import class_probabilities, label_probabilities, standardised_values, to_tensor
+from medvision.predict import Over, class_probabilities, label_probabilities, standardised_values, to_tensor
 from medvision.results import Classification, MultiLabel, Regression, Saliency, Value
 from medvision.steps import apply, undo
 from medvision.volume import Volume
+from medvision.workflows.cases.network import ReadyNetwork
 from medvision.workflows.cases.saliency import explained_by
 
 Answer = Classification | MultiLabel | Regression
@@ -27,26 +31,24 @@ class Classified:
     findings: tuple[Finding, ...]
 
 
-def classify(volume: Volume, settings: Settings, network: Any) -> Classified:
+def classify(volume: Volume, settings: Settings, network: ReadyNetwork) -> Classified:
     """Return the answer for a volume, and the pipeline's saliency maps.
 
     Explained are the most probable class; of several labels that can hold at once the three most probable of those
     taken for present, or where there is none the most probable one; every value of a regression.
     """
     prepared = apply(settings.steps, volume)
-    device = next(network.parameters()).device
-    image = to_tensor(prepared.voxels, dimensions=settings.contract.dimensions, device=str(device))
-    answer = answered(network, image, settings)
+    answer = answered(network.engine.over, prepared.voxels, settings)
     maps = [
-        _explain(method, prepared, image, target, volume, settings, network)
+        _explain(method, prepared, target, volume, settings, network.module)
         for method in settings.explain
         for target in _targets(answer)
     ]
     return Classified(answer, tuple(maps), doubts(answer, settings))
 
 
-def answered(network: Any, image: Any, settings: Settings) -> Answer:
-    """Return what a network says of a prepared image (1, C, *spatial), by the pipeline's task and its labels.
+def answered(over: Over, voxels: NDArray[np.float32], settings: Settings) -> Answer:
+    """Return what a network says of prepared voxels (C, I, J, K), by the pipeline's task and its labels.
 
     Raises
     ------
@@ -54,8 +56,9 @@ def answered(network: Any, image: Any, settings: Settings) -> Answer:
         The network gives no finite number for this image.
     """
     names = [settings.labels[number] for number in sorted(settings.labels)]
+    image = voxels if settings.contract.dimensions == 3 else voxels[..., 0]
     if settings.task == "regression":
-        outputs = standardised_values(network, image, settings.predict)
+        outputs = standardised_values(over, image, settings.predict)
         return Regression(
             tuple(
                 Value(name, quantity.value(float(output)), quantity.unit, quantity.known)
@@ -63,9 +66,9 @@ def answered(network: Any, image: Any, settings: Settings) -> Answer:
             )
         )
     if settings.task == "multilabel":
-        chances = map(float, label_probabilities(network, image, settings.predict))
+        chances = map(float, label_probabilities(over, image, settings.predict))
         return MultiLabel(dict(zip(names, chances, strict=True)), thresholds_of(settings))
-    values = class_probabilities(network, image, settings.predict)
+    values = class_probabilities(over, image, settings.predict)
     return Classification({name: float(value) for name, value in zip(names, values, strict=True)})
 
 
@@ -118,14 +121,14 @@ def _targets(answer: Answer) -> list[int | Output]:
 def _explain(
     method: Any,
     prepared: Volume,
-    image: Any,
     target: int | Output,
     volume: Volume,
     settings: Settings,
     network: Any,
 ) -> Saliency:
     spacing = prepared.geometry.spacing[: settings.contract.dimensions] if volume.geometry.physical else None
-    axes = settings.predict.mirror_axes
+    axes, device = settings.predict.mirror_axes, str(next(network.parameters()).device)
+    image = to_tensor(prepared.voxels, dimensions=settings.contract.dimensions, device=device)
     explained = explained_by(method, network, image, target, spacing_mm=spacing, mirror_axes=axes)
     values = explained.values if settings.contract.dimensions == 3 else explained.values[..., None]
     return Saliency(

@@ -10,14 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvision.errors import Finding
-from medvision.explain import ExplainedMap, Region, surprise
+from medvision.explain import ExplainedMap, Region
 from medvision.geometry import Geometry
 from medvision.pipeline import Settings
-from medvision.predict import image_probabilities, parts_of, to_tensor
+from medvision.placing import Placing
+from medvision.predict import Labelling, labelled, parts_of, slabs, to_tensor
 from medvision.results import Saliency, Segmentation
-from medvision.steps import apply, undo
+from medvision.steps import apply, as_float32, orders_back, undo
 from medvision.study import Case
 from medvision.volume import Labels, Volume
+from medvision.workflows.cases.network import ReadyNetwork
 from medvision.workflows.cases.saliency import explained_by
 
 AS_STORED = "as stored"
@@ -43,16 +45,19 @@ class Segmented:
 
 @dataclass(frozen=True, eq=False)
 class _Tried:
-    """What the network says of the image in one orientation, on its own grid."""
+    """What the network says of the image in one orientation."""
 
     turn: str
     before: Geometry
     prepared: Volume
-    probabilities: NDArray[np.float32]
-    agreement: float
+    labelling: Labelling
+
+    @property
+    def agreement(self) -> float:
+        return self.labelling.agreement
 
 
-def segment(volume: Volume, case: Case, settings: Settings, network: Any) -> Segmented:
+def segment(volume: Volume, case: Case, settings: Settings, network: ReadyNetwork) -> Segmented:
     """Return the segmentation of `volume`, on its own grid.
 
     A case of the other side than the one that the network knows is mirrored before and back after. Where the side is
@@ -61,9 +66,9 @@ def segment(volume: Volume, case: Case, settings: Settings, network: Any) -> Seg
     stated = stated_turn(case, settings)
     tried = {turn: _try(turn, volume, settings, network) for turn in _turns(stated, settings)}
     chosen, findings = _choose(tried, stated, settings)
-    segmentation = _on_input_grid(chosen, volume, settings)
+    segmentation = _segmentation(chosen.labelling, volume, settings)
     methods = settings.explain if segmentation.confidence else ()  # nothing found: nothing to explain
-    maps = [_explain(method, chosen, volume, settings, network) for method in methods]
+    maps = [_explain(method, chosen, volume, settings, network.module) for method in methods]
     checks: dict[str, Any] = {"orientation": chosen.turn}
     if len(tried) > 1:
         checks["agreement"] = {turn: round(entry.agreement, 4) for turn, entry in tried.items()}
@@ -80,38 +85,21 @@ def stated_turn(case: Case, settings: Settings) -> str | None:
     return AS_STORED if case.side == known else MIRRORED
 
 
-def agreement(probabilities: NDArray[np.float32]) -> float:
-    """Return how far the most probable labels agree with the probabilities that they come from, 0 to 1.
-
-    It is the mean over labels of the soft Dice between the probability of a label and its own mask: the Dice to be
-    expected if the probabilities were right. A label that is found nowhere counts 0.
-
-    Parameters
-    ----------
-    probabilities
-        (K, *spatial), background first.
-    """
-    winner = probabilities.argmax(0)
-    values = []
-    for number in range(1, len(probabilities)):
-        mask = winner == number
-        inside = float(probabilities[number][mask].sum())
-        values.append(2 * inside / (float(probabilities[number].sum()) + float(mask.sum()) + 1e-6))
-    return float(np.mean(values))
-
-
 def _turns(stated: str | None, settings: Settings) -> list[str]:
     if settings.contract.orientation_check:
         return list(TURNS)
     return [AS_STORED, MIRRORED] if stated is None else [stated]
 
 
-def _try(turn: str, volume: Volume, settings: Settings, network: Any) -> _Tried:
+def _try(turn: str, volume: Volume, settings: Settings, network: ReadyNetwork) -> _Tried:
     before = volume.geometry.turned(TURNS[turn])
     prepared = apply(settings.steps, replace(volume, geometry=before))
     dimensions, divisor = settings.contract.dimensions, settings.network.divisor
-    found = image_probabilities(network, prepared.voxels, settings.predict, dimensions=dimensions, divisor=divisor)
-    return _Tried(turn, before, prepared, found, agreement(found))
+    voxels = as_float32(prepared.voxels)
+    found = slabs(network.engine.over, voxels, settings.predict, dimensions=dimensions, divisor=divisor)
+    orders = orders_back(settings.steps, prepared.geometry, before)
+    placing = Placing.between(prepared.geometry, before, orders)
+    return _Tried(turn, before, prepared, labelled(found, placing, settings.predict, classes=settings.outputs))
 
 
 def _choose(tried: Mapping[str, _Tried], stated: str | None, settings: Settings) -> tuple[_Tried, tuple[Finding, ...]]:
@@ -150,31 +138,21 @@ def _opposite(side: str | None) -> str:
     return "right" if side == "left" else "left"
 
 
-def _on_input_grid(tried: _Tried, volume: Volume, settings: Settings) -> Segmentation:
-    """Bring each label's probability to the input's grid, take the greatest, and say how sure it is."""
-    shape = volume.geometry.shape
-    winner = np.zeros(shape, dtype=np.uint8 if settings.outputs < 256 else np.uint16)
-    greatest = np.full(shape, -1.0, dtype=np.float32)
-    entropy = np.zeros(shape, dtype=np.float32)
-    for number, values in enumerate(tried.probabilities):
-        back = undo(values, tried.prepared.geometry, tried.before, order=1, fill=1.0 if number == 0 else 0.0)
-        better = back > greatest
-        winner[better] = number
-        greatest = np.maximum(greatest, back)
-        entropy += surprise(back)
+def _segmentation(found: Labelling, volume: Volume, settings: Settings) -> Segmentation:
+    """Return the labels on the input's grid, with what says how sure they are."""
     names = dict(settings.labels)
-    found = {name: greatest[winner == number] for number, name in names.items() if (winner == number).any()}
+    present = set(np.unique(found.labels).tolist())
     return Segmentation(
-        labels=Labels(winner, volume.geometry, names),
+        labels=Labels(found.labels, volume.geometry, names),
         entropy=Saliency(
-            entropy,
+            found.entropy,
             volume.geometry,
             method="entropy",
             target="all labels",
             unit="bit",
             parameters={"classes": settings.outputs},
         ),
-        confidence={name: float(values.mean()) for name, values in found.items()},
+        confidence={name: found.confidence[n] for n, name in names.items() if n in present and n in found.confidence},
     )
 
 
@@ -183,7 +161,7 @@ def _explain(method: Any, tried: _Tried, volume: Volume, settings: Settings, net
     dimensions = settings.contract.dimensions
     spacing = tried.prepared.geometry.spacing[:dimensions] if volume.geometry.physical else None
     parts = parts_of(tried.prepared.voxels, dimensions=dimensions)
-    masks = parts_of(tried.probabilities.argmax(0) > 0, dimensions=dimensions)
+    masks = parts_of(tried.labelling.seen > 0, dimensions=dimensions)
     pairs = zip(parts, masks, strict=True)
     maps = [_explained(method, part, mask, settings, network, spacing) for part, mask in pairs]
     values = np.concatenate([each for each, _ in maps], axis=-1)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from medvision.evaluate import dice
 from medvision.geometry import Geometry
 from medvision.pipeline import Settings
-from medvision.predict import image_probabilities, to_tensor
+from medvision.predict import whole
 from medvision.training import Validation
 from medvision.volume import Labels
 from medvision.workflows.cases.classify import answered
@@ -40,13 +41,22 @@ def _scored(network: Any, prepared: PreparedCase, settings: Settings) -> Scored:
     dimensions, names = settings.contract.dimensions, dict(settings.labels)
     voxels, truth = sample.part(tuple(slice(0, size) for size in sample.shape))
     voxels = voxels[..., None] if len(sample.shape) == 2 else voxels
+    over = partial(_over, network)
     if settings.task != "segmentation":
-        image = to_tensor(voxels, dimensions=dimensions, device=str(next(network.parameters()).device))
-        return scored_answer(case, answered(network, image, settings), settings)
+        return scored_answer(case, answered(over, voxels, settings), settings)
     divisor = settings.network.divisor
-    found = image_probabilities(network, voxels, settings.predict, dimensions=dimensions, divisor=divisor)
-    winner = found.argmax(0)
+    winner = whole(over, voxels, settings.predict, dimensions=dimensions, divisor=divisor).argmax(0)
     return Scored(case.id, case.patient_key, dice=_dice(winner, np.asarray(truth).reshape(winner.shape), names))
+
+
+def _over(network: Any, inputs: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+    """Yield what a network says of each input, where it is being trained and with all of torch's threads."""
+    import torch
+
+    device = next(network.parameters()).device
+    for values in inputs:
+        with torch.inference_mode():
+            yield network(torch.from_numpy(values)[None].to(device))[0].float().cpu().numpy()
 
 
 def _dice(winner: NDArray[Any], truth: NDArray[Any], names: Mapping[int, str]) -> dict[str, float | None]:

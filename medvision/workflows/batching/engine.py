@@ -1,0 +1,124 @@
+"""Which engine analyses a batch: tried on its own images once, and kept for this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvision import io
+from medvision.engines import AUTO, Choice, Model, Terms, choose, open_engine, user_cache
+from medvision.errors import MedvisionError
+from medvision.files import sha256_of_text
+from medvision.frameworks import import_monai_for_networks
+from medvision.pipeline import PipelineFolder
+from medvision.predict import inputs_of
+from medvision.steps import SPATIAL, Resize, apply, as_float32
+from medvision.study import Case
+from medvision.workflows.cases.network import ReadyNetwork
+
+_INPUTS = 4  # that engines are compared on
+_CASES = 8  # that are read for them, at most
+
+
+@dataclass(frozen=True)
+class Engines:
+    """How a pipeline's network is computed.
+
+    Parameters
+    ----------
+    pipeline
+        With its weights.
+    wanted
+        ``"auto"``, or the name of an engine.
+    threads
+        How many inputs are computed at once.
+    ours
+        Whether this process does nothing else: MONAI is then imported for its networks alone.
+    """
+
+    pipeline: PipelineFolder
+    wanted: str = AUTO
+    threads: int = 1
+    ours: bool = False
+
+    def choose(self, cases: Iterable[Case]) -> Choice:
+        """Return which engine is used, tried on what the network sees of the first cases that can be read.
+
+        Raises
+        ------
+        PipelineError, ExtraMissingError, UsageError
+            The engine that was asked for cannot be used; see :func:`medvision.engines.choose`.
+        """
+        inputs = list(islice(self._inputs(cases), _INPUTS))
+        settings = self.pipeline.settings
+        if not inputs:
+            inputs = [np.zeros((len(settings.contract.channels), *self._least_shape()), dtype=np.float32)]
+        inputs = [each for each in inputs if each.shape == inputs[0].shape]
+        tolerance = settings.predict.tolerance
+        terms = Terms(tolerance.labels, tolerance.probability, fixed=self._is_of_one_shape())
+        return choose(self._model(), inputs, terms, wanted=self.wanted, threads=self.threads, cache=user_cache())
+
+    def ready(self, name: str) -> ReadyNetwork:
+        """Return the network, computed by an engine.
+
+        Raises
+        ------
+        PipelineError
+            The weights are not those that belong to the pipeline.
+        ExtraMissingError, UsageError
+            The engine cannot run here.
+        """
+        model = self._model()
+        return ReadyNetwork(open_engine(name, model, threads=self.threads, cache=user_cache()), model.build)
+
+    def _model(self) -> Model:
+        pipeline = self.pipeline
+        identity = sha256_of_text([pipeline.require_weights().sha256, pipeline.settings_sha256])
+        return Model(partial(_built, pipeline, ours=self.ours), identity, pipeline.settings.task)
+
+    def _is_of_one_shape(self) -> bool:
+        settings = self.pipeline.settings
+        spatial = [step for step in settings.steps if isinstance(step, SPATIAL)]
+        return settings.predict.window is not None or (bool(spatial) and isinstance(spatial[-1], Resize))
+
+    def _least_shape(self) -> tuple[int, ...]:
+        """Return a shape that the network takes, for batches of which no image can be read."""
+        settings = self.pipeline.settings
+        axes, divisor = settings.contract.dimensions, settings.network.divisor
+        each = (divisor,) * axes if isinstance(divisor, int) else tuple(divisor)
+        return tuple(max(32, size) for size in each)
+
+    def _inputs(self, cases: Iterable[Case]) -> Iterator[NDArray[np.float32]]:
+        for case in islice(cases, _CASES):
+            with contextlib.suppress(MedvisionError, OSError):  # why it cannot be read is told when it is analysed
+                yield from _most_varied(self._seen(case))
+
+    def _seen(self, case: Case) -> Iterator[NDArray[np.float32]]:
+        settings = self.pipeline.settings
+        voxels = as_float32(apply(settings.steps, io.read_volume(case)).voxels)
+        dimensions = settings.contract.dimensions
+        if settings.task != "segmentation":
+            yield voxels if dimensions == 3 else voxels[..., 0]
+            return
+        yield from inputs_of(voxels, settings.predict, dimensions=dimensions, divisor=settings.network.divisor)
+
+
+def _most_varied(inputs: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+    """Yield the inputs in which there is most to see, in their order; no more than these are held."""
+    found = heapq.nlargest(_INPUTS, enumerate(inputs), key=lambda pair: (float(pair[1].std()), -pair[0]))
+    for _, each in sorted(found, key=lambda pair: pair[0]):
+        yield each
+
+
+def _built(pipeline: PipelineFolder, *, ours: bool) -> Any:
+    if ours:
+        import_monai_for_networks()
+    return pipeline.load_network()
