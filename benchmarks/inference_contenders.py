@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import sqlite3
 import subprocess
@@ -130,13 +129,9 @@ def imported(work: Work) -> Path:
     pipeline = work.scratch / ("mirrored" if work.mirrored else "plain")
     if pipeline.exists():
         return pipeline
-    folds = [option for fold in work.folds for option in ("--fold", str(fold))]
-    command = [PROGRAM, "import", "nnunet", str(work.folder), "--out", str(pipeline), *folds]
+    command = [PROGRAM, "import", "nnunet", str(work.folder), "--out", str(pipeline)]
+    command += ["--folds", ",".join(map(str, work.folds)), "--mirroring" if work.mirrored else "--no-mirroring"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    if not work.mirrored:
-        settings = pipeline / "pipeline.toml"
-        text = re.sub(r"(?m)^mirror_axes = .*$", "mirror_axes = []", settings.read_text(encoding="utf-8"))
-        settings.write_text(text, encoding="utf-8")
     return pipeline
 
 

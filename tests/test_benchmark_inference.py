@@ -203,3 +203,26 @@ def test_the_cases_kept_apart_share_no_head_with_the_training(module: Any, tmp_p
     assert apart == [f"h_{number:03d}_0000.nii.gz" for number in range(4, 24)]
     assert sorted(path.name for path in (raw / "imagesTr").iterdir()) == [f"h_{n:03d}_0000.nii.gz" for n in range(3)]
     assert json.loads((raw / "dataset.json").read_text())["labels"] == {"background": 0, "one": 1}
+
+
+def test_torchvision_finds_its_operators_named(module: Any, tmp_path: Path) -> None:
+    environment = module("nnunet.environment")
+    site = tmp_path / "lib" / "python3.11" / "site-packages"
+    site.mkdir(parents=True)
+    environment._shim(tmp_path)
+    (site / "torch").mkdir()
+    (site / "torch" / "__init__.py").write_text("from torch import library\n")
+    library = "named = []\nclass Library:\n    def __init__(self, *of): named.append(of)\n"
+    library += "    def define(self, words): named.append(words.partition('(')[0])\n"
+    (site / "torch" / "library.py").write_text(library)
+    (site / "torchvision.py").write_text("import torch\nprint(*torch.library.named[1:])\n")
+    code = "import sys; assert 'torch' not in sys.modules; import torchvision"
+    run = module("inference_process").measured(python(code), {"PYTHONPATH": str(site)})
+    assert [line for _, line in run.lines] == ["nms qnms"]
+
+
+def test_nnunet_keeps_what_it_writes_below_one_folder(module: Any, tmp_path: Path) -> None:
+    found = module("nnunet.environment").variables(tmp_path, threads=1)
+    assert found["nnUNet_results"] == str(tmp_path / "results")
+    assert found["OMP_NUM_THREADS"] == "1"
+    assert Path(found["nnUNet_extTrainer"], "short.py").exists()

@@ -1,4 +1,4 @@
-"""An environment with nnU-Net alone in it.
+"""An environment with nnU-Net in it, and with MONAI.
 
 python -m benchmarks.nnunet.environment FOLDER     # makes it (minutes, 2 GB)
 """
@@ -8,10 +8,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 
-PACKAGES = ("torch==2.13.0", "nnunetv2==2.8.1")
+PACKAGES = ("torch==2.13.0", "nnunetv2==2.8.1", "monai==1.6.1")
 TRAINERS = Path(__file__).resolve().parent / "trainer"
 
 _SHIM = '''"""Name torchvision's operators before torchvision is imported.
@@ -59,8 +58,7 @@ def variables(root: Path, *, threads: int | None = None) -> dict[str, str]:
 
 
 def _shim(folder: Path) -> None:
-    site = Path(sysconfig.get_path("purelib", vars={"base": str(folder)}))
-    shim = site / "sitecustomize.py"
+    shim = next(folder.glob("lib/python3*/site-packages")) / "sitecustomize.py"
     if not shim.exists() or shim.read_text(encoding="utf-8") != _SHIM:
         shim.write_text(_SHIM, encoding="utf-8")
 
