@@ -5,6 +5,8 @@ cannot be read right is refused with a reason; one reader's refusal never falls 
 """
 
 from medvision.io.collect import scan as scan
+from medvision.io.headers import ImageHeader as ImageHeader
+from medvision.io.headers import read_header as read_header
 from medvision.io.read import Loaded as Loaded
 from medvision.io.read import check_names as check_names
 from medvision.io.read import load as load

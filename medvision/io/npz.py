@@ -83,6 +83,22 @@ def read_member(path: Path, member: tuple[str, int]) -> Volume:
         return Volume(voxels, Geometry.of_picture(columns, rows))
 
 
+def header_of_member(path: Path, name: str) -> tuple[Geometry, int, int]:
+    """Return grid, channels and bytes of a value of one picture of an array, from the array's header alone.
+
+    Raises
+    ------
+    InputError
+        ``bad-header``: there is no such array; ``unsupported``, ``too-large``.
+    """
+    shape, kind = _shapes(path).get(name, ((), np.dtype(np.uint8)))
+    _, *sizes = _checked((shape, kind))
+    if len(sizes) == 3 and sizes[-1] not in _CHANNELS:
+        i, j, k = sizes
+        return Geometry(np.eye(4), (i, j, k), physical=False), 1, kind.itemsize
+    return Geometry.of_picture(sizes[1], sizes[0]), sizes[2] if len(sizes) == 3 else 1, kind.itemsize
+
+
 def _shapes(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
     """Return shape and type of each array, from its header alone."""
     found = {}

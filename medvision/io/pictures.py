@@ -50,6 +50,26 @@ def read_picture(path: Path) -> Volume:
         return Volume(voxels, Geometry.of_picture(columns, rows), findings=findings)
 
 
+def header_of_picture(path: Path) -> tuple[int, int, int, int]:
+    """Return columns, rows, channels and bytes of a value of a picture, from its header alone.
+
+    Raises
+    ------
+    InputError
+        As :func:`read_picture`, for what headers show.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    with decoding("the picture"):
+        try:
+            with opened(path) as file, Image.open(file, formats=("PNG", "JPEG")) as image:
+                columns, rows = image.size
+                colours = image.mode not in (*_GREY, "LA")
+                return columns, rows, 3 if colours else 1, 2 if image.mode.startswith("I") else 1
+        except UnidentifiedImageError:
+            raise InputError("bad-header", "the header cannot be understood") from None
+
+
 def read_indices(path: Path) -> NDArray[Any]:
     """Return the (columns, rows, 1) whole numbers of a label picture: grey values, or a palette's indices.
 

@@ -21,7 +21,7 @@ from medvision.steps.pad import Pad
 from medvision.steps.reorient import Reorient
 from medvision.steps.resample import Resample, Resize
 from medvision.steps.resample_apart import Orders, ResampleApart
-from medvision.steps.sequence import BORDERS, SPATIAL, apply, apply_to_labels, orders_back, undo
+from medvision.steps.sequence import BORDERS, SPATIAL, apply, apply_to_labels, grid_after, orders_back, undo
 from medvision.steps.standardise import Standardise, ZScoreNonzero
 from medvision.steps.transpose import Transpose
 from medvision.steps.values import as_float32
@@ -97,6 +97,7 @@ __all__ = [
     "apply",
     "apply_to_labels",
     "as_float32",
+    "grid_after",
     "orders_back",
     "undo",
 ]

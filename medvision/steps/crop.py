@@ -51,10 +51,11 @@ class CropForeground:
         InputError
             There is no foreground.
         """
-        where = np.argwhere(foreground(volume.voxels[0], self.threshold))
+        inside = foreground(volume.voxels[0], self.threshold)
+        lines = [np.flatnonzero(inside.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
         # Less a thousandth of a voxel, so that the rounding noise of a spacing does not add one.
         margin = np.ceil(self.margin_mm / np.asarray(volume.geometry.spacing) - 1e-3).astype(int)
-        start = np.maximum(0, where.min(axis=0) - margin)
-        stop = np.minimum(volume.geometry.shape, where.max(axis=0) + 1 + margin)
+        start = np.maximum(0, [line[0] for line in lines] - margin)
+        stop = np.minimum(volume.geometry.shape, [line[-1] + 1 for line in lines] + margin)
         cropped = volume.onto(volume.geometry.cropped(start.tolist(), stop.tolist()))
         return replace(cropped, voxels=as_float32(cropped.voxels))

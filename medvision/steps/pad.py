@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from medvision.geometry import Geometry
 from medvision.steps.values import as_float32
 from medvision.strict import STRICT
 from medvision.volume import Volume
@@ -47,8 +48,11 @@ class Pad:
 
     def __call__(self, volume: Volume) -> Volume:
         """Return the volume with sizes that suit the settings."""
-        shape, multiple = np.asarray(volume.geometry.shape), np.asarray(self.multiple)
+        return replace(volume, voxels=as_float32(volume.voxels)).onto(self.grid(volume.geometry), fill=self.value)
+
+    def grid(self, geometry: Geometry) -> Geometry:
+        """Return the grid that the step leads to."""
+        shape, multiple = np.asarray(geometry.shape), np.asarray(self.multiple)
         wanted = -(-np.maximum(shape, self.minimum) // multiple) * multiple
         before = (wanted - shape) // 2
-        target = volume.geometry.cropped((-before).tolist(), (wanted - before).tolist())
-        return replace(volume, voxels=as_float32(volume.voxels)).onto(target, fill=self.value)
+        return geometry.cropped((-before).tolist(), (wanted - before).tolist())

@@ -9,7 +9,7 @@ from pydantic import AfterValidator
 from pydantic.dataclasses import dataclass
 
 from medvision.errors import GeometryError
-from medvision.geometry import parse_orientation
+from medvision.geometry import Geometry, parse_orientation
 from medvision.steps.values import as_float32
 from medvision.strict import STRICT
 from medvision.volume import Volume
@@ -53,9 +53,13 @@ class Reorient:
         GeometryError
             The volume is a picture, which states no orientation.
         """
-        if not volume.geometry.physical:
+        moved = volume.onto(self.grid(volume.geometry))
+        return replace(moved, voxels=as_float32(moved.voxels))
+
+    def grid(self, geometry: Geometry) -> Geometry:
+        """Return the grid that the step leads to; GeometryError for that of a picture."""
+        if not geometry.physical:
             raise GeometryError(
                 "bad-geometry", "this picture states no orientation", cure="Leave out the step `reorient`."
             )
-        moved = volume.onto(volume.geometry.reoriented(self.orientation))
-        return replace(moved, voxels=as_float32(moved.voxels))
+        return geometry.reoriented(self.orientation)

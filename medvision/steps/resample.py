@@ -65,16 +65,19 @@ class Resample:
         GeometryError
             The volume is a picture, which states no spacing.
         """
-        if not volume.geometry.physical:
+        return _interpolated(volume, self.grid(volume.geometry), self.order, blur=self.blur)
+
+    def grid(self, geometry: Geometry) -> Geometry:
+        """Return the grid that the step leads to; GeometryError for that of a picture."""
+        if not geometry.physical:
             raise GeometryError(
                 "bad-geometry", "this picture states no spacing in mm", cure="Use the step `resize` instead."
             )
         if self.keeps == "faces":
-            return _interpolated(volume, volume.geometry.resampled(self.spacing_mm), self.order, blur=self.blur)
-        now, wanted = np.asarray(volume.geometry.spacing), np.asarray(self.spacing_mm)
+            return geometry.resampled(self.spacing_mm)
+        now, wanted = np.asarray(geometry.spacing), np.asarray(self.spacing_mm)
         steps = np.where(np.abs(now - wanted) <= _SAME, now, wanted)
-        target = volume.geometry.resampled(steps.tolist(), from_first=True)
-        return _interpolated(volume, target, self.order, blur=self.blur)
+        return geometry.resampled(steps.tolist(), from_first=True)
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
@@ -111,14 +114,17 @@ class Resize:
 
     def __call__(self, volume: Volume) -> Volume:
         """Return the volume with the number of voxels of the settings."""
-        spacing = np.asarray(volume.geometry.extent) / self.shape
-        target = volume.geometry.resampled(spacing.tolist())
+        target = self.grid(volume.geometry)
         if self.average:
             values = volume.voxels.astype(np.float64)
             for axis, size in enumerate(self.shape, 1):
                 values = _averaged(values, axis, size)
             return replace(volume, voxels=as_float32(values), geometry=target)
         return _interpolated(volume, target, self.order, blur=self.blur)
+
+    def grid(self, geometry: Geometry) -> Geometry:
+        """Return the grid that the step leads to."""
+        return geometry.resampled((np.asarray(geometry.extent) / self.shape).tolist())
 
 
 def _interpolated(volume: Volume, target: Geometry, order: Order, *, blur: bool) -> Volume:

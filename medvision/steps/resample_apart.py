@@ -12,6 +12,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from medvision.errors import GeometryError
+from medvision.geometry import Geometry
 from medvision.steps.resample import Order
 from medvision.steps.values import as_float32
 from medvision.strict import STRICT
@@ -74,22 +75,27 @@ class ResampleApart:
         GeometryError
             The volume is a picture, which states no spacing.
         """
-        grid = volume.geometry
-        if not grid.physical:
+        target = self.grid(volume.geometry)
+        if target.shape == volume.geometry.shape:
+            return replace(volume, voxels=as_float32(volume.voxels))
+        now = _as_stored(volume.geometry.spacing)
+        axis = self._axis_apart(now, self._wanted(now))
+        parts = [_resized(as_float32(channel), target.shape, self.order, axis) for channel in volume.voxels]
+        resized = parts[0][None] if len(parts) == 1 else np.stack(parts)
+        return replace(volume, voxels=resized, geometry=target)
+
+    def grid(self, geometry: Geometry) -> Geometry:
+        """Return the grid that the step leads to; GeometryError for that of a picture."""
+        if not geometry.physical:
             raise GeometryError(
                 "bad-geometry", "this picture states no spacing in mm", cure="Use the step `resize` instead."
             )
-        now = _as_stored(grid.spacing)
-        wanted = self._wanted(now)
-        rows = zip(now, wanted, grid.shape, strict=True)
+        now = _as_stored(geometry.spacing)
+        rows = zip(now, self._wanted(now), geometry.shape, strict=True)
         shape = tuple(max(1, round(old / new * size)) for old, new, size in rows)
-        if shape == grid.shape:
-            return replace(volume, voxels=as_float32(volume.voxels))
-        axis = self._axis_apart(now, wanted)
-        parts = [_resized(as_float32(channel), shape, self.order, axis) for channel in volume.voxels]
-        resized = parts[0][None] if len(parts) == 1 else np.stack(parts)
-        target = grid.resampled([extent / size for extent, size in zip(grid.extent, shape, strict=True)])
-        return replace(volume, voxels=resized, geometry=target)
+        if shape == geometry.shape:
+            return geometry
+        return geometry.resampled([extent / size for extent, size in zip(geometry.extent, shape, strict=True)])
 
     def orders_back(self, spacing: Sequence[float]) -> Orders:
         """Return how results go back to a grid of `spacing` along each axis of the step's own grid."""

@@ -25,6 +25,7 @@ BORDERS = (CropForeground, CropNonzero, Pad)
 """The steps that cut off or add at the border alone: what lies within looks as before."""
 SPATIAL = (Reorient, Transpose, Resample, ResampleApart, Resize, *BORDERS)
 """The steps that change the grid; all others change values only."""
+_KNOWN = (Reorient, Transpose, Resample, ResampleApart, Resize, Pad)  # what they lead to depends on no voxel
 
 
 def apply(steps: Sequence[Callable[[Volume], Volume]], volume: Volume) -> Volume:
@@ -35,6 +36,20 @@ def apply(steps: Sequence[Callable[[Volume], Volume]], volume: Volume) -> Volume
     for step in steps:
         volume = step(volume)
     return volume
+
+
+def grid_after(steps: Sequence[Callable[[Volume], Volume]], geometry: Geometry) -> Geometry:
+    """Return the grid to which steps lead from one, without any voxel; of a crop the whole, which it is at most.
+
+    Raises
+    ------
+    GeometryError
+        A step cannot take the grid: that of a picture.
+    """
+    for step in steps:
+        if isinstance(step, _KNOWN):
+            geometry = step.grid(geometry)
+    return geometry
 
 
 def apply_to_labels(steps: Sequence[Callable[[Volume], Volume]], labels: Labels, like: Geometry) -> Labels:

@@ -48,7 +48,10 @@ class Transpose:
 
     def __call__(self, volume: Volume) -> Volume:
         """Return the volume with its axes in the order of the settings."""
-        grid, (i, j, k) = volume.geometry, self.axes
-        moved = Geometry(grid.affine[:, [i, j, k, 3]], (grid.shape[i], grid.shape[j], grid.shape[k]), grid.physical)
-        voxels = volume.voxels.transpose(0, i + 1, j + 1, k + 1)
-        return replace(volume, voxels=voxels, geometry=moved)
+        voxels = volume.voxels.transpose(0, *(axis + 1 for axis in self.axes))
+        return replace(volume, voxels=voxels, geometry=self.grid(volume.geometry))
+
+    def grid(self, geometry: Geometry) -> Geometry:
+        """Return the grid that the step leads to."""
+        (i, j, k), shape = self.axes, geometry.shape
+        return Geometry(geometry.affine[:, [i, j, k, 3]], (shape[i], shape[j], shape[k]), geometry.physical)

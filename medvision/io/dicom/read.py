@@ -57,16 +57,31 @@ def read_dicom(files: Sequence[Path], part: int | None = None, reading: Reading 
         As :func:`medvision.io.dicom.grid.stacked`; also ``truncated``, ``bad-rescale``, ``too-large``, ``not-3d``: the
         files hold several volumes, and none is named.
     """
-    place = files[0] if len(files) == 1 else files[0].parent
+    place = _place(files)
     with quiet():
-        with located(place):
-            volumes = _SORTED.of(tuple(files)) if part is not None else _sorted(files)[0]
-        stack = stacked(_volume_of(volumes, part, place), reading)
+        volumes, stack = _volumes_and_stack(files, part, reading)
         with located(place):
             volume = _read(stack, place, reading)
             if part is None or part == len(volumes) - 1:
                 _let_go(files)
             return _at_right_angles(volume, place) if reading.orthogonal and volume.geometry.is_sheared else volume
+
+
+def stack_of(files: Sequence[Path], part: int | None = None, reading: Reading = AS_IT_STANDS) -> Stack:
+    """Return the frames of one volume in their order, and its grid, from headers alone; as :func:`read_dicom`."""
+    with quiet():
+        return _volumes_and_stack(files, part, reading)[1]
+
+
+def _volumes_and_stack(files: Sequence[Path], part: int | None, reading: Reading) -> tuple[list[Frames], Stack]:
+    place = _place(files)
+    with located(place):
+        volumes = _SORTED.of(tuple(files)) if part is not None else _sorted(files)[0]
+    return volumes, stacked(_volume_of(volumes, part, place), reading)
+
+
+def _place(files: Sequence[Path]) -> Path:
+    return files[0] if len(files) == 1 else files[0].parent
 
 
 def _sorted(files: Sequence[Path]) -> tuple[list[Frames], int]:
