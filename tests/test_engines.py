@@ -46,6 +46,12 @@ def model(module: Any = None, identity: str = "unet") -> Model:
     return Model(lambda: module, identity, "segmentation")
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Cache:
+    """Return a cache for what many tests convert alike: a conversion to ONNX takes seconds."""
+    return Cache(tmp_path_factory.mktemp("engines"))
+
+
 def images(count: int, shape: tuple[int, ...] = (16, 24, 16)) -> list[Array]:
     return [np.random.default_rng(seed).normal(size=(1, *shape)).astype(np.float32) for seed in range(count)]
 
@@ -65,13 +71,13 @@ def test_these_engines_can_run_here() -> None:
 
 
 @pytest.mark.parametrize("kind", NETWORKS)
-def test_every_engine_says_what_torch_says(kind: str) -> None:
+def test_every_engine_says_what_torch_says(kind: str, kept: Cache) -> None:
     settings, dimensions, shape = NETWORKS[kind]
     module = network(settings, dimensions)
     wanted = [torch_says(module, values) for values in images(2, shape)]
     largest = max(float(np.abs(each).max()) for each in wanted)
     for name in PROCESSOR:
-        found = list(open_engine(name, model(module)).over(images(2, shape)))
+        found = list(open_engine(name, model(module, kind), cache=kept).over(images(2, shape)))
         for ours, theirs in zip(found, wanted, strict=True):
             assert (ours.dtype, ours.shape, ours.flags.c_contiguous) == (np.float32, theirs.shape, True)
             # fp32 has 24 bits and bf16 8; a network of a few layers loses a few of them
@@ -79,32 +85,32 @@ def test_every_engine_says_what_torch_says(kind: str) -> None:
     assert np.array_equal(next(open_engine("torch-fp32", model(module)).over(images(1, shape))), wanted[0])
 
 
-def test_an_ensemble_goes_through_the_same_door() -> None:
+def test_an_ensemble_goes_through_the_same_door(kept: Cache) -> None:
     module = ensemble_of([network(seed=1), network(seed=2)], "segmentation")
     wanted = torch_says(module, images(1)[0])
     for name in PROCESSOR:
-        (found,) = open_engine(name, model(module)).over(images(1))
+        (found,) = open_engine(name, model(module, "ensemble"), cache=kept).over(images(1))
         assert np.abs(found - wanted).max() <= (0.1 if name.endswith("bf16") else 1e-4), name
 
 
 @pytest.mark.parametrize("name", PROCESSOR)
-def test_bits_depend_neither_on_threads_nor_on_the_other_inputs(name: str) -> None:
+def test_bits_depend_neither_on_threads_nor_on_the_other_inputs(name: str, kept: Cache) -> None:
     mixed = [*images(3), *images(2, (16, 16, 16)), *images(1)]
-    alone = [next(open_engine(name, model()).over([each])) for each in mixed]
+    alone = [next(open_engine(name, model(), cache=kept).over([each])) for each in mixed]
     for threads in (1, 2, 3, 8):
-        together = list(open_engine(name, model(), threads=threads).over(iter(mixed)))
+        together = list(open_engine(name, model(), threads=threads, cache=kept).over(iter(mixed)))
         assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True)), threads
 
 
 @pytest.mark.parametrize("name", PROCESSOR)
-def test_inputs_that_cannot_be_written_are_read_and_left_as_they_are(name: str) -> None:
+def test_inputs_that_cannot_be_written_are_read_and_left_as_they_are(name: str, kept: Cache) -> None:
     values = images(1)[0]
-    kept = values.copy()
+    before = values.copy()
     turned = np.asfortranarray(values)
     turned.flags.writeable = False
-    engine = open_engine(name, model())
+    engine = open_engine(name, model(), cache=kept)
     assert np.array_equal(next(engine.over([values])), next(engine.over([turned])))
-    assert np.array_equal(values, kept)
+    assert np.array_equal(values, before)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -257,12 +263,12 @@ def test_more_shapes_than_are_kept_are_compiled_anew(tmp_path: Path) -> None:
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
 
 
-class Constant(nn.Module):
-    """Multiplies by a number that a conversion takes for a constant: the largest value of the example's corner."""
+class Counting(nn.Module):
+    """Says something else at every call, so that no conversion can be right."""
 
     def forward(self, image: Any) -> Any:
         self.calls = getattr(self, "calls", 0) + 1
-        return image * self.calls  # every call says something else, so that no conversion can be right
+        return image * self.calls
 
 
 class Several(nn.Module):
@@ -278,7 +284,7 @@ def test_a_network_that_cannot_be_converted_is_refused(convert: Any) -> None:
 
 def test_a_conversion_that_says_something_else_than_the_network_is_refused() -> None:
     with pytest.raises(PipelineError, match="differs from the network by"):
-        to_onnx(Constant().eval(), images(1)[0])
+        to_onnx(Counting().eval(), images(1)[0])
 
 
 def test_conversions_are_quiet(capfd: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,13 @@
 
 from medvision.engines.cache import Cache as Cache
 from medvision.engines.cache import user_cache as user_cache
+from medvision.engines.choice import Choice as Choice
+from medvision.engines.choice import Memory as Memory
+from medvision.engines.choice import Row as Row
+from medvision.engines.choosing import AUTO as AUTO
+from medvision.engines.choosing import Terms as Terms
+from medvision.engines.choosing import choose as choose
+from medvision.engines.closeness import Closeness as Closeness
 from medvision.engines.convert import Ir as Ir
 from medvision.engines.convert import to_onnx as to_onnx
 from medvision.engines.convert import to_openvino as to_openvino

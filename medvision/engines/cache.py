@@ -21,6 +21,7 @@ LIMIT_BYTES = 4 << 30
 """How much the cache may hold; the entries that were not used for longest go first."""
 
 _FORM = "1"  # of entries and of how they are made; another number leaves all entries of before aside
+_MADE_BY = ("medvision-toolkit", "torch", "openvino", "onnxruntime", "onnx", "onnxscript")
 _SUFFIX = ".safetensors"
 
 
@@ -114,9 +115,7 @@ def user_cache() -> Cache:
 
 
 def _facts(key: Mapping[str, str]) -> dict[str, str]:
-    versions = {name: version_of(name) for name in ("torch", "openvino", "onnxruntime", "onnx", "onnxscript")}
-    here = {"form": _FORM, "medvision": version_of("medvision-toolkit"), "processor": _processor()}
-    return {**versions, **here, **key}
+    return {"form": _FORM, "processor": _processor(), **{name: version_of(name) for name in _MADE_BY}, **key}
 
 
 def _processor() -> str:

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ from medvision.engines.quiet import onnxruntime_module, openvino_module, quietly
 from medvision.engines.torch_cpu import array_of, refuse_training, tensor_of
 from medvision.errors import ExtraMissingError, PipelineError
 from medvision.files import write_bytes
+
+Made = TypeVar("Made")
 
 _LARGEST = 0.005
 """The largest difference from torch that a conversion may have, as a share of the largest output. A right one has some
@@ -93,7 +95,9 @@ def to_onnx(network: Any, example: Array) -> bytes:
     return _converted("ONNX", network, example, _exported)
 
 
-def _converted(form: str, network: Any, example: Array, convert: Callable[[Any, Any], tuple[Any, Array, Array]]) -> Any:
+def _converted(
+    form: str, network: Any, example: Array, convert: Callable[[Any, Any], tuple[Made, Array, Array]]
+) -> Made:
     """Return what `convert` makes of a network, after a comparison of what both say of the example."""
     import torch
 

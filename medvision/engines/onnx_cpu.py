@@ -48,10 +48,17 @@ class OnnxEngine:
 
     def over(self, inputs: Iterable[Array]) -> Iterator[Array]:
         """Yield what the network says of each input; see :meth:`medvision.engines.Engine.over`."""
-        work = ((self._sessions.of(values.shape, lambda each=values: self._session(each)), values) for values in inputs)
+        work = ((self._session(values), values) for values in inputs)
         return in_order(_answer, work, self.threads)
 
+    def prepare(self, values: Array) -> None:
+        """Make the model for inputs of a shape, without computing one."""
+        self._session(values)
+
     def _session(self, values: Array) -> Any:
+        return self._sessions.of(values.shape, lambda: self._opened(values))
+
+    def _opened(self, values: Array) -> Any:
         onnxruntime = onnxruntime_module()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1  # a run is computed by the thread that asks

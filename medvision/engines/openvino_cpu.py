@@ -60,6 +60,10 @@ class OpenVinoEngine:
         work = ((self._requests(values), values) for values in inputs)
         return in_order(lambda each: each[0].answer(each[1]), work, self.threads)
 
+    def prepare(self, values: Array) -> None:
+        """Make the model for inputs of a shape, without computing one."""
+        self._requests(values)
+
     def _requests(self, values: Array) -> _Requests:
         return self._compiled.of(values.shape, lambda: _Requests.of(self._compile(values), self.threads))
 

@@ -84,7 +84,7 @@ def open_engine(name: str, model: Model, *, threads: int = 1, cache: Cache = NOT
 
 def require(name: str) -> EngineName:
     """Return the name of an engine that can run here; raises as :func:`open_engine` does."""
-    found = {candidate.name: candidate for candidate in candidates()}.get(name)  # type: ignore[call-overload]
+    found = next((candidate for candidate in candidates() if candidate.name == name), None)
     if found is None:
         raise UsageError("usage", f"there is no engine {name!r}", cure=f"Choose auto or one of {', '.join(NAMES)}.")
     if found.extra:
