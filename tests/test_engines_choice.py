@@ -172,6 +172,12 @@ def test_when_the_time_is_up_no_further_engine_is_tried(monkeypatch: pytest.Monk
     choice = choose(model(), IMAGES, STRICT, seconds=0.0)
     assert (choice.engine, tried) == ("torch-fp32", ["torch-fp32"])
     assert choice.rows[1].why_not == "the time for trying engines was up"
+    now = iter([0.0, 21.0, 22.0, 23.0, 24.0])
+    monkeypatch.setattr(choosing.time, "monotonic", lambda: next(now))
+    assert choose(model("busy"), IMAGES, STRICT, seconds=20.0).engine == "openvino-bf16"  # and torch-bf16 is not tried
+    assert tried[1:] == ["torch-fp32", "openvino-bf16"]
+    monkeypatch.undo()
+    fake(monkeypatch, openvino_bf16=(0.1, 0.0), torch_bf16=(0.1, 0.0))
     assert choose(model(), IMAGES, STRICT, seconds=0.0, wanted="torch-bf16").engine == "torch-bf16"
 
 
@@ -269,10 +275,10 @@ def test_a_round_is_repeated_where_it_can_matter_and_time_is_left(monkeypatch: p
     rounds = iter([4.0, 6.0, 1.0])
     monkeypatch.setattr(trial, "_timed", lambda *_: (next(rounds), []))
     engine: Any = None
-    assert trial._least(engine, IMAGES[:2], 5.0, None, lambda: 100.0) == 2.0  # rounds of two inputs: 2 and 3 s each
+    assert trial._least(engine, IMAGES[:2], 5.0, None, lambda: 101.0) == 2.0  # rounds of two inputs: 2 and 3 s each
     rival = Trial((), 1.0, 1.0, Memory(None, None, None))
-    assert trial._least(engine, IMAGES[:2], 5.0, rival, lambda: 100.0) == 5.0
-    assert trial._least(engine, IMAGES[:2], 5.0, None, lambda: 20.0) == 5.0
+    assert trial._least(engine, IMAGES[:2], 5.0, rival, lambda: 101.0) == 5.0
+    assert trial._least(engine, IMAGES[:2], 5.0, None, lambda: 99.0) == 5.0
     assert next(rounds) == 1.0
 
 

@@ -42,7 +42,7 @@ class Closeness:
         return (self.labels is None or self.labels >= labels) and self.largest <= probability
 
     def __str__(self) -> str:
-        same = "" if self.labels is None else f"{100 * self.labels:.4g} % of labels are the same, "
+        same = "" if self.labels is None else f"{100 * self.labels:.7g} % of labels are the same, "
         return f"{same}largest difference {self.largest:.2g}"
 
 

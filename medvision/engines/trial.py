@@ -18,6 +18,7 @@ from medvision.engines.torch_cpu import TorchEngine
 from medvision.frameworks import state_of
 
 _ROUNDS = 3
+_SPARE = 10  # rounds for which there must be time: a further one of a slow engine would keep others from being tried
 _HOPELESS = 2.0  # times as slow for the first input as the fastest so far: not worth a round
 _CLOSE = 1.3  # times as slow in a round: worth another, in which it may be faster
 
@@ -111,7 +112,7 @@ def _least(
     for _ in range(_ROUNDS - 1):
         rival = None if best is None else best.seconds
         slow = rival is not None and seconds > _CLOSE * rival
-        if slow or seconds_left() < _ROUNDS * seconds * len(inputs):
+        if slow or seconds_left() < _SPARE * seconds * len(inputs):
             break
         seconds = min(seconds, _timed(engine, inputs)[0] / len(inputs))
     return seconds
