@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from medvision.errors import InputError
+from medvision.frameworks import monai_module
 from medvision.predict import (
     Over,
     Prediction,
@@ -28,6 +29,7 @@ from medvision.predict import (
     to_tensor,
     whole,
 )
+from medvision.predict.windows import starts, stepped
 
 
 def voxel_probabilities(network: nn.Module, image: Any, how: Prediction, *, divisor: Any) -> Any:
@@ -340,3 +342,29 @@ def test_logits_are_averaged_as_logits_where_the_settings_say_so() -> None:
     assert chances.tolist() == pytest.approx([1 / (1 + np.exp(2)), np.exp(2) / (1 + np.exp(2))])
     labels = label_probabilities(over_of(Fixed(0.0, np.log(3.0))), image, Prediction(combine="logits"))
     assert labels == pytest.approx([0.5, 0.75])
+
+
+# windows as MONAI lays them
+
+
+@pytest.mark.parametrize("shape", [(20, 17, 9), (8, 8, 8), (5, 30, 12), (3, 4, 5)])
+@pytest.mark.parametrize(("overlap", "padding", "mode"), [(0.25, "zero", "constant"), (0.6, "edge", "replicate")])
+def test_stepped_windows_that_count_alike_are_monais(
+    shape: tuple[int, int, int], overlap: float, padding: str, mode: str
+) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv3d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv3d(4, 3, 3, padding=1)).eval()
+    image = torch.rand(1, 1, *shape)
+    how = Prediction((8, 8, 8), overlap, combine="logits", padding=padding, weighting="constant", placing="stepped")
+    ours = whole(over_of(network), image[0].numpy(), how, dimensions=3, divisor=1)
+    with torch.inference_mode():
+        theirs = monai_module("inferers").sliding_window_inference(
+            image, (8, 8, 8), 2, network, overlap=overlap, padding_mode=mode
+        )
+    np.testing.assert_allclose(ours, theirs[0].numpy(), atol=1e-6)
+
+
+def test_windows_are_spaced_evenly_or_in_steps() -> None:
+    assert starts(100, 40, 0.25) == (0, 30, 60), "one distance"
+    assert stepped(100, 40, 0.25) == (0, 30, 60)
+    assert (starts(95, 40, 0.25), stepped(95, 40, 0.25)) == ((0, 28, 55), (0, 30, 55))

@@ -55,6 +55,12 @@ class Prediction:
     padding
         What lies beyond an image that is smaller than the window, half before it and half behind: its ``"edge"`` values
         or ``"zero"``.
+    weighting
+        How much each voxel of a window counts where windows overlap: ``"gaussian"``, the more the nearer to its middle,
+        or ``"constant"``, all alike.
+    placing
+        Where windows lie: ``"even"``, all with one distance, as in nnU-Net; or ``"stepped"``, in steps of the window
+        less the overlap, the last one moved back into the image, as in MONAI.
     tolerance
         How far an engine may be from torch in fp32.
     """
@@ -66,6 +72,8 @@ class Prediction:
     mirror_axes: tuple[Literal[0, 1, 2], ...] = ()
     combine: Literal["probabilities", "logits"] = "probabilities"
     padding: Literal["edge", "zero"] = "edge"
+    weighting: Literal["gaussian", "constant"] = "gaussian"
+    placing: Literal["even", "stepped"] = "even"
     tolerance: Tolerance = field(default_factory=Tolerance)
 
 

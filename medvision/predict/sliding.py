@@ -136,7 +136,14 @@ def _windows(shape: Sequence[int], settings: Prediction, divisor: int | Sequence
     wanted = zip(settings.window, divided(divisor, len(shape)), strict=True)
     slowest = int(np.argmax(shape)) if len(shape) == 3 else 0
     order = (slowest, *(axis for axis in range(len(shape)) if axis != slowest))
-    return Windows(tuple(shape), tuple(-(-size // n) * n for size, n in wanted), settings.overlap, order)
+    return Windows(
+        tuple(shape),
+        tuple(-(-size // n) * n for size, n in wanted),
+        settings.overlap,
+        order,
+        even=settings.placing == "even",
+        alike=settings.weighting == "constant",
+    )
 
 
 def _slices(over: Over, voxels: Array, settings: Prediction, divisor: int | Sequence[int]) -> Iterator[Slab]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from medvision.importing.monai_bundle.component import NEEDED, Component, unsupported
 from medvision.importing.monai_bundle.transforms import ALWAYS, listed, works_on
@@ -22,6 +22,8 @@ _MEMORY = (
 )
 """Arguments of a sliding window that say where and how many at once, and change no number."""
 
+_WEIGHTING: Mapping[str, Literal["gaussian", "constant"]] = {"gaussian": "gaussian", "constant": "constant"}
+_PADDING: Mapping[str, Literal["zero", "edge"]] = {"constant": "zero", "replicate": "edge"}
 _UNUSED = {
     "EnsureTyped": (*ALWAYS, "data_type", "device", "wrap_sequence", "track_meta", "dtype"),
     "ToTensord": (*ALWAYS, "device", "wrap_sequence", "track_meta", "dtype"),
@@ -52,8 +54,8 @@ class Applied:
 
     window: tuple[int, ...] | None = None
     overlap: float = 0.5
-    weighting: str = "gaussian"
-    padding: str = "zero"
+    weighting: Literal["gaussian", "constant"] = "gaussian"
+    padding: Literal["zero", "edge"] = "zero"
     slices: bool = False
 
 
@@ -110,14 +112,12 @@ def _sliding(inferer: Component, dimensions: int, *, slices: bool) -> Applied:
         overlap = overlap[0]
     if not isinstance(overlap, int | float) or not 0 <= overlap < 1:
         raise inferer.refused("overlap", "one share from 0 to below 1 is wanted for all axes")
-    weighting = {"gaussian": "gaussian", "constant": "constant"}.get(given["mode"])
-    if weighting is None:
+    if given["mode"] not in _WEIGHTING:
         raise inferer.refused("mode", "only 'constant' or 'gaussian' can be done here")
-    padding = {"constant": "zero", "replicate": "edge"}.get(given["padding_mode"])
-    if padding is None:
+    if given["padding_mode"] not in _PADDING:
         raise inferer.refused("padding_mode", "only 'constant' or 'replicate' can be done here")
     window = _window(inferer, given["roi_size"], dimensions)
-    return Applied(window, float(overlap), weighting, padding, slices)
+    return Applied(window, float(overlap), _WEIGHTING[given["mode"]], _PADDING[given["padding_mode"]], slices)
 
 
 def _window(inferer: Component, size: Any, dimensions: int) -> tuple[int, ...] | None:

@@ -21,6 +21,7 @@ from medvision.importing.monai_bundle.transforms import Seen, steps_of
 from medvision.importing.monai_bundle.weights import fill
 from medvision.pipeline import Card, Settings, explained
 from medvision.predict import Prediction
+from medvision.steps import Resample, Resize, Step
 from medvision.training import Training
 from medvision.transfer import Origin, locate_weights, read_weights
 
@@ -68,9 +69,10 @@ def read_bundle(folder: Path) -> Bundle:
     applied = applied_by(_inferer(config), described.dimensions)
     answered = _answered(config, metadata)
     seen = Seen(metadata.input_key, described.in_channels, described.dimensions, slices=applied.slices)
-    findings = tuple(_findings(answered))
+    steps = steps_of(config.part("preprocessing"), seen)
+    findings = tuple(_findings(applied, answered, steps))
     foreign = read_weights(folder)
-    settings = _settings(folder, config, metadata, described, applied, answered, seen, findings)
+    settings = _settings(folder, config, metadata, described, applied, answered, steps, findings)
     settings = replace(settings, card=replace(settings.card, licence=foreign.origin.licence or "Not stated."))
     network = described.settings.build(
         in_channels=described.in_channels, out_channels=described.out_channels, dimensions=described.dimensions
@@ -120,11 +122,22 @@ def _answered(config: Document, metadata: Metadata) -> Answered:
     return answered
 
 
-def _findings(answered: Answered) -> Iterator[Finding]:
-    if answered.labels_moved:
+def _findings(applied: Applied, answered: Answered, steps: tuple[Step, ...]) -> Iterator[Finding]:
+    """Yield where results can differ from MONAI's, at borders of labels alone."""
+    moved = any(isinstance(step, Resample | Resize) for step in steps)
+    if applied.window is not None and applied.weighting == "gaussian":
         message = (
-            "the bundle brings labels back to the image's grid by the nearest voxel; here probabilities are brought "
-            "back, and the greatest decides: where steps resample, borders can differ by a voxel"
+            "where windows overlap, voxels at their rims count less than with MONAI, whose Gaussian never falls below "
+            "a thousandth"
+        )
+        yield Finding("import-differs", "note", message)
+    if applied.window is not None and moved and not answered.labels_moved:
+        message = "logits are brought back to the image's grid, where MONAI brings probabilities back"
+        yield Finding("import-differs", "note", message)
+    if answered.labels_moved and moved:
+        message = (
+            "the bundle brings labels back to the image's grid by the nearest voxel; here the network's answers are "
+            "brought back, and the greatest decides: borders can differ by a voxel"
         )
         yield Finding("import-differs", "note", message)
 
@@ -145,7 +158,7 @@ def _settings(
     described: Described,
     applied: Applied,
     answered: Answered,
-    seen: Seen,
+    steps: tuple[Step, ...],
     findings: tuple[Finding, ...],
 ) -> Settings:
     task = _task(config, described, answered)
@@ -167,19 +180,29 @@ def _settings(
                 channels=metadata.channels(described.in_channels),
             ),
             labels={number: name for number, name in enumerate(names) if number >= first},
-            steps=steps_of(config.part("preprocessing"), seen),
+            steps=steps,
             network=described.settings,
-            predict=Prediction(
-                window=applied.window,
-                overlap=applied.overlap,
-                thresholds=(answered.threshold,) * len(names) if several else (),
-            ),
+            predict=_prediction(applied, (answered.threshold,) * len(names) if several else ()),
             train=Training(patch=applied.window) if applied.slices else Training(),
             card=_card(folder, metadata, findings),
         )
     except ValidationError as error:
         message = f"the bundle makes no valid pipeline: {explained(error)}"
         raise PipelineError("import-unsupported", message, path=config.path) from error
+
+
+def _prediction(applied: Applied, thresholds: tuple[float, ...]) -> Prediction:
+    """Return how the network is applied; a whole image knows no windows."""
+    if applied.window is None:
+        return Prediction(thresholds=thresholds)
+    return Prediction(
+        window=applied.window,
+        overlap=applied.overlap,
+        combine="logits",
+        padding=applied.padding,
+        weighting=applied.weighting,
+        placing="stepped",
+    )
 
 
 def _card(folder: Path, metadata: Metadata, findings: tuple[Finding, ...]) -> Card:
