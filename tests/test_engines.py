@@ -25,7 +25,7 @@ from medvision.errors import ExtraMissingError, PipelineError, UsageError
 from medvision.networks import AnyNetwork, DenseNet, DynUNet, ResNet, SegResNet, ViT, ensemble_of
 
 HERE = [each.name for each in candidates() if each.lacks is None]
-PROCESSOR = [name for name in HERE if not name.startswith("cuda")]
+PROCESSOR = [name for name in HERE if not name.startswith("cuda") and not name.endswith("int8")]
 UNET = DynUNet(channels=(8, 16, 16), residual=False)
 NETWORKS: dict[str, tuple[AnyNetwork, int, tuple[int, ...]]] = {
     "dynunet": (UNET, 3, (16, 24, 16)),
@@ -230,8 +230,11 @@ def test_a_missing_package_is_named_with_its_extra(monkeypatch: pytest.MonkeyPat
 
 def test_without_bf16_a_processor_has_no_such_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(table, "processor_features", lambda: {"avx2"})
-    lacking = {each.name: each.lacks for each in candidates() if each.name.endswith("bf16")}
-    assert lacking == dict.fromkeys(["torch-bf16", "openvino-bf16"], "the processor does not compute in bf16")
+    lacking = {each.name: each.lacks for each in candidates() if each.name.endswith(("bf16", "int8"))}
+    assert lacking == {
+        **dict.fromkeys(["torch-bf16", "openvino-bf16"], "the processor does not compute in bf16"),
+        "openvino-int8": "the processor does not compute in int8",
+    }
     with pytest.raises(UsageError, match="engine-unavailable"):
         open_engine("torch-bf16", model())
 

@@ -12,6 +12,7 @@ from medvision.engines.closeness import Closeness as Closeness
 from medvision.engines.convert import Ir as Ir
 from medvision.engines.convert import to_onnx as to_onnx
 from medvision.engines.convert import to_openvino as to_openvino
+from medvision.engines.protocol import Calibration as Calibration
 from medvision.engines.protocol import Engine as Engine
 from medvision.engines.protocol import Model as Model
 from medvision.engines.table import NAMES as NAMES

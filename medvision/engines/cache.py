@@ -21,7 +21,7 @@ LIMIT_BYTES = 4 << 30
 """How much the cache may hold; the entries that were not used for longest go first."""
 
 _FORM = "1"  # of entries and of how they are made; another number leaves all entries of before aside
-_MADE_BY = ("medvision-toolkit", "torch", "openvino", "onnxruntime", "onnx", "onnxscript")
+_MADE_BY = ("medvision-toolkit", "torch", "openvino", "onnxruntime", "onnx", "onnxscript", "nncf")
 _SUFFIX = ".safetensors"
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from medvision.engines.cache import NOTHING_KEPT, Cache
 from medvision.engines.choice import Choice, Row
 from medvision.engines.closeness import Closeness, closeness
+from medvision.engines.openvino_cpu import UNCALIBRATED
 from medvision.engines.protocol import Array, Model
 from medvision.engines.table import NAMES, REFERENCE, Candidate, candidates, require
 from medvision.engines.trial import Trial, try_engine
@@ -27,7 +28,7 @@ within the tolerance: a choice is kept, and one that was cut short on a busy mac
 
 _TIE = 1.05  # of two engines that differ by less in time, the more exact one: noise shall not choose
 # The fastest of most networks first: the others are then stopped early, or not tried when the time is up.
-_ORDER = ("cuda-amp", "cuda-fp32", "openvino-bf16", "openvino-fp32", "torch-bf16", "onnx-fp32")
+_ORDER = ("cuda-amp", "cuda-fp32", "openvino-int8", "openvino-bf16", "openvino-fp32", "torch-bf16", "onnx-fp32")
 _OF_ONE_SHAPE = ("openvino", "onnx")
 
 
@@ -153,6 +154,8 @@ class _Trials:
             return None
         if wanted not in (AUTO, name):
             return f"{wanted} was asked for"
+        if wanted == AUTO and name.endswith("int8") and self.model.calibration is None:
+            return UNCALIBRATED
         if wanted == AUTO and not self.terms.fixed and name.startswith(_OF_ONE_SHAPE):
             return "it makes a model for each shape, and images differ in theirs"
         if wanted == AUTO and name.startswith("onnx") and self.took_openvino:
@@ -228,7 +231,8 @@ def _key(model: Model, values: Array, terms: Terms, wanted: str) -> Mapping[str,
     here = ",".join(each.name for each in candidates() if each.lacks is None)
     shape = str(values.shape) if terms.fixed else "any"
     tolerance = f"{terms.labels!r} {terms.probability!r}"
-    told = {"what": "choice", "network": model.identity, "task": model.task, "shape": shape}
+    calibration = model.calibration.identity if model.calibration else ""
+    told = {"what": "choice", "network": model.identity, "task": model.task, "shape": shape, "calibration": calibration}
     return {**told, "tolerance": tolerance, "wanted": wanted, "candidates": here}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvision.engines.protocol import Array
-from medvision.engines.quiet import onnxruntime_module, openvino_module, quietly
+from medvision.engines.quiet import nncf_module, onnxruntime_module, openvino_module, quietly
 from medvision.engines.torch_cpu import array_of, refuse_training, tensor_of
 from medvision.errors import ExtraMissingError, PipelineError
 from medvision.files import write_bytes
@@ -79,6 +79,28 @@ def to_openvino(network: Any, example: Array) -> Ir:
     return _converted("OpenVINO", network, example, _traced)
 
 
+def to_int8(ir: Ir, inputs: Sequence[Array]) -> Ir:
+    """Return a model of OpenVINO that computes in int8, its ranges set by inputs of the model's shape.
+
+    What it says is not compared with the network: int8 changes it, by how much :func:`medvision.engines.choose` says.
+
+    Raises
+    ------
+    PipelineError
+        ``not-convertible``: it fails.
+    ExtraMissingError
+        NNCF is not installed.
+    """
+    nncf = nncf_module()
+    data = nncf.Dataset([np.ascontiguousarray(values, np.float32)[None] for values in inputs])
+    try:
+        with quietly():
+            return _stored(nncf.quantize(ir.model(), data, subset_size=len(inputs)))
+    except Exception as error:  # as with other conversions
+        message = f"the network cannot be converted to int8 ({type(error).__name__})"
+        raise PipelineError("not-convertible", message, cure=_CURE) from error
+
+
 def to_onnx(network: Any, example: Array) -> bytes:
     """Return a network as the bytes of an ONNX file, in fp32; see :func:`to_openvino`.
 
@@ -143,14 +165,18 @@ def _traced(network: Any, image: Any) -> tuple[Ir, Array, Array]:
     model.reshape({0: list(image.shape)})
     compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     said = compiled({0: image.numpy()})[0]
-    with tempfile.TemporaryDirectory(prefix="medvision-") as folder:
-        path = Path(folder) / "model.xml"
-        openvino.save_model(model, path, compress_to_fp16=False)
-        ir = Ir(path.read_bytes(), np.fromfile(path.with_suffix(".bin"), np.uint8))
-    return ir, said, array_of(heard[0])
+    return _stored(model), said, array_of(heard[0])
 
 
 _ONE_RUN = {"check_trace": False}
+
+
+def _stored(model: Any) -> Ir:
+    """Return an ``openvino.Model`` as it would be stored."""
+    with tempfile.TemporaryDirectory(prefix="medvision-") as folder:
+        path = Path(folder) / "model.xml"
+        openvino_module().save_model(model, path, compress_to_fp16=False)
+        return Ir(path.read_bytes(), np.fromfile(path.with_suffix(".bin"), np.uint8))
 
 
 def _listening(network: Any, heard: list[Any]) -> Any:

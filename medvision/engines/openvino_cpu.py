@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
 from queue import SimpleQueue
-from typing import Any, final
+from typing import Any, Literal, final
 
 import numpy as np
 
 from medvision.engines.ahead import in_order
 from medvision.engines.cache import NOTHING_KEPT, Cache
-from medvision.engines.convert import Ir, to_openvino
-from medvision.engines.protocol import Array, Model
+from medvision.engines.convert import Ir, to_int8, to_openvino
+from medvision.engines.protocol import Array, Calibration, Model
 from medvision.engines.quiet import openvino_module
 from medvision.engines.recent import Recent, Shape
-from medvision.frameworks import Precision
+from medvision.errors import PipelineError, UsageError
 
-_HINTS = {"fp32": "f32", "bf16": "bf16"}
+_HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}  # what is not done in int8 is done in fp32
 _SHAPES = 4
+UNCALIBRATED = "the pipeline has no images by which int8 is calibrated"
 
 
 @final
@@ -36,22 +38,32 @@ class OpenVinoEngine:
     model
         The network; it is built where the cache does not have its model for a shape.
     precision
-        ``"bf16"`` needs a processor that computes in it: on others OpenVINO would take fp32 without a word.
+        ``"bf16"`` needs a processor that computes in it: on others OpenVINO would take fp32 without a word. ``"int8"``
+        needs a model with a calibration, and is for inputs of its shape.
     threads
         How many inputs are computed at once.
     cache
         Where converted and compiled models are kept.
+
+    Raises
+    ------
+    UsageError
+        ``engine-unavailable``: the model has no calibration for int8.
     """
 
     model: Model
-    precision: Precision = "fp32"
+    precision: Literal["fp32", "bf16", "int8"] = "fp32"
     threads: int = 1
     cache: Cache = NOTHING_KEPT
     _compiled: Recent[_Requests] = field(default_factory=lambda: Recent(_SHAPES), init=False, repr=False)
 
+    def __post_init__(self) -> None:
+        if self.precision == "int8" and self.model.calibration is None:
+            raise UsageError("engine-unavailable", f"the engine {self.name} cannot run here: {UNCALIBRATED}")
+
     @property
     def name(self) -> str:
-        """``"openvino-fp32"`` or ``"openvino-bf16"``."""
+        """``"openvino-fp32"``, ``"openvino-bf16"`` or ``"openvino-int8"``."""
         return f"openvino-{self.precision}"
 
     def over(self, inputs: Iterable[Array]) -> Iterator[Array]:
@@ -83,16 +95,30 @@ class OpenVinoEngine:
         return compiled
 
     def _ir(self, values: Array) -> Ir:
-        key = self._key("converted", values.shape)
+        if self.model.calibration is None or self.precision != "int8":
+            key = self._key("converted", values.shape)
+            return self._kept(key, lambda: to_openvino(self.model.build(), values))
+        return self._kept(self._key("in int8", values.shape), partial(self._in_int8, values, self.model.calibration))
+
+    def _in_int8(self, values: Array, calibration: Calibration) -> Ir:
+        inputs = calibration.inputs()
+        if {each.shape for each in inputs} != {values.shape}:
+            message = f"int8 is calibrated for inputs of another shape than {values.shape}"
+            raise PipelineError("not-convertible", message, cure="Choose another engine.")
+        return to_int8(replace(self, precision="fp32")._ir(values), inputs)
+
+    def _kept(self, key: dict[str, str], make: Callable[[], Ir]) -> Ir:
         kept = self.cache.load(key)
-        if kept is None:
-            ir = to_openvino(self.model.build(), values)
-            self.cache.save(key, {"xml": np.frombuffer(ir.xml, np.uint8), "weights": ir.weights})
-            return ir
-        return Ir(kept["xml"].tobytes(), kept["weights"])
+        if kept is not None:
+            return Ir(kept["xml"].tobytes(), kept["weights"])
+        ir = make()
+        self.cache.save(key, {"xml": np.frombuffer(ir.xml, np.uint8), "weights": ir.weights})
+        return ir
 
     def _key(self, what: str, shape: Shape) -> dict[str, str]:
-        return {"what": f"openvino {what}", "network": self.model.identity, "shape": str(shape)}
+        key = {"what": f"openvino {what}", "network": self.model.identity, "shape": str(shape)}
+        calibration = self.model.calibration if self.precision == "int8" else None
+        return key if calibration is None else key | {"calibration": calibration.identity}
 
     def _settings(self) -> dict[str, Any]:
         return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -43,6 +43,26 @@ class Engine(Protocol):
 
 
 @dataclass(frozen=True)
+class Calibration:
+    """Real inputs by which the ranges of int8 are set.
+
+    They belong to the network, as its weights do: were they the images of a run, the result of one would depend on the
+    others.
+
+    Parameters
+    ----------
+    inputs
+        Returns them, each (C, *spatial), all of the one shape that the engine is then for. It is called only where the
+        cache has nothing that was made of them.
+    identity
+        What tells them from others, e.g. the SHA-256 of their file.
+    """
+
+    inputs: Callable[[], Sequence[Array]]
+    identity: str
+
+
+@dataclass(frozen=True)
 class Model:
     """A network as engines take it.
 
@@ -57,8 +77,11 @@ class Model:
         by it.
     task
         What the network is asked; agreement between engines is measured by it.
+    calibration
+        What an engine in int8 needs; without it, there is none.
     """
 
     build: Callable[[], Any]
     identity: str
     task: Task
+    calibration: Calibration | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import logging
 import os
 import sys
@@ -57,18 +58,33 @@ def onnxruntime_module() -> Any:
                 os.environ[name] = value
 
 
+def nncf_module() -> Any:
+    """Return ``nncf``, without its telemetry where neither it nor OpenVINO was imported with it before.
+
+    Raises
+    ------
+    ExtraMissingError
+        It is not installed.
+    """
+    openvino_module()
+    with _not_importable(_TELEMETRY), contextlib.redirect_stdout(io.StringIO()):
+        return _imported("nncf", "int8")
+
+
 @contextlib.contextmanager
 def quietly() -> Iterator[None]:
-    """Within the block, keep to itself what conversions warn of and log: deprecations within other packages."""
-    logger = logging.getLogger("torch.onnx")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
+    """Within the block, keep to itself what conversions warn of, log and print: deprecations, bars of progress."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "nncf")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(before)
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
 
 
 def _imported(name: str, extra: str) -> Any:

@@ -17,7 +17,9 @@ from medvision.engines.torch_cpu import TorchEngine
 from medvision.errors import ExtraMissingError, UsageError
 from medvision.frameworks import processor_features
 
-EngineName = Literal["torch-fp32", "torch-bf16", "openvino-fp32", "openvino-bf16", "onnx-fp32", "cuda-fp32", "cuda-amp"]
+EngineName = Literal[
+    "torch-fp32", "torch-bf16", "openvino-fp32", "openvino-bf16", "openvino-int8", "onnx-fp32", "cuda-fp32", "cuda-amp"
+]
 NAMES: tuple[EngineName, ...] = get_args(EngineName)
 """The engines. All but the first are compared with it."""
 
@@ -100,7 +102,9 @@ def _candidate(name: EngineName) -> Candidate:
         return Candidate(name, "the processor does not compute in bf16")
     if family == "cuda" and not _has_cuda():
         return Candidate(name, "there is no GPU that torch can use")
-    for package, extra in _PACKAGES.get(family, {}).items():
+    if precision == "int8" and not processor_features() & {"avx512_vnni", "amx_int8"}:
+        return Candidate(name, "the processor does not compute in int8")
+    for package, extra in {**_PACKAGES.get(family, {}), **_PACKAGES.get(precision, {})}.items():
         if importlib.util.find_spec(package) is None:
             return Candidate(
                 name, f"{package} is not installed", f"pip install 'medvision-toolkit[{extra}]'", extra=True
@@ -118,15 +122,17 @@ def _has_cuda() -> bool:
 
 _PACKAGES: Mapping[str, Mapping[str, str]] = {
     "openvino": {"openvino": "openvino"},
+    "int8": {"nncf": "int8"},
     "onnx": {"onnxruntime": "onnx", "onnx": "onnx", "onnxscript": "onnx"},
 }
-"""What each family needs beyond torch, and the extra that brings it."""
+"""What a family or a precision needs beyond torch, and the extra that brings it."""
 
 _BUILDERS: Mapping[EngineName, Callable[[Model, int, Cache], Engine]] = {
     "torch-fp32": lambda model, threads, _: TorchEngine(model.build(), "fp32", threads),
     "torch-bf16": lambda model, threads, _: TorchEngine(model.build(), "bf16", threads),
     "openvino-fp32": lambda model, threads, cache: OpenVinoEngine(model, "fp32", threads, cache),
     "openvino-bf16": lambda model, threads, cache: OpenVinoEngine(model, "bf16", threads, cache),
+    "openvino-int8": lambda model, threads, cache: OpenVinoEngine(model, "int8", threads, cache),
     "onnx-fp32": OnnxEngine,
     "cuda-fp32": lambda model, *_: CudaEngine(model.build(), "fp32"),
     "cuda-amp": lambda model, *_: CudaEngine(model.build(), "amp"),
