@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -52,7 +53,7 @@ def replacing(path: Path, *, synced: bool = True) -> Iterator[Path]:
         handle, name = tempfile.mkstemp(prefix=_PREFIX, suffix=f".part{''.join(path.suffixes)}", dir=path.parent)
         os.close(handle)
     except OSError as error:
-        raise OutputError("output-unwritable", f"cannot write here: {error.strerror}", path=path) from error
+        raise OutputError(_code_of(error), f"cannot write here: {error.strerror}", path=path) from error
     temporary = Path(name)
     try:
         yield temporary
@@ -64,7 +65,7 @@ def replacing(path: Path, *, synced: bool = True) -> Iterator[Path]:
     except OSError as error:
         if isinstance(error, OutputError):
             raise
-        raise OutputError("output-unwritable", f"writing failed: {error.strerror or error}", path=path) from error
+        raise OutputError(_code_of(error), f"writing failed: {error.strerror or error}", path=path) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -122,6 +123,10 @@ def _chunks(path: Path) -> Iterator[bytes]:
     with opened(path) as file:
         while chunk := file.read(_CHUNK):
             yield chunk
+
+
+def _code_of(error: OSError) -> str:
+    return "disk-full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "output-unwritable"
 
 
 def _umask() -> int:

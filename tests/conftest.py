@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fault_runs import untried
 from phantoms import spheres, write_nifti
 
 from medvision.geometry import Geometry
 from medvision.pipeline import PipelineFolder
 from medvision.resampling import resample
+from medvision.workflows import run
 from medvision.workflows.train import train
 
 _SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
@@ -76,6 +79,18 @@ def write_sphere_data(folder: Path) -> Path:
         writer.writeheader()
         writer.writerows(rows)
     return folder / "cases.csv"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def engines_untried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pytest.MonkeyPatch]:
+    """Let runs take torch in fp32 without trying engines, each of which takes seconds; they have tests of their own.
+
+    Nothing is kept in the user's own cache.
+    """
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patched.setattr(run, "chosen_engine", untried)
+        yield patched
 
 
 @pytest.fixture(scope="session")

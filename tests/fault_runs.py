@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import signal
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
@@ -19,6 +21,7 @@ import numpy as np
 from phantoms import write_nifti
 
 from medvision import io
+from medvision.engines import Choice, Row
 from medvision.errors import InputError
 from medvision.frameworks import versions
 from medvision.measure import measure
@@ -27,6 +30,7 @@ from medvision.results import Manifest, Record, Segmentation
 from medvision.study import Case, Source
 from medvision.volume import Labels
 from medvision.workflows.batching import job
+from medvision.workflows.batching.engine import Engines, chosen_engine
 from medvision.workflows.cases.analyse import Analysis
 
 TOML = """
@@ -93,16 +97,43 @@ def lighten() -> None:
     from medvision.workflows import run
 
     run.opened = lightly_opened
+    run.chosen_engine = untried
 
 
 def lightly_opened(work: job.Work) -> job.Opened:
     """Return what analyses a case by thresholds; it is called in a process of its own."""
     job.analyse = _by_thresholds  # type: ignore[assignment]
-    return job.Opened(work, "cpu", None)
+    return job.Opened(work, None)  # type: ignore[arg-type]
+
+
+def untried(engines: Engines, cases: Sequence[Case], *, alone: bool) -> Choice:
+    """Take torch in fp32 without trying any engine, which takes seconds, unless one is asked for by name."""
+    if engines.wanted != "auto":
+        return chosen_engine(engines, cases, alone=alone)
+    return Choice("torch-fp32", "auto", 1, 0, (Row("torch-fp32"),))
+
+
+def command(*words: str | Path) -> list[str]:
+    """Return the command line of medvision that analyses without a network."""
+    here = str(Path(__file__).parent)
+    script = f"import sys; sys.path.insert(0, {here!r}); import fault_runs; fault_runs.lighten(); fault_runs.main()"
+    return [sys.executable, "-c", script, *map(str, words)]
+
+
+def main() -> None:
+    """Run the command line."""
+    from medvision_cli.app import main
+
+    main()
 
 
 def _by_thresholds(case: Case, pipeline: PipelineFolder, *_: object, **__: object) -> Analysis:
     volume = io.read_volume(case)
+    if "FAULT_RUNS_BEGUN" in os.environ:
+        Path(os.environ["FAULT_RUNS_BEGUN"]).touch()
+    time.sleep(float(os.environ.get("FAULT_RUNS_SECONDS", "0")))
+    if "FAULT_RUNS_FILLS" in os.environ:
+        _fill(Path(os.environ["FAULT_RUNS_FILLS"]) / "filler", int(os.environ["FAULT_RUNS_LEAVES"]))
     found = Labels(
         np.digitize(volume.voxels[0], (100, 150)).astype(np.uint8), volume.geometry, pipeline.settings.labels
     )
@@ -146,6 +177,12 @@ def harmful(image: Path, how: str, once: Path | None = None) -> Case:
 def _allocate() -> None:
     held = [np.ones(1 << 24, dtype=np.float64) for _ in range(24)]  # 3 GB, touched
     time.sleep(60 + len(held))
+
+
+def _fill(filler: Path, leaves: int) -> None:
+    """Fill a disk, once, until so much is free."""
+    if not filler.exists():
+        filler.write_bytes(bytes(max(0, shutil.disk_usage(filler.parent).free - leaves)))
 
 
 def _raise(error: BaseException) -> None:

@@ -128,13 +128,13 @@ def test_a_case_that_takes_more_memory_or_time_than_it_may_is_ended_and_the_othe
     assert survivors(tmp_path / "out") == survivors(alone)
 
 
-def test_weights_that_are_refused_and_a_device_that_is_not_there_stop_the_run_with_the_cause(
+def test_weights_that_are_refused_and_an_engine_that_is_not_there_stop_the_run_with_the_cause(
     pipeline: PipelineFolder, images: Path, tmp_path: Path
 ) -> None:
     import shutil
 
-    with pytest.raises(UsageError, match="device 'tpu' cannot be used here"):
-        run(pipeline, [images], tmp_path / "device", device="tpu")
+    with pytest.raises(UsageError, match="there is no engine 'tpu'"):
+        run(pipeline, [images], tmp_path / "engine", engine="tpu")
     spoilt = tmp_path / "spoilt"
     shutil.copytree(pipeline.folder, spoilt)
     weights = bytearray((spoilt / "weights.safetensors").read_bytes())

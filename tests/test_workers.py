@@ -227,6 +227,18 @@ def test_processes_end_with_their_parent_however_it_ends(tmp_path: Path) -> None
     assert (tmp_path / "tidied").exists()
 
 
+def test_a_tied_process_ends_with_its_parent_even_where_it_cannot_notice(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; sys.path[:0] = sys.argv[1:2]; from worker_items import deaf;"
+        "from medvision.workers import Terms, in_processes;"
+        "next(in_processes(deaf, [Path(sys.argv[2])], 1, terms=Terms(tied=True)))"
+    )
+    with subprocess.Popen([sys.executable, "-c", script, str(Path(__file__).parent), str(tmp_path)]) as parent:
+        assert until((tmp_path / "begun").exists)
+        parent.kill()
+    assert until(lambda: gone(int((tmp_path / "begun").read_text())), 2.0)
+
+
 def test_thousands_of_items_are_taken_as_they_are_needed_and_no_earlier() -> None:
     taken = 0
 

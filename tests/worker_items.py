@@ -98,6 +98,13 @@ def stay(folder: Path) -> None:
         (folder / "tidied").touch()
 
 
+def deaf(folder: Path) -> None:
+    """Say that this process is at work, and compute without a moment for signals or other threads."""
+    (folder / "half").write_text(str(os.getpid()), encoding="ascii")
+    (folder / "half").replace(folder / "begun")
+    sum(range(10**11))
+
+
 def slow_first(number: int) -> int:
     """Return the number; the first takes long."""
     time.sleep(0.3 if number == 0 else 0.0)

@@ -13,7 +13,7 @@ from medvision_cli import shell, summary
 
 def command(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Output folder.")] = Path("demo"),
-    device: shell.DeviceOption = "auto",
+    engine: shell.EngineOption = "auto",
     open_report: Annotated[bool, typer.Option("--open/--no-open", help="Open the report, on a terminal.")] = True,
     as_json: shell.JsonOption = False,
 ) -> None:
@@ -21,7 +21,7 @@ def command(
     from medvision.workflows.demo import demo
 
     with shell.progress("analysing") as progress:
-        result = demo(out, device=device, command=shell.command_line(), progress=progress)
+        result = demo(out, engine=engine, command=shell.command_line(), progress=progress)
     exit_code = result.exit_code()
     summary.tell(result, as_json=as_json, exit_code=exit_code)
     if open_report and sys.stdout.isatty():

@@ -18,7 +18,7 @@ def command(
         typer.Option("--method", "-m", help="A saliency method; may be given several times. Default: all that fit."),
     ] = None,
     split: shell.SplitOption = None,
-    device: shell.DeviceOption = "auto",
+    engine: shell.EngineOption = "auto",
     allow_gaps: reading.AllowGapsOption = False,
     merge_series: reading.MergeSeriesOption = False,
     assume_ras: reading.AssumeRasOption = False,
@@ -47,7 +47,7 @@ def command(
             methods=method or (),
             split=split,
             reading=how,
-            device=device,
+            engine=engine,
             command=shell.command_line(),
             progress=progress,
         )

@@ -2,9 +2,43 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
-from medvision_cli import reading, shell, summary
+from medvision_cli import ending, reading, shell, streams, summary
+
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        min=1,
+        help="Cases analysed at once; by default one for each core, one on a GPU.",
+        show_default=False,
+    ),
+]
+MaxMemoryOption = Annotated[
+    float | None,
+    typer.Option("--max-memory", metavar="GB", help="Memory for all cases at once, in GB.", show_default=False),
+]
+MaxMinutesOption = Annotated[
+    float | None,
+    typer.Option(
+        "--max-minutes",
+        metavar="MIN",
+        help="Most minutes for a case; by default as long as it computes anything.",
+        show_default=False,
+    ),
+]
+RerunOption = Annotated[
+    str | None,
+    typer.Option(
+        "--rerun",
+        metavar="WHICH",
+        help="Only cases that failed before (failed), that were refused (refused), or every case anew (all).",
+        show_default=False,
+    ),
+]
 
 
 def command(
@@ -12,9 +46,13 @@ def command(
     inputs: shell.InputsArgument,
     out: shell.OutOption,
     split: shell.SplitOption = None,
-    device: shell.DeviceOption = "auto",
+    engine: shell.EngineOption = "auto",
     dry_run: shell.DryRunOption = False,
     strict: shell.StrictOption = False,
+    workers: WorkersOption = None,
+    max_memory: MaxMemoryOption = None,
+    max_minutes: MaxMinutesOption = None,
+    rerun: RerunOption = None,
     allow_gaps: reading.AllowGapsOption = False,
     merge_series: reading.MergeSeriesOption = False,
     assume_ras: reading.AssumeRasOption = False,
@@ -26,11 +64,13 @@ def command(
     """Analyse scans with a pipeline: masks or probabilities, measurements, saliency, and a page a case.
 
     The same command again does what is missing, and nothing else. A case that cannot be analysed never stops the
-    others. Of each DICOM study, the series is taken that the table `select` of the pipeline chooses.
+    others, nor one that crashes: each is analysed in another process. Of each DICOM study, the series is taken that
+    the table `select` of the pipeline chooses.
     Exit codes: 0 all good, 3 no image found, 4 some cases refused or failed, 5 all of them.
     """
     from medvision.pipeline import PipelineFolder
     from medvision.workflows import run
+    from medvision.workflows.batching.limits import rerun_of
 
     opened = PipelineFolder.open(pipeline)
     how = reading.reading_of(
@@ -45,17 +85,21 @@ def command(
         found = run.plan(inputs, split=split, reading=how, select=opened.settings.select)
         summary.tell_plan(found, run.notes_on(found), as_json=as_json)
         return
-    with shell.progress("analysing") as progress:
+    limits = run.Limits(workers=workers, memory_gb=max_memory, case_minutes=max_minutes)
+    with ending.told_to_end(), shell.progress("analysing") as progress:
         result = run.run(
             opened,
             inputs,
             out,
             split=split,
             reading=how,
-            device=device,
+            engine=engine,
             command=shell.command_line(),
+            limits=limits,
+            rerun=rerun_of(rerun),
             progress=progress,
         )
     exit_code = result.exit_code(strict=strict)
-    summary.tell(result, as_json=as_json, exit_code=exit_code)
+    with streams.heard_or_not():
+        summary.tell(result, as_json=as_json, exit_code=exit_code)
     raise typer.Exit(exit_code)

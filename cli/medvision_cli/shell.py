@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from medvision.progress import Progress
+from medvision_cli.pace import Pace
 
 if TYPE_CHECKING:
     from medvision.errors import Finding
@@ -34,6 +35,14 @@ InputsArgument = Annotated[
 OutOption = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Output folder.", show_default=False)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+EngineOption = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        help="What computes the network, e.g. torch-fp32 or openvino-bf16; auto measures which is the fastest here"
+        " within the pipeline's tolerance.",
+    ),
+]
 SplitOption = Annotated[
     str | None, typer.Option("--split", help="Only the cases of this split: train, val or test.", show_default=False)
 ]
@@ -65,8 +74,9 @@ def command_line() -> str:
 
 
 def say(words: str) -> None:
-    """Write a line for people, to stderr."""
-    typer.echo(words, err=True)
+    """Write a line for people, to stderr; that nobody reads it any more stops no work."""
+    with contextlib.suppress(OSError):
+        typer.echo(words, err=True)
 
 
 def print_json(content: Any) -> None:
@@ -125,28 +135,32 @@ def _shown(words: str) -> Iterator[Progress]:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(words, total=None)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
+    with Bar(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(words, total=None, rate="")
+        pace = Pace()
 
         def tell(done: int, total: int, last: str) -> None:
             if not total:  # what is said before the first step is meant to stay
                 bar.console.print(f"{words}: {last}", markup=False, highlight=False)
-            bar.update(task, completed=done, total=total, description=f"{words} {last}")
+            pace.note(done)
+            bar.update(task, completed=done, total=total, description=f"{words} {last}", rate=pace.rate())
 
         yield tell
 
 
 def _plain(words: str) -> Progress:
     told = time.monotonic() - 8  # the first line after two seconds
+    pace = Pace()
 
     def tell(done: int, total: int, last: str) -> None:
         nonlocal told
+        pace.note(done)
         if not total:  # what is said before the first step is meant to stay
             say(f"{words}: {last}")
         elif time.monotonic() - told >= 10:
             told = time.monotonic()
-            say(f"{words}: {done} of {total} {last}".rstrip())
+            say(" ".join(filter(None, [f"{words}: {done} of {total}", pace.words(total), last])))
 
     return tell
 

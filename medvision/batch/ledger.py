@@ -10,7 +10,7 @@ import contextlib
 import json
 import sqlite3
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Self
 
@@ -78,17 +78,17 @@ class Ledger:
         with self._writing() as database:
             database.execute("UPDATE runs SET seconds = ? WHERE id = ?", (time.monotonic() - started, cursor.lastrowid))
 
-    def is_done(self, case: Case, input_sha256: str, pipeline_sha256: str) -> bool:
-        """Whether the case was done from the same input by the same pipeline, and all its files are as written."""
-        if not self.has_done(case.id, pipeline_sha256):
+    def is_done(self, case: Case, input_sha256: str, digests: Set[str]) -> bool:
+        """Whether the case was done from this input by a pipeline of `digests`, and all its files are as written."""
+        if not self.has_done(case.id, digests):
             return False
         entry = self.entries(case.id)[case.id]
         return entry.input_sha256 == input_sha256 and self._holds(entry.files or {})
 
-    def has_done(self, id_: str, pipeline_sha256: str) -> bool:
-        """Whether a case was done by this pipeline; :meth:`is_done` then looks at the files."""
+    def has_done(self, id_: str, digests: Set[str]) -> bool:
+        """Whether a case was done by a pipeline of one of `digests`; :meth:`is_done` then looks at the files."""
         entry = self.entries(id_).get(id_)
-        return entry is not None and entry.state == "done" and entry.pipeline_sha256 == pipeline_sha256
+        return entry is not None and entry.state == "done" and entry.pipeline_sha256 in digests
 
     def enter(self, *entries: Entry) -> None:
         """Write lines, in place of older ones of the same ids, all or none."""
@@ -164,7 +164,8 @@ class Ledger:
             yield
         except (sqlite3.Error, ValueError, LookupError, TypeError) as error:
             message = f"the ledger cannot be used: {error}"
-            raise OutputError("output-unwritable", message, path=self.folder / "ledger.sqlite") from error
+            code = "disk-full" if "disk is full" in str(error) else "output-unwritable"
+            raise OutputError(code, message, path=self.folder / "ledger.sqlite") from error
 
 
 def hashes_of(folder: Path, paths: Sequence[Path]) -> dict[str, str]:

@@ -27,7 +27,7 @@ connection = Connection(int(sys.argv[1]))
 sys.path[:] = connection.recv()
 from medvision.workers.messages import packed, unpacked
 from medvision.workers.serving import serve
-serve(connection)
+serve(connection, tied=sys.argv[2] == 'tied')
 """
 
 
@@ -120,7 +120,7 @@ class Child:
 def _started(connection: Connection, terms: Terms) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(  # noqa: S603 - this very interpreter
-            [sys.executable, "-P", "-c", _START, str(connection.fileno())],
+            [sys.executable, "-P", "-c", _START, str(connection.fileno()), "tied" if terms.tied else "free"],
             pass_fds=[connection.fileno(), *terms.held],
             env=os.environ | dict.fromkeys(_POOLS, str(terms.threads)),
             stdin=subprocess.DEVNULL,

@@ -22,8 +22,16 @@ GRACE_SECONDS = 3.0
 """How long a process that is told to end may take, to remove what it had half written."""
 
 
-def serve(connection: Connection) -> None:
-    """Work on what comes over `connection`, until nothing can come any more."""
+def serve(connection: Connection, *, tied: bool) -> None:
+    """Work on what comes over `connection`, until nothing can come any more.
+
+    Parameters
+    ----------
+    tied
+        Whether this process is killed the moment its parent is no more.
+    """
+    if tied:
+        _die_with_parent()
     os.set_inheritable(connection.fileno(), False)
     signal.signal(signal.SIGTERM, _stop)
     orders: queue.SimpleQueue[bytes] = queue.SimpleQueue()
@@ -37,6 +45,15 @@ def serve(connection: Connection) -> None:
     except (_Stopped, ConnectionError):
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # so that the parent is told the signal
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _die_with_parent() -> None:
+    """Ask the system to kill this process when its parent ends; where it cannot, the closed connection does it."""
+    import ctypes
+
+    set_parent_death_signal = 1  # PR_SET_PDEATHSIG of <linux/prctl.h>
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
 
 
 class _Stopped(BaseException):

@@ -23,6 +23,9 @@ class Terms:
         How long an item may take; None: no limit.
     stalled_minutes
         How long a process may compute nothing at all while it has an item; None: for ever.
+    tied
+        Whether processes are killed at once when the caller's thread ends without them, e.g. by SIGKILL, whatever they
+        are at (prctl(2), PR_SET_PDEATHSIG). Otherwise they have the time to put in order what they have begun.
     held
         Open files that processes keep open, e.g. one whose lock is to last until the last of them has ended.
 
@@ -36,6 +39,7 @@ class Terms:
     memory_gb: float | None = None
     minutes: float | None = None
     stalled_minutes: float | None = None
+    tied: bool = False
     held: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:

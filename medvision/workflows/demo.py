@@ -31,7 +31,7 @@ NOTICE = (
 
 
 def demo(
-    out: str | Path, *, device: str = "auto", command: str = "medvision demo", progress: Progress = silent
+    out: str | Path, *, engine: str = "auto", command: str = "medvision demo", progress: Progress = silent
 ) -> BatchResult:
     """Cut both hippocampi from the MNI152 template, run ``mr-hippocampus`` on them, and write the report to `out`.
 
@@ -57,7 +57,7 @@ def demo(
     write_text(folder / "cases.csv", table.getvalue())
     pipeline = PipelineFolder.open("mr-hippocampus")
     return run(
-        pipeline, [folder / "cases.csv"], Path(out), device=device, command=command, notice=NOTICE, progress=progress
+        pipeline, [folder / "cases.csv"], Path(out), engine=engine, command=command, notice=NOTICE, progress=progress
     )
 
 

@@ -22,7 +22,7 @@ def explain(
     methods: Sequence[str] = (),
     split: str | None = None,
     reading: Reading = AS_IT_STANDS,
-    device: str = "auto",
+    engine: str = "auto",
     command: str = "",
     progress: Progress = silent,
 ) -> BatchResult:
@@ -53,7 +53,7 @@ def explain(
         out,
         split=split,
         reading=reading,
-        device=device,
+        engine=engine,
         command=command,
         progress=progress,
     )

@@ -19,7 +19,7 @@ from medvision.workflows.learning_curve import CurveDesign, LearningCurve, learn
 from medvision.workflows.pretrain import PretrainingResult, pretrain
 from medvision.workflows.prove import TransferProof, prove_transfer
 from medvision.workflows.report import Pages, report
-from medvision.workflows.run import BatchResult, run
+from medvision.workflows.run import NO_LIMITS, BatchResult, Limits, Rerun, run
 from medvision.workflows.train import Machine, Start, TrainingResult, train
 
 
@@ -54,12 +54,22 @@ class Pipeline:
         *,
         split: str | None = None,
         reading: Reading = AS_IT_STANDS,
-        device: str = "auto",
+        engine: str = "auto",
+        limits: Limits = NO_LIMITS,
+        rerun: Rerun | None = None,
         progress: Progress = silent,
     ) -> BatchResult:
         """Analyse everything in `inputs`; see :func:`medvision.workflows.run.run`."""
         return run(
-            self.folder, as_paths(inputs), Path(out), split=split, reading=reading, device=device, progress=progress
+            self.folder,
+            as_paths(inputs),
+            Path(out),
+            split=split,
+            reading=reading,
+            engine=engine,
+            limits=limits,
+            rerun=rerun,
+            progress=progress,
         )
 
     def train(
@@ -222,7 +232,7 @@ class Pipeline:
         methods: Sequence[str] = (),
         split: str | None = None,
         reading: Reading = AS_IT_STANDS,
-        device: str = "auto",
+        engine: str = "auto",
         progress: Progress = silent,
     ) -> BatchResult:
         """Run with saliency methods; see :func:`medvision.workflows.explain.explain`."""
@@ -233,7 +243,7 @@ class Pipeline:
             methods=methods,
             split=split,
             reading=reading,
-            device=device,
+            engine=engine,
             progress=progress,
         )
 

@@ -6,121 +6,27 @@ import contextlib
 import itertools
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from medvision import io
 from medvision.batch import Entry, Ledger, Log, State, require_writable
-from medvision.errors import Finding, MedvisionError, UsageError, nothing_there
+from medvision.engines import AUTO
+from medvision.errors import Finding, MedvisionError, OutputError, UsageError
 from medvision.frameworks import versions
 from medvision.pipeline import PipelineFolder
 from medvision.progress import Progress, silent
 from medvision.selection import Selection, chosen
 from medvision.study import AS_IT_STANDS, Case, Collection, Reading, by_image
-from medvision.workers import Terms
 from medvision.workflows.batching.attempts import entries_of, threads_for, workers_for
+from medvision.workflows.batching.engine import Engines, chosen_engine, digests_of
 from medvision.workflows.batching.job import Work, opened
+from medvision.workflows.batching.limits import NO_LIMITS as NO_LIMITS
+from medvision.workflows.batching.limits import Limits as Limits
+from medvision.workflows.batching.limits import Rerun as Rerun
+from medvision.workflows.batching.result import BatchResult as BatchResult
+from medvision.workflows.batching.room import needed_bytes, no_room, require_room
 from medvision.workflows.report import read_record, write_cohort
-
-STALLED_MINUTES = 15.0
-"""How long a case may compute nothing before it is taken for hung, where no other limit is given."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What a run may take of the machine.
-
-    Parameters
-    ----------
-    workers
-        How many cases are analysed at once, each in a process of its own; None: as many as there are cores, one where
-        a GPU may do it. 0 analyses them in this process, e.g. for a debugger: a case that crashes then ends the run.
-    memory_gb
-        Memory in GB of 10^9 bytes that all cases together may hold; None: no limit.
-    case_minutes
-        How long a case may take; None: as long as it computes.
-
-    Raises
-    ------
-    UsageError
-        A number is negative, or a limit 0.
-    """
-
-    workers: int | None = None
-    memory_gb: float | None = None
-    case_minutes: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.workers is not None and self.workers < 0:
-            raise UsageError("usage", f"workers is {self.workers}: give 0 or more")
-        self.terms(1, ())
-
-    def terms(self, threads: int, held: tuple[int, ...]) -> Terms:
-        """Return what each process is given, and what it may take."""
-        stalled = STALLED_MINUTES if self.case_minutes is None else None
-        return Terms(
-            threads=threads, memory_gb=self.memory_gb, minutes=self.case_minutes, stalled_minutes=stalled, held=held
-        )
-
-
-NO_LIMITS = Limits()
-"""As many workers as there are cores, and no limit."""
-
-
-@dataclass(frozen=True)
-class BatchResult:
-    """What a run found and did.
-
-    Parameters
-    ----------
-    folder
-        Where the results lie.
-    entries
-        A line for each case and each refused input of this run, in the order of ids.
-    analysed, done_before
-        How many cases were analysed now, well or not, and how many were done already.
-    skipped
-        Files that are no images, and series that were not chosen: passed over.
-    notes
-        What is said once of all cases together.
-    """
-
-    folder: Path
-    entries: tuple[Entry, ...]
-    analysed: int
-    done_before: int
-    skipped: tuple[Finding, ...]
-    notes: tuple[Finding, ...] = ()
-
-    def count(self, state: str) -> int:
-        """Return how many cases are ``"done"``, ``"refused"`` or ``"failed"``, or done and for ``"review"``."""
-        if state == "review":
-            return sum(entry.verdict == "review" for entry in self.entries)
-        return sum(entry.state == state for entry in self.entries)
-
-    def exit_code(self, *, strict: bool = False) -> int:
-        """Return 0 all good, 3 no image found, 4 some and 5 all cases bad; `strict` counts those for review as bad."""
-        bad = self.count("refused") + self.count("failed") + (self.count("review") if strict else 0)
-        if not bad:
-            return 0 if self.entries else 3
-        if nothing_there(entry.problem for entry in self.entries):
-            return 3
-        return 5 if bad == len(self.entries) else 4
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the result as JSON values."""
-        return {
-            "schema": "medvision.batch/1",
-            "folder": str(self.folder),
-            "cases": len(self.entries),
-            "analysed_now": self.analysed,
-            "done_before": self.done_before,
-            **{state: self.count(state) for state in ("done", "review", "refused", "failed")},
-            "skipped": [finding.to_json() for finding in self.skipped],
-            "notes": [note.to_json() for note in self.notes],
-            "entries": [_entry_json(entry) for entry in self.entries],
-        }
 
 
 def run(
@@ -130,10 +36,11 @@ def run(
     *,
     split: str | None = None,
     reading: Reading = AS_IT_STANDS,
-    device: str = "auto",
+    engine: str = AUTO,
     command: str = "",
     notice: str | None = None,
     limits: Limits = NO_LIMITS,
+    rerun: Rerun | None = None,
     progress: Progress = silent,
 ) -> BatchResult:
     """Analyse every case found in `inputs`, and write results, pages and a table to `out`.
@@ -154,14 +61,19 @@ def run(
         Only the cases of this split (``"train"``, ``"val"`` or ``"test"``), where the data set names them.
     reading
         What was decided about how to read the images.
-    device
-        ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    engine
+        What computes the network: one of :data:`medvision.engines.NAMES`, or ``"auto"``: the fastest on this machine
+        whose answers are within the pipeline's tolerance. Results that another engine made are made again where one is
+        asked for by name.
     command
         The command line, for the ledger.
     notice
         A sentence for the head of every page.
     limits
         What the run may take of the machine.
+    rerun
+        ``"failed"`` or ``"refused"``: only cases that came to that before; ``"all"``: every case anew. None: whatever
+        is not done, those that failed or were refused included.
     progress
         Told of every case.
 
@@ -171,13 +83,14 @@ def run(
         The pipeline has no weights, or not its own.
     UsageError
         Two inputs would write to the same place; no case is of that split; `out` is an input, or holds results of
-        another pipeline; the device cannot be used.
+        another pipeline; the engine cannot be used.
     OutputError, BusyError
         `out` cannot be written, or another run holds it.
     WorkerError
         No process can be started, or it ended before it had a case.
     """
     pipeline.require_weights()
+    pipeline.check_weights()
     if out.resolve() in {path.resolve() for path in inputs}:
         raise UsageError("usage", "the output folder is an input too", path=out, cure="Choose another --out.")
     require_writable(out)
@@ -188,14 +101,19 @@ def run(
         rejections = _without_case(found, pipeline)
         rejected = [problem.path for problem in found.rejected if problem.path]
         unchosen = {case.path for case in scanned.cases} - {case.path for case in found.cases}
-        ledger.forget([*inputs, *(case.path for case in found.cases), *rejected], [*rejected, *unchosen])
+        missing = _missing(found, ledger, digests_of(pipeline, engine), rerun)
+        left = {case.id for case in found.cases} - {case.id for case in missing}
+        ledger.forget([*inputs, *(case.path for case in found.cases), *rejected], [*rejected, *unchosen], left)
         ledger.enter(*rejections)
-        missing = _missing(found, ledger, pipeline)
-        done_before = len(found.cases) - len(missing)
+        known = ledger.entries()
+        done = [entry for entry in known.values() if entry.state == "done"]
+        done_before = sum(entry.id in left for entry in done)
         log.say(f"{len(missing)} cases to analyse, {done_before} done before, {len(rejections)} inputs without a case")
-        work = Work(pipeline, out.absolute(), device, notice)
-        _analyse(missing, work, ledger, log, limits=limits, progress=progress)
-        write_cohort(ledger, pipeline)
+        work = Work(pipeline, out.absolute(), notice=notice)
+        with _room(out, missing, done):
+            _analyse(missing, work, ledger, log, engine=engine, limits=limits, progress=progress)
+            seen_now = {case.id for case in missing} | (left if rerun is None else set())
+            write_cohort(ledger, pipeline, verified=seen_now)
         named = {case.id for case in found.cases} | {entry.id for entry in rejections if entry.state == "refused"}
         entries = tuple(entry for entry in ledger.entries().values() if entry.id in named)
     return BatchResult(out, entries, len(missing), done_before, found.skipped, notes_on(found))
@@ -246,17 +164,20 @@ def _scanned(inputs: Sequence[Path], split: str | None, reading: Reading) -> Col
 
 
 def _analyse(
-    missing: Sequence[Case], work: Work, ledger: Ledger, log: Log, *, limits: Limits, progress: Progress
+    missing: Sequence[Case], work: Work, ledger: Ledger, log: Log, *, engine: str, limits: Limits, progress: Progress
 ) -> None:
     """Analyse what is missing, and enter what came of each case as soon as it is known."""
     if not missing:
         return
-    workers = workers_for(len(missing), work.device, limits.workers)
-    threads = threads_for(workers)
     progress(0, len(missing), "")
+    everything = Engines(work.pipeline, engine, threads_for(1))
+    choice = chosen_engine(everything, missing, alone=limits.workers != 0)
+    log.say(f"the engine is {choice.engine}")
+    workers = workers_for(len(missing), choice.engine, limits.workers)
+    threads = threads_for(workers)
     entries = entries_of(
         _cleared(missing, ledger),
-        replace(work, threads=threads),
+        replace(work, threads=threads, choice=choice),
         workers,
         limits.terms(threads, ledger.held),
         begin=opened,
@@ -270,6 +191,19 @@ def _analyse(
     progress(len(missing), len(missing), "pages")
 
 
+@contextlib.contextmanager
+def _room(out: Path, missing: Sequence[Case], done: Sequence[Entry]) -> Iterator[None]:
+    """Refuse a disk that is too small before the work; where it gets full meanwhile, say what is needed."""
+    needed = needed_bytes(missing, done, out)
+    require_room(out, needed, len(missing))
+    try:
+        yield
+    except OutputError as error:
+        if error.code != "disk-full":
+            raise
+        raise no_room(error.path or out, needed, len(missing), why=error.finding.message) from error
+
+
 def _cleared(cases: Sequence[Case], ledger: Ledger) -> Iterator[Case]:
     """Yield each case once what an earlier run has written for it is gone."""
     for case in cases:
@@ -277,16 +211,21 @@ def _cleared(cases: Sequence[Case], ledger: Ledger) -> Iterator[Case]:
         yield case
 
 
-def _missing(found: Collection, ledger: Ledger, pipeline: PipelineFolder) -> list[Case]:
-    """Return the cases that are to be analysed: whatever is not done, nor done well."""
-    return [case for case in found.cases if not _is_done(case, ledger, pipeline)]
+def _missing(found: Collection, ledger: Ledger, digests: set[str], rerun: Rerun | None) -> list[Case]:
+    """Return the cases that are to be analysed: all, those that came to a state, or whatever is not done well."""
+    if rerun == "all":
+        return list(found.cases)
+    if rerun is not None:
+        known = ledger.entries()
+        return [case for case in found.cases if case.id in known and known[case.id].state == rerun]
+    return [case for case in found.cases if not _is_done(case, ledger, digests)]
 
 
-def _is_done(case: Case, ledger: Ledger, pipeline: PipelineFolder) -> bool:
-    if not ledger.has_done(case.id, pipeline.digest):
+def _is_done(case: Case, ledger: Ledger, digests: set[str]) -> bool:
+    if not ledger.has_done(case.id, digests):
         return False
     try:
-        return ledger.is_done(case, case.digest(), pipeline.digest)
+        return ledger.is_done(case, case.digest(), digests)
     except OSError:  # an input that cannot be read is told when the case is analysed
         return False
 
@@ -326,23 +265,11 @@ def _require_one_pipeline(ledger: Ledger, found: Collection, pipeline: PipelineF
     again = {case.id for case in found.cases}
     mine = (pipeline.require_weights().sha256, pipeline.settings_sha256)
     for entry in ledger.entries().values():
-        if entry.state != "done" or entry.id in again or not ledger.holds(entry):
+        if entry.state != "done" or entry.id in again or entry.pipeline_sha256 in digests_of(pipeline, AUTO):
+            continue
+        if not ledger.holds(entry):
             continue
         manifest = read_record(ledger.folder / "cases" / entry.id).manifest
         if (manifest.weights_sha256, manifest.pipeline_sha256) != mine:
             message = f"results of another pipeline lie here: {entry.id} was made by {manifest.pipeline}"
             raise UsageError("usage", message, path=ledger.folder, cure="Choose another --out.")
-
-
-def _entry_json(entry: Entry) -> dict[str, Any]:
-    problem = entry.problem
-    return {
-        "id": entry.id,
-        "state": entry.state,
-        "verdict": entry.verdict,
-        "source": str(entry.source),
-        "code": problem.code if problem else None,
-        "message": problem.message if problem else None,
-        "cure": problem.cure if problem else None,
-        "seconds": round(entry.seconds, 3),
-    }

@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from medvision.batch import Entry
 from medvision.errors import MedvisionError, OutputError
@@ -57,6 +56,7 @@ def entries_of(
     if not workers:
         yield from map(begin(work), cases)
         return
+    work = replace(work, ours=True)
     lost: list[Case] = []
     for done in _done(cases, partial(begin, work), workers, terms):
         entry = _entry(done, work)
@@ -70,15 +70,16 @@ def entries_of(
             yield _entry(done, work)
 
 
-def workers_for(cases: int, device: str, wanted: int | None = None) -> int:
-    """Return how many cases are analysed at once: as many as there are cores, and one where a GPU may do it.
+def workers_for(cases: int, engine: str, wanted: int | None = None) -> int:
+    """Return how many cases are analysed at once: as many as there are cores, and one on a GPU.
 
-    >>> workers_for(1, "cpu"), workers_for(5, "cpu", 3), workers_for(2, "cpu", 3), workers_for(2, "cpu", 0)
+    >>> asked = [(1, None), (5, 3), (2, 3), (2, 0)]
+    >>> tuple(workers_for(cases, "torch-fp32", wanted) for cases, wanted in asked)
     (1, 3, 2, 0)
     """
     if wanted is not None:
         return min(wanted, max(1, cases))
-    if device == "cuda" or (device == "auto" and Path("/dev/nvidiactl").exists()):
+    if engine.startswith("cuda"):
         return 1
     return max(1, min(cores(), cases))
 
@@ -118,4 +119,4 @@ def _entry(done: Done[Case, Entry], work: Work) -> Entry:
 
 def _lost_entry(case: Case, error: MedvisionError, work: Work) -> Entry:
     problem = replace(error.finding, path=case.path)
-    return Entry(case.id, "failed", case.path, work.pipeline.digest, case.images, problem=problem)
+    return Entry(case.id, "failed", case.path, work.digest, case.images, problem=problem)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import heapq
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvision import io
-from medvision.engines import AUTO, Choice, Model, Terms, choose, open_engine, user_cache
+from medvision.engines import AUTO, NAMES, REFERENCE, Choice, Model, Terms, choose, open_engine, user_cache
 from medvision.errors import MedvisionError
 from medvision.files import sha256_of_text
 from medvision.frameworks import import_monai_for_networks
@@ -22,10 +22,25 @@ from medvision.pipeline import PipelineFolder
 from medvision.predict import inputs_of
 from medvision.steps import SPATIAL, Resize, apply, as_float32
 from medvision.study import Case
+from medvision.workers import Terms as WorkerTerms
+from medvision.workers import in_processes
 from medvision.workflows.cases.network import ReadyNetwork
 
 _INPUTS = 4  # that engines are compared on
 _CASES = 8  # that are read for them, at most
+
+
+def digest_with(pipeline: PipelineFolder, engine: str | None) -> str:
+    """Return the SHA-256 of all that a result depends on besides its input, the engine included; None: the reference.
+
+    That of the reference is the pipeline's own.
+    """
+    return pipeline.digest if engine in (None, REFERENCE) else sha256_of_text([pipeline.digest, str(engine)])
+
+
+def digests_of(pipeline: PipelineFolder, wanted: str) -> set[str]:
+    """Return the hashes of which a result need not be made again: of any engine, but where one is asked for by name."""
+    return {digest_with(pipeline, name) for name in (NAMES if wanted == AUTO else (wanted,))}
 
 
 @dataclass(frozen=True)
@@ -66,8 +81,8 @@ class Engines:
         terms = Terms(tolerance.labels, tolerance.probability, fixed=self._is_of_one_shape())
         return choose(self._model(), inputs, terms, wanted=self.wanted, threads=self.threads, cache=user_cache())
 
-    def ready(self, name: str) -> ReadyNetwork:
-        """Return the network, computed by an engine.
+    def ready(self, choice: Choice | None) -> ReadyNetwork:
+        """Return the network, computed by the engine that was chosen; by torch in fp32 where none was.
 
         Raises
         ------
@@ -76,8 +91,9 @@ class Engines:
         ExtraMissingError, UsageError
             The engine cannot run here.
         """
-        model = self._model()
-        return ReadyNetwork(open_engine(name, model, threads=self.threads, cache=user_cache()), model.build)
+        model, name = self._model(), REFERENCE if choice is None else choice.engine
+        engine = open_engine(name, model, threads=self.threads, cache=user_cache())
+        return ReadyNetwork(engine, model.build, {} if choice is None else choice.for_record())
 
     def _model(self) -> Model:
         pipeline = self.pipeline
@@ -122,3 +138,20 @@ def _built(pipeline: PipelineFolder, *, ours: bool) -> Any:
     if ours:
         import_monai_for_networks()
     return pipeline.load_network()
+
+
+def chosen_engine(engines: Engines, cases: Sequence[Case], *, alone: bool) -> Choice:
+    """Return which engine analyses cases; engines are tried in a process of their own, where `alone`.
+
+    Raises
+    ------
+    PipelineError, ExtraMissingError, UsageError, WorkerError
+        As :meth:`Engines.choose`; the process cannot begin.
+    """
+    if not alone:
+        return engines.choose(cases)
+    ours = replace(engines, ours=True)
+    with contextlib.closing(
+        in_processes(ours.choose, [tuple(cases[:_CASES])], 1, terms=WorkerTerms(threads=engines.threads))
+    ) as found:
+        return next(found).result()

@@ -14,13 +14,14 @@ from pathlib import Path
 from medvision import io
 from medvision.batch import Entry, forget_peak_memory, hashes_of, peak_memory_mb
 from medvision.batch.hold import remove_parts
+from medvision.engines import Choice
 from medvision.errors import Finding, InputError, MedvisionError, OutputError, unforeseen
 from medvision.files import write_bytes, write_json, write_text
-from medvision.frameworks import choose_device
 from medvision.pipeline import PipelineFolder
 from medvision.report import overlay_png
 from medvision.results import Regression, Segmentation, map_names
 from medvision.study import Case
+from medvision.workflows.batching.engine import Engines, digest_with
 from medvision.workflows.cases.analyse import Analysis, analyse
 from medvision.workflows.cases.network import ReadyNetwork
 from medvision.workflows.report import PAGE, write_case_page
@@ -36,19 +37,27 @@ class Work:
         What to run.
     out
         The output folder.
-    device
-        ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    choice
+        Which engine computes the network; None: torch in fp32, without a comparison.
     notice
         A sentence for the head of every page.
     threads
         What a process computes with.
+    ours
+        Whether the process does nothing else.
     """
 
     pipeline: PipelineFolder
     out: Path
-    device: str = "auto"
+    choice: Choice | None = None
     notice: str | None = None
     threads: int = 1
+    ours: bool = False
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all that a result depends on besides its input."""
+        return digest_with(self.pipeline, None if self.choice is None else self.choice.engine)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,14 +68,11 @@ class Opened:
     ----------
     work
         What is done.
-    device
-        Where the network is.
     network
         The pipeline's.
     """
 
     work: Work
-    device: str
     network: ReadyNetwork
 
     def __call__(self, case: Case) -> Entry:
@@ -81,11 +87,10 @@ def opened(work: Work) -> Opened:
     ------
     PipelineError
         The weights are not those that belong to the pipeline.
-    UsageError
-        The device cannot be used here.
+    ExtraMissingError, UsageError
+        The engine cannot run here.
     """
-    device = choose_device(work.device)
-    return Opened(work, device, ReadyNetwork.in_torch(work.pipeline.load_network(device)))
+    return Opened(work, Engines(work.pipeline, threads=work.threads, ours=work.ours).ready(work.choice))
 
 
 def analysed(case: Case, at: Opened) -> Entry:
@@ -157,11 +162,11 @@ def write_analysis(analysis: Analysis, folder: Path, pipeline: PipelineFolder, *
 
 def _attempt(case: Case, at: Opened) -> Entry:
     work, pipeline = at.work, at.work.pipeline
-    entry = Entry(case.id, "refused", case.path, pipeline.digest, case.images)
+    entry = Entry(case.id, "refused", case.path, work.digest, case.images)
     unfinished(case, work)
     try:
         entry = replace(entry, input_sha256=case.digest())
-        analysis = analyse(case, pipeline, at.network, device=at.device)
+        analysis = analyse(case, pipeline, at.network)
         paths = write_analysis(analysis, work.out / "cases" / case.id, pipeline, notice=work.notice)
         _require_unchanged(case, entry.input_sha256)
         return replace(entry, state="done", verdict=analysis.record.verdict, files=hashes_of(work.out, paths))

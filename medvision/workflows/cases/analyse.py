@@ -42,15 +42,13 @@ class Analysis:
     saliency: tuple[Saliency, ...]
 
 
-def analyse(case: Case, pipeline: PipelineFolder, network: ReadyNetwork, *, device: str = "cpu") -> Analysis:
+def analyse(case: Case, pipeline: PipelineFolder, network: ReadyNetwork) -> Analysis:
     """Return the analysis of one case.
 
     Parameters
     ----------
     network
         The pipeline's.
-    device
-        Where it is.
 
     Raises
     ------
@@ -61,6 +59,8 @@ def analyse(case: Case, pipeline: PipelineFolder, network: ReadyNetwork, *, devi
     settings = pipeline.settings
     noticed = [*volume.findings, *settings.contract.check(volume, case)]
     unlike, compared = _compared(volume, case, pipeline)
+    if network.compared:
+        compared["engine"] = dict(network.compared)
     noticed += _not_told(unlike, noticed)
     record = Record(
         case=case.id,
@@ -68,7 +68,7 @@ def analyse(case: Case, pipeline: PipelineFolder, network: ReadyNetwork, *, devi
         geometry=volume.geometry,
         modality=volume.modality or case.modality,
         findings=(),
-        manifest=_manifest(case, pipeline, device, network),
+        manifest=_manifest(case, pipeline, network),
     )
     if settings.task == "segmentation":
         segmented = segment(volume, case, settings, network)
@@ -129,7 +129,7 @@ def _noticed_of(measurements: Sequence[Measurement], fingerprint: Fingerprint | 
     return findings
 
 
-def _manifest(case: Case, pipeline: PipelineFolder, device: str, network: ReadyNetwork) -> Manifest:
+def _manifest(case: Case, pipeline: PipelineFolder, network: ReadyNetwork) -> Manifest:
     return Manifest(
         command=f"medvision run {pipeline.settings.name} {case.path.name}",
         pipeline=pipeline.name,
@@ -137,7 +137,7 @@ def _manifest(case: Case, pipeline: PipelineFolder, device: str, network: ReadyN
         weights_sha256=pipeline.require_weights().sha256,
         input_sha256=case.images_digest(),
         versions=versions(),
-        device=device,
+        device=network.device,
         engine=network.engine.name,
         seed=pipeline.settings.train.seed,
         side=case.side,

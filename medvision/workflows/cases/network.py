@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -21,10 +21,18 @@ class ReadyNetwork:
         What gives its answers.
     load
         Returns the network in torch, in evaluation mode; called once, and only where a saliency map is made.
+    compared
+        How the engine was compared with torch in fp32, for the record; empty where it was not.
     """
 
     engine: Engine
     load: Callable[[], Any]
+    compared: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def device(self) -> str:
+        """Where the network is: ``"cpu"`` or ``"cuda"``."""
+        return "cuda" if self.engine.name.startswith("cuda") else "cpu"
 
     @classmethod
     def in_torch(cls, network: Any) -> ReadyNetwork:
