@@ -51,6 +51,9 @@ class Contract:
     unsized
         Whether an image that states no size in mm, as one in an ``.npz``, is taken to have the known one, with a note.
         Without it such a case is for review.
+    axes_as_stored
+        Whether the network was trained on NIfTI files with their axes as they are stored, wherever these point to. What
+        comes from another kind of file is stored otherwise, and the case is for review.
 
     Raises
     ------
@@ -72,6 +75,7 @@ class Contract:
     spacing_mm: tuple[float, float] | None = None
     extent_mm: tuple[float, float] | None = None
     unsized: bool = False
+    axes_as_stored: bool = False
 
     def __post_init__(self) -> None:
         if self.slices and self.dimensions == 3:
@@ -123,6 +127,7 @@ class Contract:
             # Rows of a picture run downwards: to the feet, or to the back.
             message = "the rows of the image run upwards, unlike those of a picture"
             found.append(Finding("orientation-doubted", "warning", message))
+        found.append(self._stored(case))
         if volume.geometry.is_sheared:
             found.append(Finding("sheared", "warning", "the axes of the voxels are not at right angles"))
         found.append(self._values(volume))
@@ -131,6 +136,14 @@ class Contract:
                 message = f"all voxels of the channel {name!r} have the same value"
                 found.append(Finding("constant-image", "warning", message))
         return [finding for finding in found if finding is not None]
+
+    def _stored(self, case: Case) -> Finding | None:
+        kinds = sorted({source.kind for source in case.images} - {"nifti"})
+        if not self.axes_as_stored or not kinds:
+            return None
+        message = f"the network takes axes as NIfTI files store them; this is {' and '.join(kinds)}"
+        cure = "Import the model with --orientation, or give the NIfTI file that its training would have been given."
+        return Finding("orientation-doubted", "warning", message, cure=cure)
 
     def _unsized(self) -> Finding:
         if not self.unsized:

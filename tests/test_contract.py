@@ -185,3 +185,14 @@ def test_a_field_of_view_that_can_only_be_a_wrong_unit_is_refused_before_it_cost
     with pytest.raises(InputError, match="6000 mm") as caught:
         Contract("x", extent_mm=(1, 80)).check(volume((1000, 1000, 1000)), CASE)
     assert caught.value.code == "size-outside"
+
+
+def test_where_axes_count_as_nifti_stores_them_an_image_of_another_kind_is_for_review() -> None:
+    dicom = Case("a", (Source("dicom", (Path("a"),)),))
+    stored = Contract("anything", axes_as_stored=True)
+    assert found(stored, volume()) == []
+    assert found(stored, volume(), dicom) == [("orientation-doubted", "warning")]
+    (finding,) = stored.check(volume(), dicom)
+    assert finding.message == "the network takes axes as NIfTI files store them; this is dicom"
+    assert "--orientation" in str(finding.cure)
+    assert found(Contract("anything"), volume(), dicom) == []

@@ -16,7 +16,7 @@ from medvision.errors import GeometryError, OutputError, PipelineError, UsageErr
 from medvision.geometry import Geometry
 from medvision.networks import WeightsCard
 from medvision.pipeline import PipelineFolder
-from medvision.study import Case
+from medvision.study import Case, Source
 from medvision.volume import Volume
 from medvision.workflows.cases.network import ReadyNetwork
 from medvision.workflows.cases.segment import segment
@@ -60,7 +60,7 @@ def labels_of(networks: list[Any], voxels: np.ndarray, mirrors: list[tuple[int, 
 
 
 def segmented(pipeline: PipelineFolder, volume: Volume) -> np.ndarray:
-    case = Case("one", Path("one.nii.gz"))
+    case = Case("one", (Source("nifti", (Path("one.nii.gz"),)),))
     found = segment(volume, case, pipeline.settings, ReadyNetwork.in_torch(pipeline.load_network()))
     return found.segmentation.labels.voxels
 
@@ -123,6 +123,7 @@ def test_the_folder_says_what_it_was_made_of_and_what_is_not_known(tmp_path: Pat
     settings = made.pipeline.settings
     assert made.pipeline.name == "hippocampus-3d-fullres 1.0.0"
     assert (settings.predict.window, settings.train.patch, settings.contract.modality) == ((16, 12, 8),) * 2 + ("MR",)
+    assert settings.contract.axes_as_stored
     assert (settings.predict.combine, settings.predict.padding, settings.predict.overlap) == ("logits", "zero", 0.5)
     card = WeightsCard.open(made.pipeline.folder / "weights.json")
     assert (card.members, card.mirror_axes, card.input_spacing_mm) == (1, (0, 1, 2), (1.0, 1.0, 2.0))
@@ -137,6 +138,7 @@ def test_a_known_orientation_is_restored_first_so_that_any_file_is_seen_alike(tm
     folder = results_folder(tmp_path / "trained", plans=UNSCALED)
     fixed = import_nnunet(folder, tmp_path / "fixed", mirroring=False, orientation="LPS").pipeline
     stored = import_nnunet(folder, tmp_path / "stored", mirroring=False).pipeline
+    assert (fixed.settings.contract.axes_as_stored, stored.settings.contract.axes_as_stored) == (False, True)
     volume = scan()
     turned = volume.onto(volume.geometry.reoriented("RSA"))
     wanted = segmented(stored, volume)

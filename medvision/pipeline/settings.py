@@ -143,18 +143,20 @@ class Settings:
     def to_json(self) -> dict[str, Any]:
         """Return all settings as JSON values, those left out in the file included.
 
-        Without `select` where it is None, `regression` and `mirror_axes` of `predict` where there is none, `slices` and
-        `unsized` where they are false, and of steps what :data:`PLAIN` names, where it is so: so the hash of a pipeline
-        that has none of them is what it was before there were any, and its results stay its own.
+        Without `select` where it is None, `regression` and `mirror_axes` of `predict` where there is none, `slices`,
+        `unsized` and `axes_as_stored` where they are false, and of steps what :data:`PLAIN` names, where it is so: so
+        the hash of a pipeline that has none of them is what it was before there were any, and its results stay its own.
         """
         values: dict[str, Any] = TypeAdapter(Settings).dump_python(self, mode="json")
         if self.select is None:
             del values["select"]
         if not self.regression:
             del values["regression"]
-        for table, key in (("contract", "slices"), ("contract", "unsized"), ("predict", "mirror_axes")):
-            if not values[table][key]:
-                del values[table][key]
+        for key in ("slices", "unsized", "axes_as_stored"):
+            if not values["contract"][key]:
+                del values["contract"][key]
+        if not values["predict"]["mirror_axes"]:
+            del values["predict"]["mirror_axes"]
         for step in values["steps"]:
             for key in [key for key, plain in PLAIN.items() if key in step and step[key] == plain]:
                 del step[key]

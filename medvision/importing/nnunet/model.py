@@ -36,7 +36,8 @@ used where it changes one voxel in 200 at most, which lie at borders between lab
 _AS_STORED = (
     "Axes are taken as a file stores them, as nnU-Net does: a file stored in another order or direction than those of"
     " the training is seen mirrored or turned, and nothing tells. nnU-Net's files do not say how those were stored."
-    " DICOM is stored otherwise than most NIfTI. Import with --orientation, where it is known."
+    " What comes from DICOM, which is stored otherwise than most NIfTI, is for review. Import with --orientation, where"
+    " it is known."
 )
 
 
@@ -154,6 +155,7 @@ def _settings(
                 slices=flat,
                 modality=modality_of(channels),
                 channels=channels,
+                axes_as_stored=not fixed,
             ),
             labels=labels,
             predict=Prediction(
