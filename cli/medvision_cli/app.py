@@ -24,6 +24,7 @@ from medvision_cli import (
     report,
     run,
     shell,
+    streams,
     train,
     weights,
 )
@@ -59,6 +60,7 @@ app.command(name="doctor")(doctor.command)
 def main() -> None:
     """Run the command line; a known error becomes one message on stderr, JSON for who wants it, and its exit code."""
     try:
+        streams.open_all()
         app(obj=clock.process_began())
     except SystemExit as ended:
         shell.fail_in_json(ended, 2)
