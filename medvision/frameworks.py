@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import importlib.metadata
 import platform
@@ -190,6 +191,7 @@ def versions() -> Mapping[str, str]:
     return found | {name: version_of(name) for name in _VERSIONED}
 
 
+@functools.cache  # looked up for every case
 def version_of(name: str) -> str:
     """Return the version of an installed distribution, or "absent"; it is not imported."""
     try:

@@ -10,6 +10,7 @@ from medvision.engines.choosing import Terms as Terms
 from medvision.engines.choosing import choose as choose
 from medvision.engines.closeness import Closeness as Closeness
 from medvision.engines.convert import Ir as Ir
+from medvision.engines.convert import example_of as example_of
 from medvision.engines.convert import to_onnx as to_onnx
 from medvision.engines.convert import to_openvino as to_openvino
 from medvision.engines.protocol import Calibration as Calibration
@@ -21,3 +22,4 @@ from medvision.engines.table import Candidate as Candidate
 from medvision.engines.table import EngineName as EngineName
 from medvision.engines.table import candidates as candidates
 from medvision.engines.table import open_engine as open_engine
+from medvision.engines.table import versions_of as versions_of

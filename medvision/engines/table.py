@@ -15,7 +15,7 @@ from medvision.engines.openvino_cpu import OpenVinoEngine
 from medvision.engines.protocol import Engine, Model
 from medvision.engines.torch_cpu import TorchEngine
 from medvision.errors import ExtraMissingError, UsageError
-from medvision.frameworks import processor_features
+from medvision.frameworks import processor_features, version_of
 
 EngineName = Literal[
     "torch-fp32", "torch-bf16", "openvino-fp32", "openvino-bf16", "openvino-int8", "onnx-fp32", "cuda-fp32", "cuda-amp"
@@ -94,6 +94,16 @@ def require(name: str) -> EngineName:
     if found.lacks is not None:
         raise UsageError("engine-unavailable", f"the engine {name} cannot run here: {found.lacks}", cure=found.cure)
     return found.name
+
+
+def versions_of(name: str) -> dict[str, str]:
+    """Return the versions of the packages that an engine's results depend on, beyond torch.
+
+    >>> versions_of("torch-fp32")
+    {}
+    """
+    family, _, precision = name.partition("-")
+    return {package: version_of(package) for part in (family, precision) for package in _PACKAGES.get(part, {})}
 
 
 def _candidate(name: EngineName) -> Candidate:

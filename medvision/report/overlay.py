@@ -53,7 +53,7 @@ def overlay_png(volume: Volume, saliency: Saliency) -> bytes:
         whole.paste(cut, (left, 0))
         left += cut.width + 4
     content = io.BytesIO()
-    whole.save(content, "PNG", compress_level=9)
+    whole.save(content, "PNG", compress_level=6)
     return content.getvalue()
 
 

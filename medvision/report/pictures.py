@@ -89,7 +89,7 @@ def _scaled(cut: NDArray[Any], low: float, high: float, longest: int) -> Image:
 
 def _data_uri(image: Image) -> str:
     content = io.BytesIO()
-    image.save(content, "PNG", compress_level=9)
+    image.save(content, "PNG", compress_level=6)
     return "data:image/png;base64," + base64.b64encode(content.getvalue()).decode("ascii")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import heapq
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvision import io
-from medvision.engines import AUTO, NAMES, REFERENCE, Choice, Model, Terms, choose, open_engine, user_cache
+from medvision.engines import AUTO, NAMES, REFERENCE, Choice, Model, Terms, choose, open_engine, user_cache, versions_of
 from medvision.errors import MedvisionError
 from medvision.files import sha256_of_text
 from medvision.frameworks import import_monai_for_networks
@@ -35,7 +36,9 @@ def digest_with(pipeline: PipelineFolder, engine: str | None) -> str:
 
     That of the reference is the pipeline's own.
     """
-    return pipeline.digest if engine in (None, REFERENCE) else sha256_of_text([pipeline.digest, str(engine)])
+    if engine is None or engine == REFERENCE:
+        return pipeline.digest
+    return sha256_of_text([pipeline.digest, engine, json.dumps(versions_of(engine), sort_keys=True)])
 
 
 def digests_of(pipeline: PipelineFolder, wanted: str) -> set[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from medvision import io
+from medvision.engines import versions_of
 from medvision.errors import Finding
 from medvision.fingerprint import Fingerprint, check, check_absent, compare, measure_case
 from medvision.frameworks import versions
@@ -136,7 +137,7 @@ def _manifest(case: Case, pipeline: PipelineFolder, network: ReadyNetwork) -> Ma
         pipeline_sha256=pipeline.settings_sha256,
         weights_sha256=pipeline.require_weights().sha256,
         input_sha256=case.images_digest(),
-        versions=versions(),
+        versions={**versions(), **versions_of(network.engine.name)},
         device=network.device,
         engine=network.engine.name,
         seed=pipeline.settings.train.seed,
