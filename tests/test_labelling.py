@@ -147,3 +147,16 @@ def test_logits_are_brought_to_the_grid_of_the_input_as_logits() -> None:
     assert found.confidence == pytest.approx(
         {1: float(np.exp(9) / np.exp([0, 9, 2.5]).sum()), 2: float(np.exp(2.5) / np.exp([0, -3, 2.5]).sum())}
     )
+
+
+def test_probabilities_of_mean_logits_can_be_brought_back_in_place_of_the_logits() -> None:
+    source = Geometry(np.eye(4), (2, 1, 1))
+    logits = np.array([[0.0, 0.0], [-1.0, 8.0]], dtype=np.float32).reshape(2, 2, 1, 1)
+    target = Geometry(np.diag([0.25, 1, 1, 1]), (5, 1, 1))
+    found = {}
+    for what in ("combined", "probabilities"):
+        how = Prediction(combine="logits", brought_back=what)
+        found[what] = labelled(cut(logits, 0, 2), Placing.between(source, target), how, classes=2)
+    assert found["combined"].labels.ravel().tolist() == [0, 1, 1, 1, 1], "the mean of -1 and 8 passes 0 at a ninth"
+    assert found["probabilities"].labels.ravel().tolist() == [0, 0, 1, 1, 1], "that of 0.27 and 1 passes 0.5 at 0.32"
+    assert found["combined"].confidence == found["probabilities"].confidence

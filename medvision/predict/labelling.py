@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from medvision.placing import Line, Placing, blend
 from medvision.predict.settings import Prediction
-from medvision.predict.sliding import Array, Slab, probabilities
+from medvision.predict.sliding import Array, Slab, probabilities, softmax
 
 LabelArray = NDArray[np.unsignedinteger[Any]]
 _AT_ONCE = 16  # planes of the target, and of the source
@@ -48,7 +48,8 @@ class Labelling:
 def labelled(slabs: Iterable[Slab], placing: Placing, settings: Prediction, *, classes: int) -> Labelling:
     """Return the labels of an image from the answer to it.
 
-    What is averaged (`combine` of the settings) is brought to the input's grid, and only there the largest is taken.
+    What is averaged (`combine` of the settings), or its probabilities (`brought_back`), is brought to the input's grid,
+    and only there the largest is taken.
 
     Parameters
     ----------
@@ -64,16 +65,19 @@ def labelled(slabs: Iterable[Slab], placing: Placing, settings: Prediction, *, c
     labels = np.zeros(placing.target, dtype=kind)
     entropy = np.zeros(placing.target, dtype=np.float32)
     sums = _Sums(classes)
+    as_shares = settings.combine == "logits" and settings.brought_back == "probabilities"
     onto: _Onto | None = None
     for slab in slabs:
         onto = onto or _Onto(placing, slab.axis)
         values = np.moveaxis(slab.values, 1 + slab.axis, 1)
         values = values if values[0].flags.c_contiguous else np.ascontiguousarray(values)
+        values = softmax(values) if as_shares else values
         winner = largest(values).astype(kind)
         undecided = np.empty(winner.shape, dtype=np.float32)
         for first in range(0, len(winner), _AT_ONCE):
             part = slice(first, first + _AT_ONCE)
-            undecided[part] = sums.add(winner[part], probabilities(values[:, part], settings))
+            shares = values[:, part] if as_shares else probabilities(values[:, part], settings)
+            undecided[part] = sums.add(winner[part], shares)
         np.moveaxis(seen, slab.axis, 0)[slab.start : slab.stop] = winner
         onto.write(values, winner, undecided, slab.start, labels, entropy)
     return Labelling(seen, labels, entropy, sums.confidence(), sums.agreement())

@@ -52,6 +52,8 @@ class Prediction:
     combine
         What is averaged over windows, mirrored images and the networks of an ensemble, and brought to the input's grid:
         ``"probabilities"``, or ``"logits"`` as in nnU-Net.
+    brought_back
+        What is brought to the input's grid: what is ``"combined"``, or its ``"probabilities"``, as MONAI does.
     padding
         What lies beyond an image that is smaller than the window, half before it and half behind: its ``"edge"`` values
         or ``"zero"``.
@@ -71,6 +73,7 @@ class Prediction:
     thresholds: tuple[Annotated[float, Field(gt=0.0, lt=1.0)], ...] = ()
     mirror_axes: tuple[Literal[0, 1, 2], ...] = ()
     combine: Literal["probabilities", "logits"] = "probabilities"
+    brought_back: Literal["combined", "probabilities"] = "combined"
     padding: Literal["edge", "zero"] = "edge"
     weighting: Literal["gaussian", "constant"] = "gaussian"
     placing: Literal["even", "stepped"] = "even"

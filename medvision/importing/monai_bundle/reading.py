@@ -131,9 +131,6 @@ def _findings(applied: Applied, answered: Answered, steps: tuple[Step, ...]) -> 
             "a thousandth"
         )
         yield Finding("import-differs", "note", message)
-    if applied.window is not None and moved and not answered.labels_moved:
-        message = "logits are brought back to the image's grid, where MONAI brings probabilities back"
-        yield Finding("import-differs", "note", message)
     if answered.labels_moved and moved:
         message = (
             "the bundle brings labels back to the image's grid by the nearest voxel; here the network's answers are "
@@ -199,6 +196,7 @@ def _prediction(applied: Applied, thresholds: tuple[float, ...]) -> Prediction:
         window=applied.window,
         overlap=applied.overlap,
         combine="logits",
+        brought_back="probabilities",
         padding=applied.padding,
         weighting=applied.weighting,
         placing="stepped",
