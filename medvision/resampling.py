@@ -52,7 +52,7 @@ def resample(
     if smooth and order:
         ratio = np.linalg.norm(matrix[:3, :3], axis=1)
         sigma = np.maximum(0.0, (ratio - 1) / 2)
-        values = ndimage.gaussian_filter(values.astype(np.float32), sigma, mode="nearest")
+        values = ndimage.gaussian_filter(values.astype(np.float32, copy=False), sigma, mode="nearest")
     linear, offset = _snapped(matrix)
     # The field of view ends at the faces of the outer voxels, half a voxel beyond their centres: "nearest" carries
     # the values there, and what lies further out is filled.

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from medvision import io
 from medvision.geometry import Geometry
+from medvision.io import write
 from medvision.steps import Clip, Rescale, Window, ZScore
 from medvision.steps.values import mapped, moments
 from medvision.volume import Volume
@@ -54,3 +57,15 @@ def test_a_step_takes_little_more_memory_than_its_result(step: Any) -> None:
     finally:
         tracemalloc.stop()
     assert peak < 4 * volume.voxels.size + 80e6, "the result in float32, and a few planes in float64"
+
+
+def test_a_file_is_the_same_however_many_planes_are_put_in_order_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = np.random.default_rng(0).normal(size=(130, 120, 110)).astype(np.float32)
+    grid = Geometry.from_spacing((1, 1, 1), values.shape)
+    io.write_map(tmp_path / "whole.nii.gz", values, grid)
+    monkeypatch.setattr(write, "_AT_ONCE", 100_000)
+    io.write_map(tmp_path / "planes.nii.gz", values, grid)
+    assert (tmp_path / "whole.nii.gz").read_bytes() == (tmp_path / "planes.nii.gz").read_bytes()
+    assert np.array_equal(io.load(tmp_path / "planes.nii.gz").volumes["planes"].voxels[0], values)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,6 +25,7 @@ _MOVED = 1e-3  # of a voxel, and mm: what rounding may move a corner by
 _TURNED = 1e-2  # the same, for the qform, whose quaternion rounds more
 _LEVEL = 2  # of ISA-L's 0 to 3: 3 takes longer, and makes masks twice as large
 _CHUNK = 1 << 20  # the compressed bytes depend on it
+_AT_ONCE = 32 << 20  # bytes that are put into NIfTI's order
 
 
 def write_labels(path: Path, labels: Labels) -> None:
@@ -37,7 +37,7 @@ def write_labels(path: Path, labels: Labels) -> None:
         The file cannot be written; an older one is intact.
     """
     most = int(labels.voxels.max())
-    _write(path, [labels.voxels.astype(np.min_scalar_type(most))], labels.geometry)
+    _write(path, [labels.voxels.astype(np.min_scalar_type(most), copy=False)], labels.geometry)
 
 
 def write_map(path: Path, values: NDArray[np.float32], geometry: Geometry) -> None:
@@ -52,7 +52,7 @@ def write_map(path: Path, values: NDArray[np.float32], geometry: Geometry) -> No
     """
     if values.shape != geometry.shape:
         raise GeometryError("grid-differs", f"values {values.shape} do not fit the grid {geometry.shape}", path=path)
-    _write(path, [values.astype(np.float32)], geometry)
+    _write(path, [values.astype(np.float32, copy=False)], geometry)
 
 
 def write_volume(path: Path, volume: Volume) -> None:
@@ -126,7 +126,7 @@ def _known(kind: np.dtype[Any], parts: Sequence[NDArray[Any]], path: Path) -> np
 def _write(path: Path, parts: Sequence[NDArray[Any]], geometry: Geometry, step_s: float | None = None) -> None:
     header = _header(parts[0].dtype, geometry, len(parts), step_s)
     with replacing(path) as temporary, temporary.open("wb") as file:
-        _compress(file, [header.binaryblock + bytes(4)], map(_bytes_of, parts))
+        _compress(file, [header.binaryblock + bytes(4)], *map(_bytes_of, parts))
 
 
 def _header(kind: np.dtype[Any], geometry: Geometry, volumes: int, step_s: float | None) -> Any:
@@ -169,10 +169,13 @@ def _is_at(geometry: Geometry, affine: NDArray[np.floating[Any]], tolerance: flo
     return rounded.matches(geometry, tolerance_mm=tolerance * min(1.0, *geometry.spacing))
 
 
-def _bytes_of(voxels: NDArray[Any]) -> memoryview:
-    """Return (I, J, K) voxels as NIfTI stores them: i fastest, least significant byte first."""
-    ordered = np.asfortranarray(voxels, dtype=voxels.dtype.newbyteorder("<"))
-    return ordered.T.reshape(-1).view(np.uint8).data
+def _bytes_of(voxels: NDArray[Any]) -> Iterator[bytes | memoryview]:
+    """Yield (I, J, K) voxels as NIfTI stores them: i fastest, least significant byte first; some planes at a time."""
+    planes = max(1, _AT_ONCE // max(1, voxels[..., :1].nbytes))
+    for first in range(0, voxels.shape[2], planes):
+        part = voxels[..., first : first + planes]
+        ordered = np.asfortranarray(part, dtype=part.dtype.newbyteorder("<"))
+        yield ordered.T.reshape(-1).view(np.uint8).data
 
 
 def _compress(file: BinaryIO, *contents: Iterable[bytes | memoryview]) -> None:
@@ -180,7 +183,25 @@ def _compress(file: BinaryIO, *contents: Iterable[bytes | memoryview]) -> None:
     from isal import isal_zlib
 
     packer = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, 31)
-    for content in itertools.chain(*contents):
-        for start in range(0, len(content), _CHUNK):
-            file.write(packer.compress(content[start : start + _CHUNK]))
+    for content in contents:
+        for part in _chunks(content):
+            file.write(packer.compress(part))
     file.write(packer.flush())
+
+
+def _chunks(content: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:
+    """Yield a content in pieces of one size but for the last, however it is parted."""
+    left = b""
+    for part in content:
+        first = _CHUNK - len(left) if left else 0
+        if len(part) < first:
+            left += part
+            continue
+        if left:
+            yield left + part[:first]
+        whole = first + (len(part) - first) // _CHUNK * _CHUNK
+        for start in range(first, whole, _CHUNK):
+            yield part[start : start + _CHUNK]
+        left = bytes(part[whole:])
+    if left:
+        yield left
