@@ -66,7 +66,9 @@ def to_openvino(network: Any, example: Array) -> Ir:
         A ``torch.nn.Module`` in evaluation mode, from (1, C, *spatial) to one tensor.
     example
         An input (C, *spatial). The model is for inputs of its shape alone: a network can compute with sizes that the
-        conversion keeps as they were. The model's output is compared with torch's on it, so it should be real.
+        conversion keeps as they were. The model's output is compared with torch's on it, so it must not be of one value
+        throughout: norms divide what is left of such an image, rounding alone, by nearly nothing. See
+        :func:`example_of`.
 
     Raises
     ------
@@ -77,6 +79,11 @@ def to_openvino(network: Any, example: Array) -> Ir:
     """
     openvino_module()
     return _converted("OpenVINO", network, example, _traced)
+
+
+def example_of(shape: tuple[int, ...]) -> Array:
+    """Return noise (C, *spatial) of mean 0 and deviation 1, always the same: an input to convert and compare with."""
+    return np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
 
 
 def to_int8(ir: Ir, inputs: Sequence[Array]) -> Ir:

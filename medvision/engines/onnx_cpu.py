@@ -10,7 +10,7 @@ import numpy as np
 
 from medvision.engines.ahead import in_order
 from medvision.engines.cache import NOTHING_KEPT, Cache
-from medvision.engines.convert import to_onnx
+from medvision.engines.convert import example_of, to_onnx
 from medvision.engines.protocol import Array, Model
 from medvision.engines.quiet import onnxruntime_module
 from medvision.engines.recent import Recent
@@ -70,7 +70,7 @@ class OnnxEngine:
         kept = self.cache.load(key)
         if kept is not None:
             return kept["file"].tobytes()
-        made = to_onnx(self.model.build(), values)
+        made = to_onnx(self.model.build(), example_of(values.shape))
         self.cache.save(key, {"file": np.frombuffer(made, np.uint8)})
         return made
 

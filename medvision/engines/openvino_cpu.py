@@ -13,7 +13,7 @@ import numpy as np
 
 from medvision.engines.ahead import in_order
 from medvision.engines.cache import NOTHING_KEPT, Cache
-from medvision.engines.convert import Ir, to_int8, to_openvino
+from medvision.engines.convert import Ir, example_of, to_int8, to_openvino
 from medvision.engines.protocol import Array, Calibration, Model
 from medvision.engines.quiet import openvino_module
 from medvision.engines.recent import Recent, Shape
@@ -97,7 +97,7 @@ class OpenVinoEngine:
     def _ir(self, values: Array) -> Ir:
         if self.model.calibration is None or self.precision != "int8":
             key = self._key("converted", values.shape)
-            return self._kept(key, lambda: to_openvino(self.model.build(), values))
+            return self._kept(key, lambda: to_openvino(self.model.build(), example_of(values.shape)))
         return self._kept(self._key("in int8", values.shape), partial(self._in_int8, values, self.model.calibration))
 
     def _in_int8(self, values: Array, calibration: Calibration) -> Ir:
