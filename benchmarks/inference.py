@@ -32,11 +32,12 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class Turn:
-    """One run of a contender: what it took, where the time went, and its masks (None where it failed)."""
+    """One run of a contender: what it took, where the time went, how good it is (None where it failed), its engine."""
 
     measured: Measured
     where: Mapping[str, float]
     scores: Scores | None
+    engine: str = ""
 
 
 def main() -> None:
@@ -81,7 +82,8 @@ def in_turns(
                 turns[contender.name].append(Turn(run, {}, None))
             else:
                 masks = {case: contender.mask(out, case) for case in cases}
-                turns[contender.name].append(Turn(run, contender.where(run, out), scores(masks, labels, others)))
+                found = scores(masks, labels, others)
+                turns[contender.name].append(Turn(run, contender.where(run, out), found, contender.engine(out)))
             shutil.rmtree(out, ignore_errors=True)
     return turns
 
@@ -117,10 +119,10 @@ def table(turns: Mapping[str, Sequence[Turn]]) -> str:
 
 def where_table(turns: Mapping[str, Sequence[Turn]]) -> str:
     """Return Markdown: the seconds of each part of the last round, as far as the contender tells."""
-    lines = ["| | where the time goes, s |", "|---|---|"]
+    lines = ["| | engine | where the time goes, s |", "|---|---|---|"]
     for name, taken in turns.items():
         parts = ", ".join(f"{part} {seconds:.1f}" for part, seconds in taken[-1].where.items())
-        lines.append(f"| {name} | {parts or 'not told'} |")
+        lines.append(f"| {name} | {taken[-1].engine} | {parts or 'not told'} |")
     return "\n".join(lines)
 
 
@@ -128,7 +130,7 @@ def as_json(turns: Mapping[str, Sequence[Turn]]) -> dict[str, Any]:
     """Return every figure of every turn, without what the commands said."""
     figures: dict[str, Any] = {}
     for name, taken in turns.items():
-        rows = [{**asdict(turn.measured), "where": dict(turn.where)} for turn in taken]
+        rows = [{**asdict(turn.measured), "where": dict(turn.where), "engine": turn.engine} for turn in taken]
         for row, turn in zip(rows, taken, strict=True):
             del row["lines"]
             row |= {"dice": dict(turn.scores.dice), "same": dict(turn.scores.same)} if turn.scores else {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sqlite3
@@ -33,12 +34,15 @@ class Contender:
         Where the mask of a case lies in that folder.
     where
         Seconds of each part of a run, as far as it tells.
+    engine
+        What computed the network, as far as it tells.
     """
 
     name: str
     go: Callable[[Path], Measured]
     mask: Callable[[Path, str], Path]
     where: Callable[[Measured, Path], Mapping[str, float]]
+    engine: Callable[[Path], str] = lambda out: ""
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,10 @@ def medvision(work: Work, engine: str) -> Contender:
         # a cache of its own: what was measured and compiled on this machine before is not known to the first run
         return measured(command, {**os.environ, "XDG_CACHE_HOME": str(work.scratch / "cache")})
 
-    return Contender(f"medvision {engine}", go, lambda out, case: out / "cases" / case / "mask.nii.gz", ledger_parts)
+    def mask(out: Path, case: str) -> Path:
+        return out / "cases" / case / "mask.nii.gz"
+
+    return Contender(f"medvision {engine}", go, mask, ledger_parts, engines_of)
 
 
 def ledger_parts(run: Measured, out: Path) -> Mapping[str, float]:
@@ -122,6 +129,12 @@ def ledger_parts(run: Measured, out: Path) -> Mapping[str, float]:
         batch_s = sum(row[0] or 0.0 for row in ledger.execute("select seconds from runs"))
         cases_s = sum(row[0] or 0.0 for row in ledger.execute("select seconds from cases"))
     return {"start and end": run.wall_s - batch_s, "batch": batch_s, "cases together": cases_s}
+
+
+def engines_of(out: Path) -> str:
+    """Return the engines that the records of a run of medvision name."""
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(out.glob("cases/*/record.json"))]
+    return ", ".join(sorted({str(record["manifest"].get("engine", "not told")) for record in records}))
 
 
 def imported(work: Work) -> Path:

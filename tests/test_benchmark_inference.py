@@ -137,8 +137,8 @@ def test_contenders_take_turns_and_are_held_against_the_first(module: Any, tmp_p
     assert "| slow | 20.0 (10.0 to 30.0) | 1.0 (1.0 to 1.0) | 4.0 | 1.00 | 1.0000 |  |  |" in text
     assert "| quick | 3.0 (2.0 to 5.0) | 10.0 (2.0 to 10.0) | 4.0 | 1.00 | 0.8000 | -0.2000 | 87.5000 %" in text
     assert "| failed (-9) |" in text
-    assert "| quick | network 2.0 |" in inference.where_table(turns)
-    assert "| broken | not told |" in inference.where_table(turns)
+    assert "| quick |  | network 2.0 |" in inference.where_table(turns)
+    assert "| broken |  | not told |" in inference.where_table(turns)
     figures = json.loads(json.dumps(inference.as_json(turns)))
     assert figures["quick"][0]["same"] == {"a": 0.875, "b": 0.875}
     assert "dice" not in figures["broken"][0]
@@ -160,6 +160,13 @@ def test_the_ledger_tells_what_start_and_end_took(module: Any, tmp_path: Path) -
     ledger.close()
     found = module("inference_contenders").ledger_parts(run_of(module, 10.0), tmp_path)
     assert found == {"start and end": 2.5, "batch": 7.5, "cases together": 7.0}
+
+
+def test_the_records_tell_which_engines_were_used(module: Any, tmp_path: Path) -> None:
+    for case, engine in {"a": "torch-fp32", "b": "openvino-bf16", "c": "torch-fp32"}.items():
+        (tmp_path / "cases" / case).mkdir(parents=True)
+        (tmp_path / "cases" / case / "record.json").write_text(json.dumps({"manifest": {"engine": engine}}))
+    assert module("inference_contenders").engines_of(tmp_path) == "openvino-bf16, torch-fp32"
 
 
 def test_images_are_linked_by_the_names_of_their_cases(module: Any, tmp_path: Path) -> None:
