@@ -325,7 +325,7 @@ def test_a_ledger_whose_place_is_taken_by_a_folder_is_an_error(tmp_path: Path) -
         """UPDATE cases SET images = '[{"kind": "nifti", "files": [], "member": null}]'""",
         "UPDATE cases SET seconds = 'long'",
         "UPDATE cases SET code = 'no-such-code'",
-        "PRAGMA user_version = 2",
+        "PRAGMA user_version = 3",
     ],
 )
 def test_a_ledger_with_damaged_lines_or_of_another_version_is_an_error(tmp_path: Path, damage: str) -> None:

@@ -17,7 +17,7 @@ State = Literal["done", "refused", "failed", "skipped"]
 
 COLUMNS = (
     "id, state, verdict, source, images, input_sha256, pipeline_sha256, code, message, cure, files, finished, seconds,"
-    " peak_memory_mb"
+    " peak_memory_mb, forecast_seconds, forecast_memory_mb"
 )
 """The columns of the table ``cases``, in the order of :func:`row_of`."""
 
@@ -48,6 +48,8 @@ class Entry:
         The SHA-256 of each file written, by its path within the output folder.
     seconds, peak_memory_mb
         What the case took; the memory is the greatest that its process held meanwhile, None where not known.
+    forecast_seconds, forecast_memory_mb
+        What it was to take, as was said before it was read; None where that could not be told.
     """
 
     id: str
@@ -61,6 +63,8 @@ class Entry:
     files: Mapping[str, str] | None = None
     seconds: float = 0.0
     peak_memory_mb: float | None = None
+    forecast_seconds: float | None = None
+    forecast_memory_mb: float | None = None
 
 
 def row_of(entry: Entry) -> tuple[object, ...]:
@@ -71,6 +75,7 @@ def row_of(entry: Entry) -> tuple[object, ...]:
         *(json.dumps([_source_json(image) for image in entry.images]), entry.input_sha256, entry.pipeline_sha256),
         *((problem.code, problem.message, problem.cure) if problem else (None, None, None)),
         *(json.dumps(dict(entry.files or {})), now(), entry.seconds, entry.peak_memory_mb),
+        *(entry.forecast_seconds, entry.forecast_memory_mb),
     )
 
 
@@ -82,7 +87,8 @@ def entry_of(row: Sequence[object]) -> Entry:
     ValueError, LookupError, TypeError
         The row was damaged.
     """
-    id_, state, verdict, source, images, input_, pipeline, code, message, cure, files, _, seconds, memory = row
+    id_, state, verdict, source, images, input_, pipeline, code, message, cure, files, _, *figures = row
+    seconds, memory, *forecasts = figures
     grade: Grade = "note" if state == "skipped" else "error"
     problem = Finding(str(code), grade, str(message), Path(str(source)), str(cure)) if code else None
     return Entry(
@@ -96,8 +102,14 @@ def entry_of(row: Sequence[object]) -> Entry:
         problem=problem,
         files=json.loads(str(files)),
         seconds=float(str(seconds)),
-        peak_memory_mb=float(str(memory)) if memory is not None else None,
+        peak_memory_mb=_number(memory),
+        forecast_seconds=_number(forecasts[0]),
+        forecast_memory_mb=_number(forecasts[1]),
     )
+
+
+def _number(value: object) -> float | None:
+    return None if value is None else float(str(value))
 
 
 def now() -> str:

@@ -6,6 +6,7 @@ many classes are never held for the whole image.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -94,6 +95,42 @@ def inputs_of(
         return
     cuts = (windows.cut(part, place, settings.padding) for part in parts for place in windows)
     yield from _Asking(cuts, [()], 1).inputs()
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What the answer for an image takes.
+
+    Parameters
+    ----------
+    inputs
+        How often the network is asked, mirror images not counted.
+    size
+        Voxels of an input.
+    held
+        Voxels for which all classes are held at once.
+    """
+
+    inputs: int
+    size: int
+    held: int
+
+
+def demand(shape: Sequence[int], settings: Prediction, *, dimensions: int, divisor: int | Sequence[int]) -> Demand:
+    """Return what the answer for an image of (I, J, K) voxels takes; see :func:`slabs`.
+
+    >>> demand((40, 16, 16), Prediction(window=(16, 16, 16)), dimensions=3, divisor=8)
+    Demand(inputs=4, size=4096, held=4096)
+    """
+    slices = shape[2] if dimensions == 2 else 1
+    windows = _windows(shape[:dimensions], settings, divisor)
+    if windows is None:
+        each = divided(divisor, dimensions)
+        size = math.prod(-(-length // n) * n for length, n in zip(shape, each, strict=False))
+        return Demand(slices, size, size)
+    depth = windows.padded[0] if dimensions == 2 else windows.window[windows.order[0]]
+    held = depth * math.prod(windows.padded[axis] for axis in windows.order[1:])
+    return Demand(slices * len(windows), math.prod(windows.window), held)
 
 
 def slab_axis(shape: Sequence[int], dimensions: int) -> int:

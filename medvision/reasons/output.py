@@ -90,6 +90,11 @@ RUNNING: Mapping[str, Reason] = {
         "The case has no result; no part of one is kept.",
         "Give fewer --workers, or end other programs; the same command goes on.",
     ),
+    "memory-short": Reason(
+        "A case would take more memory than there is, by what its headers say of its size.",
+        "Analysed nevertheless, it could take the memory of all other programs of the machine, and be ended by it.",
+        "Give it more by --max-memory, or a machine with more; or ask for an --engine that takes less.",
+    ),
     "timed-out": Reason(
         "A case took longer than it may, or its process computed nothing any more.",
         "The case has no result; without an end it would have kept the others waiting for ever.",

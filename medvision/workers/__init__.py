@@ -6,5 +6,6 @@ which item it was; they keep threads in the caller's process, and run its main s
 
 from medvision.workers.crew import Done as Done
 from medvision.workers.crew import in_processes as in_processes
+from medvision.workers.machine import available_bytes as available_bytes
 from medvision.workers.machine import cores as cores
 from medvision.workers.terms import Terms as Terms

@@ -18,6 +18,7 @@ _MEANINGS = {
     "SIGXCPU": "its processor time was up",
 }
 _QUOTA = "/sys/fs/cgroup/cpu.max"
+_MEMORY = "/sys/fs/cgroup"
 _COUNTERS = {
     "the container": ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"),
     "the machine": ("/proc/vmstat",),
@@ -49,6 +50,18 @@ def computed_seconds(pid: int) -> float:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     except (OSError, ValueError, IndexError):
         return 0.0
+
+
+def available_bytes() -> int | None:
+    """Return how much memory further processes can have: what is free here, and in the container; None: not told."""
+    found = []
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        words = Path("/proc/meminfo").read_text(encoding="ascii").split("MemAvailable:")[1].split()
+        found.append(int(words[0]) * 1024)
+    with contextlib.suppress(OSError, ValueError):  # "max" where there is no limit
+        most, used = (int(Path(_MEMORY, name).read_text(encoding="ascii")) for name in ("memory.max", "memory.current"))
+        found.append(max(0, most - used))
+    return min(found, default=None)
 
 
 def how_ended(code: int, kills: Mapping[str, int]) -> str:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from medvision import io
-from medvision.batch import Entry, Ledger, Log, State, require_writable
+from medvision.batch import Entry, Ledger, Log, Shard, State, require_writable
 from medvision.engines import AUTO
 from medvision.errors import Finding, MedvisionError, OutputError, UsageError
 from medvision.frameworks import versions
@@ -18,6 +18,7 @@ from medvision.pipeline import PipelineFolder
 from medvision.progress import Progress, silent
 from medvision.selection import Selection, chosen
 from medvision.study import AS_IT_STANDS, Case, Collection, Reading, by_image
+from medvision.workers import available_bytes
 from medvision.workflows.batching.attempts import entries_of, threads_for, workers_for
 from medvision.workflows.batching.engine import Engines, chosen_engine, digests_of
 from medvision.workflows.batching.job import Work, opened
@@ -41,6 +42,7 @@ def run(
     notice: str | None = None,
     limits: Limits = NO_LIMITS,
     rerun: Rerun | None = None,
+    shard: Shard | None = None,
     progress: Progress = silent,
 ) -> BatchResult:
     """Analyse every case found in `inputs`, and write results, pages and a table to `out`.
@@ -74,6 +76,9 @@ def run(
     rerun
         ``"failed"`` or ``"refused"``: only cases that came to that before; ``"all"``: every case anew. None: whatever
         is not done, those that failed or were refused included.
+    shard
+        Only this share of the cases, beside other processes that do the others; pages and table are written when all
+        are merged: :func:`medvision.workflows.merge.merge`. None for all.
     progress
         Told of every case.
 
@@ -95,12 +100,17 @@ def run(
         raise UsageError("usage", "the output folder is an input too", path=out, cure="Choose another --out.")
     require_writable(out)
     scanned = _scanned(inputs, split, reading)
-    found = _selected(scanned, pipeline.settings.select)
-    with Ledger(out) as ledger, ledger.run(command, versions()), _logged(out, pipeline) as log:
+    chosen_now = _selected(scanned, pipeline.settings.select)
+    found = _share(chosen_now, shard)
+    with contextlib.ExitStack() as held:
+        ledger = held.enter_context(Ledger(out, shard))
+        held.enter_context(ledger.run(command, versions()))
+        log = held.enter_context(_logged(out, pipeline))
+        held.enter_context(ledger.share(pipeline.digest, pipeline.folder))
         _require_one_pipeline(ledger, found, pipeline)
-        rejections = _without_case(found, pipeline)
+        rejections = [entry for entry in _without_case(found, pipeline) if shard is None or shard.takes(entry.id)]
         rejected = [problem.path for problem in found.rejected if problem.path]
-        unchosen = {case.path for case in scanned.cases} - {case.path for case in found.cases}
+        unchosen = {case.path for case in scanned.cases} - {case.path for case in chosen_now.cases}
         missing = _missing(found, ledger, digests_of(pipeline, engine), rerun)
         left = {case.id for case in found.cases} - {case.id for case in missing}
         ledger.forget([*inputs, *(case.path for case in found.cases), *rejected], [*rejected, *unchosen], left)
@@ -113,7 +123,8 @@ def run(
         with _room(out, missing, done):
             _analyse(missing, work, ledger, log, engine=engine, limits=limits, progress=progress)
             seen_now = {case.id for case in missing} | (left if rerun is None else set())
-            write_cohort(ledger, pipeline, verified=seen_now)
+            if shard is None:
+                write_cohort(ledger, pipeline, verified=seen_now)
         named = {case.id for case in found.cases} | {entry.id for entry in rejections if entry.state == "refused"}
         entries = tuple(entry for entry in ledger.entries().values() if entry.id in named)
     return BatchResult(out, entries, len(missing), done_before, found.skipped, notes_on(found))
@@ -152,6 +163,10 @@ def _selected(found: Collection, select: Selection | None) -> Collection:
     return found if select is None else chosen(found, select)
 
 
+def _share(found: Collection, shard: Shard | None) -> Collection:
+    return found if shard is None else replace(found, cases=tuple(case for case in found.cases if shard.takes(case.id)))
+
+
 def _scanned(inputs: Sequence[Path], split: str | None, reading: Reading) -> Collection:
     found = io.scan(inputs, reading)
     if split is None:
@@ -173,11 +188,12 @@ def _analyse(
     everything = Engines(work.pipeline, engine, threads_for(1))
     choice = chosen_engine(everything, missing, alone=limits.workers != 0)
     log.say(f"the engine is {choice.engine}")
+    limits = limits.within(available_bytes())
     workers = workers_for(len(missing), choice.engine, limits.workers)
     threads = threads_for(workers)
     entries = entries_of(
         _cleared(missing, ledger),
-        replace(work, threads=threads, choice=choice),
+        replace(work, threads=threads, choice=choice, memory_gb=limits.memory_gb),
         workers,
         limits.terms(threads, ledger.held),
         begin=opened,
@@ -264,8 +280,9 @@ def _require_one_pipeline(ledger: Ledger, found: Collection, pipeline: PipelineF
     """Refuse to put results of two pipelines into one table."""
     again = {case.id for case in found.cases}
     mine = (pipeline.require_weights().sha256, pipeline.settings_sha256)
+    digests = digests_of(pipeline, AUTO)
     for entry in ledger.entries().values():
-        if entry.state != "done" or entry.id in again or entry.pipeline_sha256 in digests_of(pipeline, AUTO):
+        if entry.state != "done" or entry.id in again or entry.pipeline_sha256 in digests:
             continue
         if not ledger.holds(entry):
             continue

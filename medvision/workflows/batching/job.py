@@ -22,6 +22,7 @@ from medvision.report import overlay_png
 from medvision.results import Regression, Segmentation, map_names
 from medvision.study import Case
 from medvision.workflows.batching.engine import Engines, digest_with
+from medvision.workflows.batching.forecast import Forecast, forecast_of
 from medvision.workflows.cases.analyse import Analysis, analyse
 from medvision.workflows.cases.network import ReadyNetwork
 from medvision.workflows.report import PAGE, write_case_page
@@ -43,6 +44,8 @@ class Work:
         A sentence for the head of every page.
     threads
         What a process computes with.
+    memory_gb
+        In GB of 10^9 bytes: a case that would take more is refused; None: none is.
     ours
         Whether the process does nothing else.
     """
@@ -52,6 +55,7 @@ class Work:
     choice: Choice | None = None
     notice: str | None = None
     threads: int = 1
+    memory_gb: float | None = None
     ours: bool = False
 
     @property
@@ -70,10 +74,13 @@ class Opened:
         What is done.
     network
         The pipeline's.
+    base_bytes
+        What the process held before it opened the network.
     """
 
     work: Work
     network: ReadyNetwork
+    base_bytes: int = 0
 
     def __call__(self, case: Case) -> Entry:
         """Return what came of a case; see :func:`analysed`."""
@@ -90,7 +97,10 @@ def opened(work: Work) -> Opened:
     ExtraMissingError, UsageError
         The engine cannot run here.
     """
-    return Opened(work, Engines(work.pipeline, threads=work.threads, ours=work.ours).ready(work.choice))
+    base = peak_memory_mb() or 0.0
+    return Opened(
+        work, Engines(work.pipeline, threads=work.threads, ours=work.ours).ready(work.choice), int(base * 2**20)
+    )
 
 
 def analysed(case: Case, at: Opened) -> Entry:
@@ -103,8 +113,19 @@ def analysed(case: Case, at: Opened) -> Entry:
     """
     started = time.monotonic()
     forget_peak_memory()
-    entry = _attempt(case, at)
-    return replace(entry, seconds=time.monotonic() - started, peak_memory_mb=peak_memory_mb())
+    expected = _expected(case, at)
+    short = _short(expected, at.work, case)
+    if short is None:
+        entry = _attempt(case, at)
+    else:
+        entry = Entry(case.id, "refused", case.path, at.work.digest, case.images, problem=short)
+    return replace(
+        entry,
+        seconds=time.monotonic() - started,
+        peak_memory_mb=peak_memory_mb(),
+        forecast_seconds=None if expected is None else expected.seconds,
+        forecast_memory_mb=None if expected is None else expected.memory_mb,
+    )
 
 
 def unfinished(case: Case, work: Work) -> None:
@@ -158,6 +179,27 @@ def write_analysis(analysis: Analysis, folder: Path, pipeline: PipelineFolder, *
         pipeline=pipeline,
     )
     return [folder / name for name in files.values()]
+
+
+def _expected(case: Case, at: Opened) -> Forecast | None:
+    """Return what a case will take; None where nothing was measured, or its headers cannot be read."""
+    work = at.work
+    if work.choice is None:
+        return None
+    try:
+        header = io.read_header(case)
+        settings = work.pipeline.settings
+        return forecast_of(case, header, settings, work.choice, threads=work.threads, base_bytes=at.base_bytes)
+    except (MedvisionError, OSError):  # told when its voxels are read
+        return None
+
+
+def _short(expected: Forecast | None, work: Work, case: Case) -> Finding | None:
+    """Return why a case is not begun, where it would take more memory than there is."""
+    if expected is None or work.memory_gb is None or expected.memory_mb * 2**20 <= work.memory_gb * 1e9:
+        return None
+    needed = expected.memory_mb * 2**20 / 1e9
+    return Finding("memory-short", "error", f"it would take {needed:.1f} GB, of {work.memory_gb:.1f} GB", case.path)
 
 
 def _attempt(case: Case, at: Opened) -> Entry:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from medvision.errors import UsageError
@@ -22,7 +22,7 @@ class Limits:
         How many cases are analysed at once, each in a process of its own; None: as many as there are cores, one where
         a GPU may do it. 0 analyses them in this process, e.g. for a debugger: a case that crashes then ends the run.
     memory_gb
-        Memory in GB of 10^9 bytes that all cases together may hold; None: no limit.
+        Memory in GB of 10^9 bytes that all cases together may hold; None: what is free when they begin.
     case_minutes
         How long a case may take; None: as long as it computes.
 
@@ -40,6 +40,12 @@ class Limits:
         if self.workers is not None and self.workers < 0:
             raise UsageError("usage", f"workers is {self.workers}: give 0 or more")
         self.terms(1, ())
+
+    def within(self, available_bytes: int | None) -> Limits:
+        """Return the limits with the memory that is free, where none was given."""
+        if self.memory_gb is not None or not available_bytes:
+            return self
+        return replace(self, memory_gb=available_bytes / 1e9)
 
     def terms(self, threads: int, held: tuple[int, ...]) -> Terms:
         """Return what each process is given, and what it may take."""

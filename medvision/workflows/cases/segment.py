@@ -64,7 +64,7 @@ def segment(volume: Volume, case: Case, settings: Settings, network: ReadyNetwor
     not stated, both are tried, and the one on which the network agrees with itself more is taken, and said.
     """
     stated = stated_turn(case, settings)
-    tried = {turn: _try(turn, volume, settings, network) for turn in _turns(stated, settings)}
+    tried = {turn: _try(turn, volume, settings, network) for turn in ways_tried(settings, stated)}
     chosen, findings = _choose(tried, stated, settings)
     segmentation = _segmentation(chosen.labelling, volume, settings)
     methods = settings.explain if segmentation.confidence else ()  # nothing found: nothing to explain
@@ -85,7 +85,8 @@ def stated_turn(case: Case, settings: Settings) -> str | None:
     return AS_STORED if case.side == known else MIRRORED
 
 
-def _turns(stated: str | None, settings: Settings) -> list[str]:
+def ways_tried(settings: Settings, stated: str | None = None) -> list[str]:
+    """Return in which orientations an image is tried; `stated` is the one of its side, None where that is not known."""
     if settings.contract.orientation_check:
         return list(TURNS)
     return [AS_STORED, MIRRORED] if stated is None else [stated]
