@@ -59,12 +59,13 @@ DATED = ("ledger.sqlite", ".lock", "run.log")
 """What of an output folder holds dates."""
 
 
-def make_pipeline(folder: Path) -> PipelineFolder:
+def make_pipeline(folder: Path, description: str = "Anything, from weights drawn by chance") -> PipelineFolder:
     """Write a pipeline whose weights are drawn by its seed, and open it."""
     from medvision.networks import WeightsCard, save_weights
 
     folder.mkdir(parents=True)
-    (folder / "pipeline.toml").write_text(TOML, encoding="utf-8")
+    toml = TOML.replace("Anything, from weights drawn by chance", description)
+    (folder / "pipeline.toml").write_text(toml, encoding="utf-8")
     drawn = PipelineFolder.open(folder)
     sha256 = save_weights(folder / "weights.safetensors", drawn.build_network())
     card = WeightsCard(sha256, drawn.settings.meaning(), None, "as stored", None, "", "", (), {})

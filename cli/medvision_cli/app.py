@@ -18,6 +18,7 @@ from medvision_cli import (
     explain,
     import_,
     learning_curve,
+    merge,
     pipelines,
     plan,
     pretrain,
@@ -41,6 +42,7 @@ app = typer.Typer(
 app.callback()(shell.options)
 app.command(name="check")(check.command)
 app.command(name="run")(run.command)
+app.command(name="merge")(merge.command)
 app.command(name="plan")(plan.command)
 app.command(name="train")(train.command)
 app.command(name="pretrain")(pretrain.command)

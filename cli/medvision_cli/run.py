@@ -39,6 +39,15 @@ RerunOption = Annotated[
         show_default=False,
     ),
 ]
+ShardOption = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="I/N",
+        help="Only this share of the cases, e.g. 2/4; `medvision merge` then joins all shares.",
+        show_default=False,
+    ),
+]
 
 
 def command(
@@ -53,6 +62,7 @@ def command(
     max_memory: MaxMemoryOption = None,
     max_minutes: MaxMinutesOption = None,
     rerun: RerunOption = None,
+    shard: ShardOption = None,
     allow_gaps: reading.AllowGapsOption = False,
     merge_series: reading.MergeSeriesOption = False,
     assume_ras: reading.AssumeRasOption = False,
@@ -68,6 +78,7 @@ def command(
     the table `select` of the pipeline chooses.
     Exit codes: 0 all good, 3 no image found, 4 some cases refused or failed, 5 all of them.
     """
+    from medvision.batch import Shard
     from medvision.pipeline import PipelineFolder
     from medvision.workflows import run
     from medvision.workflows.batching.limits import rerun_of
@@ -97,9 +108,10 @@ def command(
             command=shell.command_line(),
             limits=limits,
             rerun=rerun_of(rerun),
+            shard=None if shard is None else Shard.parse(shard),
             progress=progress,
         )
     exit_code = result.exit_code(strict=strict)
     with streams.heard_or_not():
-        summary.tell(result, as_json=as_json, exit_code=exit_code)
+        summary.tell(result, as_json=as_json, exit_code=exit_code, pages=shard is None)
     raise typer.Exit(exit_code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from medvision.workflows.run import BatchResult
 
 
-def tell(result: BatchResult, *, as_json: bool, exit_code: int) -> None:
-    """Print the summary of a batch: for people, or as JSON."""
+def tell(result: BatchResult, *, as_json: bool, exit_code: int, pages: bool = True) -> None:
+    """Print the summary of a batch: for people, or as JSON; without `pages`, it is that of a shard, which has none."""
     if as_json:
         shell.print_json(result.to_json() | {"exit_code": exit_code})
         return
@@ -41,6 +42,9 @@ def tell(result: BatchResult, *, as_json: bool, exit_code: int) -> None:
     typer.echo(f"{len(result.entries)} cases: " + ", ".join(f"{n} {words}" for words, n in counts.items() if n))
     if result.skipped:
         typer.echo(f"{len(result.skipped)} files or series were passed over (--json or --dry-run lists them)")
+    if not pages:
+        typer.echo(f"When all shards are done: medvision merge {shlex.quote(str(result.folder))}")
+        return
     typer.echo(f"Report: {result.folder / 'index.html'}")
     typer.echo(f"Table:  {result.folder / 'results.csv'}")
 
