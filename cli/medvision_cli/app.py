@@ -16,6 +16,7 @@ from medvision_cli import (
     doctor,
     evaluate,
     explain,
+    export,
     import_,
     learning_curve,
     merge,
@@ -54,6 +55,7 @@ app.command(name="report")(report.command)
 app.add_typer(pipelines.app, name="pipelines")
 app.add_typer(weights.app, name="weights")
 app.add_typer(import_.app, name="import")
+app.add_typer(export.app, name="export")
 app.command(name="deid")(deid.command)
 app.command(name="demo")(demo.command)
 app.command(name="doctor")(doctor.command)

@@ -102,6 +102,16 @@ PIPELINES: Mapping[str, Reason] = {
         "Without it the results would be others than those of the program that trained the model.",
         "Run the model with its own program.",
     ),
+    "export-unsupported": Reason(
+        "A pipeline does what the format that it is exported to cannot hold.",
+        "What is left out there would be missing in every result of the other program.",
+        "Export to another format, or run the pipeline here.",
+    ),
+    "export-differs": Reason(
+        "Another program does a step of an exported pipeline a little otherwise.",
+        "Its results can differ from the pipeline's, whose figures then hold only nearly.",
+        "Compare results of both on own cases.",
+    ),
     "import-differs": Reason(
         "A step of another program's model is done here in a way that can give another result at borders.",
         "Figures that were measured with that program hold here only as far as this does not matter.",
