@@ -204,7 +204,8 @@ def test_the_cases_kept_apart_share_no_head_with_the_training(module: Any, tmp_p
             (data / path).write_text(path)
     described = {"modality": {"0": "MRI"}, "labels": {"0": "background", "1": "one"}, "training": listed}
     (data / "dataset.json").write_text(json.dumps(described))
-    module("nnunet.hippocampus").raw_dataset(data, tmp_path)
+    hippocampus = module("nnunet.hippocampus")
+    hippocampus.raw_dataset(hippocampus.TRAININGS["coarse"], data, tmp_path)
     apart = sorted(path.name for path in (tmp_path / "imagesTs").iterdir())
     raw = tmp_path / "raw" / "Dataset004_Hippocampus"
     assert apart == [f"h_{number:03d}_0000.nii.gz" for number in range(4, 24)]
