@@ -76,6 +76,7 @@ MAPPED: list[tuple[dict[str, Any], tuple[Step, ...]]] = [
     (one("Orientationd", axcodes="RAS"), (Reorient(),)),
     (one("Orientationd", axcodes=["L", "P", "S"], labels=None), (Reorient(orientation="LPS"),)),
     (one("Orientationd", as_closest_canonical=True), (Reorient(),)),
+    (one("Orientationd", axcodes="RAS", labels=[["L", "R"], ["P", "A"], ["I", "S"]]), (Reorient(),)),
     (
         one("Spacingd", pixdim=[1.5, 1.5, 2.0], mode="bilinear", align_corners=True, dtype="$np.float32"),
         (Resample(spacing_mm=(1.5, 1.5, 2.0), blur=False, keeps="first_voxel"),),
@@ -224,6 +225,7 @@ def test_all_forms_of_a_name_are_the_same_and_another_programs_is_none(tmp_path:
         (one("Spacingd", pixdim=[1, 1, 1], scale_extent=True), "scale_extent is True"),
         (one("Spacingd", pixdim=[1, 1, 1], lazy=True), "lazy is True"),
         (one("Spacingd", pixdim=[1, 1, 1], min_pixdim=[1, 1, 1]), "min_pixdim is [1, 1, 1]"),
+        (one("Orientationd", axcodes="RAS", labels=[["R", "L"], ["P", "A"], ["I", "S"]]), "L to R, P to A and I to S"),
         (one("Orientationd"), "preprocessing.0.axcodes: three letters are wanted"),
         (one("Orientationd", axcodes="RAX"), "Orientationd does not make a step"),
         (one("Resized", spatial_size=[8, 8, 8], mode="nearest"), "mode is 'nearest': only 'area'"),

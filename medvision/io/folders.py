@@ -42,6 +42,13 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
         raise OutputError("output-unwritable", f"writing failed: {error.strerror or error}", path=folder) from error
 
 
+def refuse_taken(folder: Path) -> None:
+    """Raise OutputError where there is something else than an empty folder: for what is to be new."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        cure = "Choose another --out, or delete what is there."
+        raise OutputError("output-exists", "something is there already", path=folder, cure=cure)
+
+
 def _sync(file: Path) -> None:
     with file.open("rb") as written:
         os.fsync(written.fileno())

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from medvision.errors import Finding, OutputError
+from medvision.errors import Finding
 from medvision.exporting.agreement import Agreement, drawn_input
 from medvision.exporting.graph import SCHEMA, Form, described, input_shape, write_graph
 from medvision.exporting.monai_bundle.configuration import configuration_of
@@ -15,7 +15,7 @@ from medvision.exporting.monai_bundle.writing import check_bundle, write_bundle
 from medvision.files import write_json
 from medvision.frameworks import versions
 from medvision.importing.monai_bundle.reading import read_bundle
-from medvision.io.folders import replacing_folder
+from medvision.io.folders import refuse_taken, replacing_folder
 from medvision.pipeline import PipelineFolder
 
 _LEAST = 32  # voxels a side, of the input on which a network that takes any size is checked
@@ -83,7 +83,7 @@ def export_graph(pipeline: PipelineFolder, form: Form, out: Path, *, shape: Sequ
     ExtraMissingError
         The packages for it are not installed.
     """
-    _refuse_taken(out)
+    refuse_taken(out)
     settings, network = pipeline.settings, pipeline.load_network()
     sizes = input_shape(settings, shape)
     with replacing_folder(out) as new:
@@ -116,7 +116,7 @@ def export_monai_bundle(pipeline: PipelineFolder, out: Path) -> Exported:
     OutputError
         The folder is there already, or cannot be written.
     """
-    _refuse_taken(out)
+    refuse_taken(out)
     card, settings = pipeline.require_weights(), pipeline.settings
     configuration = configuration_of(settings, members=card.members, versions=versions())
     network = pipeline.load_network()
@@ -135,9 +135,3 @@ def _checked_shape(pipeline: PipelineFolder) -> tuple[int, ...]:
     each = (divisor,) * dimensions if isinstance(divisor, int) else divisor
     known = settings.predict.window or any(step.use == "resize" for step in settings.steps)
     return input_shape(settings, None if known else [-(-max(_LEAST, 2 * n) // n) * n for n in each])
-
-
-def _refuse_taken(out: Path) -> None:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        cure = "Choose another --out, or delete what is there."
-        raise OutputError("output-exists", "something is there already", path=out, cure=cure)

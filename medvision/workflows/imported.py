@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from medvision.errors import Finding, OutputError
+from medvision.errors import Finding
 from medvision.files import write_json, write_text
-from medvision.io.folders import replacing_folder
+from medvision.io.folders import refuse_taken, replacing_folder
 from medvision.networks import WeightsCard, save_weights
 from medvision.pipeline import PipelineFolder, Settings, input_spacing_mm
 from medvision.planning.toml import pipeline_toml
@@ -116,9 +116,7 @@ def write_imported(
     OutputError
         ``output-exists``: there is such a folder already, and it is not empty; ``output-unwritable``.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        cure = "Choose another --out, or delete what is there."
-        raise OutputError("output-exists", "something is there already", path=out, cure=cure)
+    refuse_taken(out)
     with replacing_folder(out) as new:
         write_text(new / "pipeline.toml", pipeline_toml(settings, head=f"Imported from the {source}."))
         unit = next((step.use for step in reversed(settings.steps) if not isinstance(step, SPATIAL)), "as stored")

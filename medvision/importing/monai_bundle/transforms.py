@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from medvision.errors import PipelineError
-from medvision.importing.monai_bundle.component import NEEDED, Component, unsupported
+from medvision.importing.monai_bundle.component import NEEDED, Component, shown_as, unsupported
 from medvision.steps import (
     Clip,
     CropForeground,
@@ -134,6 +135,9 @@ def _of_one(component: Component, seen: Seen) -> tuple[Step, ...]:
 def _orientation(component: Component, seen: Seen, _: int) -> tuple[Step, ...]:
     unused = (*ALWAYS, "labels")
     given = component.read({"axcodes": None, "as_closest_canonical": False}, fixed={"lazy": False}, ignored=unused)
+    stated = re.sub(r"[^LRPAIS]", "", shown_as(component.arguments.get("labels") or "LRPAIS"))
+    if stated != "LRPAIS":  # as a list, or as the expression of a tuple, which is compared as words
+        raise component.refused("labels", "letters are known here as L to R, P to A and I to S alone")
     _three_axes(component, seen)
     axes = "RAS" if given["as_closest_canonical"] else given["axcodes"]
     if isinstance(axes, list):
@@ -288,7 +292,8 @@ def _sizes(component: Component, name: str, value: Any, seen: Seen) -> tuple[int
     sizes = value if isinstance(value, list) else [value] * seen.axes
     if len(sizes) != seen.axes or not all(isinstance(size, int) and size > 0 for size in sizes):
         raise component.refused(name, f"{seen.axes} sizes above 0 are wanted")
-    return _triple((*sizes, 1)[:3])
+    first, second, third = (*sizes, 1)[:3]
+    return first, second, third
 
 
 def _one_of(component: Component, name: str, value: Any, allowed: tuple[str, ...]) -> None:
