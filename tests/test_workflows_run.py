@@ -32,7 +32,6 @@ from medvision.workflows.batching import job
 from medvision.workflows.report import report
 from medvision.workflows.run import Limits
 
-
 # What has nothing to do with processes is tested within this one.
 run = partial(run_module.run, limits=Limits(workers=0))
 
