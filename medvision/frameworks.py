@@ -17,7 +17,12 @@ from medvision.errors import UsageError
 
 Precision = Literal["fp32", "bf16"]
 
-_BEYOND_NETWORKS = ("matplotlib", "nibabel", "pandas", "PIL", "pydicom", "scipy", "skimage", "sklearn", "tensorboard")
+_BEYOND_NETWORKS = (
+    *("matplotlib", "matplotlib.pyplot", "nibabel", "pandas", "PIL", "pydicom", "sklearn", "tensorboard"),
+    # Apart from their packages, which a process may have needed already.
+    *("scipy", "scipy.interpolate", "scipy.linalg", "scipy.optimize", "scipy.signal", "scipy.sparse.linalg"),
+    *("scipy.spatial", "scipy.stats", "skimage", "skimage.measure", "skimage.morphology"),
+)
 _VERSIONED = ("torch", "monai", "numpy", "scipy", "scikit-image", "nibabel", "pydicom", "pillow", "isal")
 
 
@@ -87,6 +92,17 @@ def processor_features() -> set[str]:
     except OSError:
         return set()
     return matter & set(text.split())
+
+
+def processor() -> str:
+    """Return which processor this is, as far as it is told (Linux), and what it can do that matters to networks."""
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        stated = [
+            line.split(":", 1)[1].strip() for line in lines if line.startswith(("model", "cpu family", "stepping"))
+        ]
+        return " ".join([platform.machine(), *dict.fromkeys(stated), *sorted(processor_features())])
+    return platform.machine()
 
 
 @contextlib.contextmanager

@@ -204,7 +204,7 @@ def test_a_kept_choice_of_another_form_is_made_again(monkeypatch: pytest.MonkeyP
     tried = fake(monkeypatch)
     first = choose(model(), IMAGES, STRICT, cache=kept)
     for arrays in ({"choice": np.frombuffer(b'{"engine": 1}', np.uint8)}, {"other": np.zeros(1)}):
-        kept.save(choosing._key(model(), IMAGES[0], STRICT, "auto"), arrays)
+        kept.save(choosing._key(model(), IMAGES[0].shape, STRICT, "auto"), arrays)
         tried.clear()
         assert choose(model(), IMAGES, STRICT, cache=kept) == first
         assert tried == ["torch-fp32"]

@@ -8,6 +8,7 @@ from medvision.engines.choice import Row as Row
 from medvision.engines.choosing import AUTO as AUTO
 from medvision.engines.choosing import Terms as Terms
 from medvision.engines.choosing import choose as choose
+from medvision.engines.choosing import kept_choice as kept_choice
 from medvision.engines.closeness import Closeness as Closeness
 from medvision.engines.convert import Ir as Ir
 from medvision.engines.convert import example_of as example_of

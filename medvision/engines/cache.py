@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from medvision import sealed
 from medvision.errors import OutputError
 from medvision.files import sha256_of_text
-from medvision.frameworks import processor_features, version_of
+from medvision.frameworks import processor, version_of
 
 LIMIT_BYTES = 4 << 30
 """How much the cache may hold; the entries that were not used for longest go first."""
@@ -115,15 +114,4 @@ def user_cache() -> Cache:
 
 
 def _facts(key: Mapping[str, str]) -> dict[str, str]:
-    return {"form": _FORM, "processor": _processor(), **{name: version_of(name) for name in _MADE_BY}, **key}
-
-
-def _processor() -> str:
-    """Return which processor this is, as far as it is told (Linux), and what it can do that matters to networks."""
-    with contextlib.suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        stated = [
-            line.split(":", 1)[1].strip() for line in lines if line.startswith(("model", "cpu family", "stepping"))
-        ]
-        return " ".join([platform.machine(), *dict.fromkeys(stated), *sorted(processor_features())])
-    return platform.machine()
+    return {"form": _FORM, "processor": processor(), **{name: version_of(name) for name in _MADE_BY}, **key}

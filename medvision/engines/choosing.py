@@ -94,10 +94,11 @@ def choose(
         raise ValueError("engines are tried on one input or more")
     if wanted != AUTO:
         require(wanted)
-    key = _key(model, inputs[0], terms, wanted)
-    kept = _kept(cache, key)
+    shape = inputs[0].shape
+    kept = kept_choice(model, shape, terms, wanted=wanted, cache=cache)
     if kept is not None:
         return kept
+    key = _key(model, shape, terms, wanted)
     once = replace(model, build=functools.cache(model.build))
     trials = _Trials(once, inputs, terms, threads, cache, seconds, time.monotonic() + seconds)
     rows = tuple(trials.row(each, wanted) for each in _in_order(wanted))
@@ -227,20 +228,35 @@ def _explained(rows: Sequence[Row], chosen: Row) -> tuple[Row, ...]:
     return tuple(sorted(said, key=lambda row: NAMES.index(row.name)))
 
 
-def _key(model: Model, values: Array, terms: Terms, wanted: str) -> Mapping[str, str]:
-    here = ",".join(each.name for each in candidates() if each.lacks is None)
-    shape = str(values.shape) if terms.fixed else "any"
-    tolerance = f"{terms.labels!r} {terms.probability!r}"
-    calibration = model.calibration.identity if model.calibration else ""
-    told = {"what": "choice", "network": model.identity, "task": model.task, "shape": shape, "calibration": calibration}
-    return {**told, "tolerance": tolerance, "wanted": wanted, "candidates": here}
+def kept_choice(
+    model: Model, shape: Sequence[int], terms: Terms, *, wanted: str = AUTO, cache: Cache = NOTHING_KEPT
+) -> Choice | None:
+    """Return the choice that the cache has; None where engines are still to be tried. Neither needs an input.
 
-
-def _kept(cache: Cache, key: Mapping[str, str]) -> Choice | None:
-    arrays = cache.load(key)
+    Parameters
+    ----------
+    shape
+        Of the inputs: (C, *spatial).
+    """
+    arrays = cache.load(_key(model, shape, terms, wanted))
     if arrays is None:
         return None
     try:
         return Choice.from_json(json.loads(arrays["choice"].tobytes()))
     except (KeyError, ValueError):  # whole, but of another form
         return None
+
+
+def _key(model: Model, shape: Sequence[int], terms: Terms, wanted: str) -> Mapping[str, str]:
+    here = ",".join(each.name for each in candidates() if each.lacks is None)
+    of_inputs = str(tuple(map(int, shape))) if terms.fixed else "any"
+    tolerance = f"{terms.labels!r} {terms.probability!r}"
+    calibration = model.calibration.identity if model.calibration else ""
+    told = {
+        "what": "choice",
+        "network": model.identity,
+        "task": model.task,
+        "shape": of_inputs,
+        "calibration": calibration,
+    }
+    return {**told, "tolerance": tolerance, "wanted": wanted, "candidates": here}

@@ -6,7 +6,18 @@ from medvision.predict.answers import class_probabilities, label_probabilities, 
 from medvision.predict.labelling import Labelling, labelled
 from medvision.predict.mirrors import mirrors
 from medvision.predict.settings import Prediction, Quantity, Tolerance
-from medvision.predict.sliding import Demand, Over, Slab, demand, inputs_of, probabilities, slab_axis, slabs, whole
+from medvision.predict.sliding import (
+    Demand,
+    Over,
+    Slab,
+    demand,
+    input_sizes,
+    inputs_of,
+    probabilities,
+    slab_axis,
+    slabs,
+    whole,
+)
 from medvision.predict.tensors import from_tensor, padded_to, parts_of, to_tensor
 
 __all__ = [
@@ -20,6 +31,7 @@ __all__ = [
     "class_probabilities",
     "demand",
     "from_tensor",
+    "input_sizes",
     "inputs_of",
     "label_probabilities",
     "labelled",

@@ -81,9 +81,7 @@ def slabs(
     yield from buffer.rest()
 
 
-def inputs_of(
-    voxels: Array, settings: Prediction, *, dimensions: int, divisor: int | Sequence[int]
-) -> Iterator[Array]:
+def inputs_of(voxels: Array, settings: Prediction, *, dimensions: int, divisor: int | Sequence[int]) -> Iterator[Array]:
     """Yield what the network sees of an image, as :func:`slabs` would ask it, but for mirror images.
 
     Of windows that hold one value alone, one of each value is given.
@@ -95,6 +93,20 @@ def inputs_of(
         return
     cuts = (windows.cut(part, place, settings.padding) for part in parts for place in windows)
     yield from _Asking(cuts, [()], 1).inputs()
+
+
+def input_sizes(
+    shape: Sequence[int] | None, settings: Prediction, *, dimensions: int, divisor: int | Sequence[int]
+) -> tuple[int, ...] | None:
+    """Return the spatial sizes of what the network sees of an image of `shape`; None where only the image tells them.
+
+    >>> input_sizes(None, Prediction(window=(9, 8)), dimensions=2, divisor=8)
+    (16, 8)
+    """
+    sizes = settings.window or (None if shape is None else tuple(shape[:dimensions]))
+    if sizes is None:
+        return None
+    return tuple(-(-size // n) * n for size, n in zip(sizes, divided(divisor, dimensions), strict=True))
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvision import io
-from medvision.engines import AUTO, NAMES, REFERENCE, Choice, Model, Terms, choose, open_engine, user_cache, versions_of
+from medvision.engines import (
+    AUTO,
+    NAMES,
+    REFERENCE,
+    Choice,
+    Model,
+    Terms,
+    choose,
+    kept_choice,
+    open_engine,
+    user_cache,
+    versions_of,
+)
 from medvision.errors import MedvisionError
 from medvision.files import sha256_of_text
 from medvision.frameworks import import_monai_for_networks
 from medvision.pipeline import PipelineFolder
-from medvision.predict import inputs_of
+from medvision.predict import input_sizes, inputs_of
 from medvision.steps import SPATIAL, Resize, apply, as_float32
 from medvision.study import Case
 from medvision.workers import Terms as WorkerTerms
@@ -80,9 +92,16 @@ class Engines:
         if not inputs:
             inputs = [np.zeros((len(settings.contract.channels), *self._least_shape()), dtype=np.float32)]
         inputs = [each for each in inputs if each.shape == inputs[0].shape]
-        tolerance = settings.predict.tolerance
-        terms = Terms(tolerance.labels, tolerance.probability, fixed=self._is_of_one_shape())
-        return choose(self._model(), inputs, terms, wanted=self.wanted, threads=self.threads, cache=user_cache())
+        return choose(
+            self._model(), inputs, self._terms(), wanted=self.wanted, threads=self.threads, cache=user_cache()
+        )
+
+    def kept(self) -> Choice | None:
+        """Return the choice that was made on this machine before, without torch and without an image; None: none."""
+        shape = self._shape()
+        if shape is None:
+            return None
+        return kept_choice(self._model(), shape, self._terms(), wanted=self.wanted, cache=user_cache())
 
     def ready(self, choice: Choice | None) -> ReadyNetwork:
         """Return the network, computed by the engine that was chosen; by torch in fp32 where none was.
@@ -103,10 +122,26 @@ class Engines:
         identity = sha256_of_text([pipeline.require_weights().sha256, pipeline.settings_sha256])
         return Model(partial(_built, pipeline, ours=self.ours), identity, pipeline.settings.task)
 
+    def _terms(self) -> Terms:
+        tolerance = self.pipeline.settings.predict.tolerance
+        return Terms(tolerance.labels, tolerance.probability, fixed=self._is_of_one_shape())
+
     def _is_of_one_shape(self) -> bool:
+        return self.pipeline.settings.predict.window is not None or self._resized() is not None
+
+    def _resized(self) -> tuple[int, ...] | None:
+        """Return the sizes to which every image is brought; None where there are none."""
+        spatial = [step for step in self.pipeline.settings.steps if isinstance(step, SPATIAL)]
+        return spatial[-1].shape if spatial and isinstance(spatial[-1], Resize) else None
+
+    def _shape(self) -> tuple[int, ...] | None:
+        """Return the shape of what the network sees, (C, *spatial); None where images decide it."""
         settings = self.pipeline.settings
-        spatial = [step for step in settings.steps if isinstance(step, SPATIAL)]
-        return settings.predict.window is not None or (bool(spatial) and isinstance(spatial[-1], Resize))
+        dimensions, divisor = settings.contract.dimensions, settings.network.divisor
+        sizes = self._resized()
+        if settings.task == "segmentation":
+            sizes = input_sizes(sizes, settings.predict, dimensions=dimensions, divisor=divisor)
+        return None if sizes is None else (len(settings.contract.channels), *sizes[:dimensions])
 
     def _least_shape(self) -> tuple[int, ...]:
         """Return a shape that the network takes, for batches of which no image can be read."""
@@ -151,6 +186,9 @@ def chosen_engine(engines: Engines, cases: Sequence[Case], *, alone: bool) -> Ch
     PipelineError, ExtraMissingError, UsageError, WorkerError
         As :meth:`Engines.choose`; the process cannot begin.
     """
+    kept = engines.kept()
+    if kept is not None:
+        return kept
     if not alone:
         return engines.choose(cases)
     ours = replace(engines, ours=True)
