@@ -228,11 +228,14 @@ def test_a_choice_survives_json_and_one_that_contradicts_itself_is_none() -> Non
 
 def test_a_record_is_told_what_does_not_differ_from_run_to_run(monkeypatch: pytest.MonkeyPatch) -> None:
     fake(monkeypatch, torch_bf16=(0.5, 0.001), openvino_bf16=(0.2, 0.9))
-    said = choose(model(), IMAGES, STRICT).for_record()
-    assert (said["engine"], said["inputs"], said["wanted"]) == ("torch-bf16", 3, "auto")
+    choice = choose(model(), IMAGES, STRICT)
+    said = choice.for_record()
+    assert (said["engine"], said["inputs"]) == ("torch-bf16", 3)
     assert said["closeness"]["labels"] == 1.0
-    assert list(said["inexact"]) == ["openvino-bf16"]
-    assert "seconds" not in json.dumps(said)
+    assert set(said) == {"engine", "inputs", "closeness"}, "neither seconds nor what was found of other engines"
+    first, second = choice.told()
+    assert first == "the engine is torch-bf16"
+    assert second.startswith("openvino-bf16 is not used: beyond the tolerance")
 
 
 def test_every_engine_is_tried_for_real(tmp_path: Path) -> None:

@@ -118,13 +118,24 @@ class Choice:
         """Return the choice of which :meth:`to_json` gave the values; ValueError where they are none."""
         return TypeAdapter(cls).validate_json(json.dumps(values), strict=True)
 
+    def told(self) -> list[str]:
+        """Return what a person should know of the choice: which engine, and which others are not exact enough.
+
+        >>> rows = (Row("torch-fp32"), Row("onnx-fp32", "beyond the tolerance: largest difference 0.2", inexact=True))
+        >>> Choice("torch-fp32", "auto", 1, 4, rows).told()
+        ['the engine is torch-fp32', 'onnx-fp32 is not used: beyond the tolerance: largest difference 0.2']
+        """
+        others = [f"{row.name} is not used: {row.why_not}" for row in self.rows if row.inexact]
+        return [f"the engine is {self.engine}", *others]
+
     def for_record(self) -> dict[str, Any]:
-        """Return what a case's record says of it: nothing that differs from run to run, as seconds and bytes do."""
+        """Return what a case's record says of it: nothing that differs from run to run, as seconds and bytes do.
+
+        Nor what was found of other engines: that depends on how many there was time to try.
+        """
         close = self.used.closeness
         return {
             "engine": self.engine,
-            "wanted": self.wanted,
             "inputs": self.inputs,
             "closeness": None if close is None else asdict(close),
-            "inexact": {row.name: row.why_not for row in self.rows if row.inexact},
         }
