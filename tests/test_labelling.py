@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -113,6 +114,28 @@ def test_along_an_axis_of_order_0_the_nearest_neighbour_counts_alone() -> None:
         placing = Placing.between(source, target, (1, 1, order))  # type: ignore[arg-type]
         found = labelled(cut(values, 0, 1), placing, Prediction(), classes=2)
         assert found.labels[0, 0].tolist() == expected
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.float16])
+@pytest.mark.parametrize("combine", ["probabilities", "logits"])
+def test_probabilities_are_kept_on_the_grid_of_the_input_where_they_are_asked_for(
+    tmp_path: Path, kind: Any, combine: Any
+) -> None:
+    source = Geometry.from_spacing((1.0, 1.5, 2.0), (9, 8, 7))
+    target = source.resampled((0.7, 1.0, 3.0)).reoriented("SPL").cropped((-1, 0, 0), (5, 12, 9))
+    values = sure(source)
+    answers = np.log(values) if combine == "logits" else values
+    kept = np.memmap(tmp_path / "kept", dtype=kind, mode="w+", shape=(3, *target.shape))
+    placing, how = Placing.between(source, target), Prediction(combine=combine)
+    found = labelled(cut(answers, 0, 4), placing, how, classes=3, kept=kept)
+    whole = np.stack([resample(each, source, target) for each in answers])
+    inside = resample(np.ones(source.shape, np.float32), source, target) > 0.5
+    wanted = np.where(inside, np.exp(whole) / np.exp(whole).sum(0) if combine == "logits" else whole, 0)
+    wanted[0][~inside] = 1
+    scale = 255 if kind == np.uint8 else 1
+    assert np.abs(kept.astype(np.float64) / scale - wanted).max() < (0.51 / 255 if kind == np.uint8 else 1e-3)
+    plain = labelled(cut(answers, 0, 4), placing, how, classes=3)
+    assert np.array_equal(plain.labels, found.labels)
 
 
 def of(values: Any) -> Labelling:

@@ -14,6 +14,7 @@ from medvision.predict.settings import Prediction
 from medvision.predict.sliding import Array, Slab, probabilities, softmax
 
 LabelArray = NDArray[np.unsignedinteger[Any]]
+KeptArray = NDArray[np.uint8 | np.float16]
 _AT_ONCE = 16  # planes of the target, and of the source
 _VOXELS = 1 << 18  # whose classes are interpolated at once
 
@@ -45,7 +46,9 @@ class Labelling:
     agreement: float
 
 
-def labelled(slabs: Iterable[Slab], placing: Placing, settings: Prediction, *, classes: int) -> Labelling:
+def labelled(
+    slabs: Iterable[Slab], placing: Placing, settings: Prediction, *, classes: int, kept: KeptArray | None = None
+) -> Labelling:
     """Return the labels of an image from the answer to it.
 
     What is averaged (`combine` of the settings), or its probabilities (`brought_back`), is brought to the input's grid,
@@ -59,6 +62,10 @@ def labelled(slabs: Iterable[Slab], placing: Placing, settings: Prediction, *, c
         From the network's grid to the input's.
     classes
         With the background.
+    kept
+        (classes, I', J', K') float16, or uint8 of which 255 is 1: where the probabilities on the input's grid are
+        written, e.g. a file that is mapped into memory; None keeps none. Beyond the network's grid, the background is
+        certain.
     """
     kind: type[np.unsignedinteger[Any]] = np.uint8 if classes <= 256 else np.uint16
     seen = np.zeros(placing.source, dtype=kind)
@@ -67,8 +74,10 @@ def labelled(slabs: Iterable[Slab], placing: Placing, settings: Prediction, *, c
     sums = _Sums(classes)
     as_shares = settings.combine == "logits" and settings.brought_back == "probabilities"
     onto: _Onto | None = None
+    if kept is not None:
+        kept[0], kept[1:] = _as_kept(np.float32(1), kept), 0
     for slab in slabs:
-        onto = onto or _Onto(placing, slab.axis)
+        onto = onto or _Onto(placing, slab.axis, labels, entropy, kept, settings.combine == "logits" and not as_shares)
         values = np.moveaxis(slab.values, 1 + slab.axis, 1)
         values = values if values[0].flags.c_contiguous else np.ascontiguousarray(values)
         values = softmax(values) if as_shares else values
@@ -79,7 +88,7 @@ def labelled(slabs: Iterable[Slab], placing: Placing, settings: Prediction, *, c
             shares = values[:, part] if as_shares else probabilities(values[:, part], settings)
             undecided[part] = sums.add(winner[part], shares)
         np.moveaxis(seen, slab.axis, 0)[slab.start : slab.stop] = winner
-        onto.write(values, winner, undecided, slab.start, labels, entropy)
+        onto.write(values, winner, undecided, slab.start)
     return Labelling(seen, labels, entropy, sums.confidence(), sums.agreement())
 
 
@@ -128,6 +137,10 @@ class _Onto:
 
     placing: Placing
     axis: int
+    labels: LabelArray
+    entropy: Array
+    kept: KeptArray | None = None
+    are_logits: bool = False
     done: int = 0  # planes of the target, in the order in which the source reaches them
     held: tuple[Array, LabelArray, Array] | None = None  # the source's last plane, which the next may need
     lines: tuple[Line, Line, Line] = field(init=False)  # the source's `axis` first, and so all arrays
@@ -139,9 +152,7 @@ class _Onto:
         planes = np.flatnonzero(first.inside)
         self.planes = planes[np.lexsort((first.share[planes], first.lower[planes]))]
 
-    def write(
-        self, values: Array, winner: LabelArray, entropy: Array, start: int, labels: LabelArray, map_: Array
-    ) -> None:
+    def write(self, values: Array, winner: LabelArray, entropy: Array, start: int) -> None:
         """Write all planes of the target whose neighbours are there by now.
 
         Parameters
@@ -150,21 +161,18 @@ class _Onto:
             (K, n, B, C): planes of the source from `start` on.
         winner, entropy
             (n, B, C).
-        labels, map_
-            On the target's grid: what is written to.
         """
         line, stop = self.lines[0], start + len(winner)
         ready = self.planes[self.done :]
         ready = ready[line.upper[ready] < stop]
         self.done += len(ready)
-        views = self.placing.planes_first(labels, self.axis), self.placing.planes_first(map_, self.axis)
         between = ready[line.lower[ready] < start]
         if len(between):
             values_, winner_, entropy_ = self._with_held(values, winner, entropy)
-            self._place(between, values_, winner_, entropy_, start - 1, *views)
+            self._place(between, values_, winner_, entropy_, start - 1)
         rest = ready[len(between) :]
         for first in range(0, len(rest), _AT_ONCE):
-            self._place(rest[first : first + _AT_ONCE], values, winner, entropy, start, *views)
+            self._place(rest[first : first + _AT_ONCE], values, winner, entropy, start)
         self.held = values[:, -1:].copy(), winner[-1:], entropy[-1:]
 
     def _with_held(self, values: Array, winner: LabelArray, entropy: Array) -> tuple[Array, LabelArray, Array]:
@@ -174,21 +182,9 @@ class _Onto:
         both = np.concatenate([old[0], values[:, :1]], axis=1)
         return both, np.concatenate([old[1], winner[:1]]), np.concatenate([old[2], entropy[:1]])
 
-    def _place(
-        self,
-        planes: NDArray[np.intp],
-        values: Array,
-        winner: LabelArray,
-        entropy: Array,
-        start: int,
-        labels: LabelArray,
-        map_: Array,
-    ) -> None:
-        """Write some planes of the target; `labels` and `map_` are views with these planes first."""
-        first = self.lines[0]
-        low, high = first.lower[planes] - start, first.upper[planes] - start
-        here = Line(first.axis, low, high, first.share[planes], first.inside[planes])
-        lines = (here, *self.lines[1:])
+    def _place(self, planes: NDArray[np.intp], values: Array, winner: LabelArray, entropy: Array, start: int) -> None:
+        """Write some planes of the target."""
+        lines = self._lines_of(planes, start)
         chosen, unlike = _neighbours(winner, lines)
         for at in _chunks(np.flatnonzero(unlike), _VOXELS):
             chosen.reshape(-1)[at] = _interpolated(values, lines, np.unravel_index(at, chosen.shape))
@@ -196,7 +192,34 @@ class _Onto:
         chosen[:, outside] = 0
         spread = blend(entropy, lines, [slice(None)] * 3)
         spread[:, outside] = 0
-        labels[planes], map_[planes] = chosen, spread
+        self.placing.planes_first(self.labels, self.axis)[planes] = chosen
+        self.placing.planes_first(self.entropy, self.axis)[planes] = spread
+        if self.kept is not None:
+            for one in range(len(planes)):  # of all classes, one plane is held
+                self._keep(planes[one : one + 1], values, start, outside, self.kept)
+
+    def _keep(
+        self, plane: NDArray[np.intp], values: Array, start: int, outside: NDArray[np.bool_], kept: KeptArray
+    ) -> None:
+        """Write the probabilities of one plane of the target."""
+        lines = self._lines_of(plane, start)
+        means = np.stack([blend(each, lines, [slice(None)] * 3) for each in values])
+        shares = softmax(means) if self.are_logits else means
+        shares[:, :, outside] = 0
+        shares[0][:, outside] = 1
+        for whole, each in zip(kept, shares, strict=True):
+            self.placing.planes_first(whole, self.axis)[plane] = _as_kept(each, kept)
+
+    def _lines_of(self, planes: NDArray[np.intp], start: int) -> tuple[Line, Line, Line]:
+        """Return how some planes of the target lie on planes of the source, of which the first is number `start`."""
+        first, second, third = self.lines
+        low, high = first.lower[planes] - start, first.upper[planes] - start
+        return Line(first.axis, low, high, first.share[planes], first.inside[planes]), second, third
+
+
+def _as_kept(shares: Any, kept: KeptArray) -> Any:
+    """Return probabilities in the type in which they are kept."""
+    return np.rint(255 * shares).astype(np.uint8) if kept.dtype == np.uint8 else shares.astype(np.float16)
 
 
 def _neighbours(winner: LabelArray, lines: tuple[Line, ...]) -> tuple[LabelArray, NDArray[np.bool_]]:
