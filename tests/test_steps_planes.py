@@ -69,3 +69,16 @@ def test_a_file_is_the_same_however_many_planes_are_put_in_order_at_once(
     io.write_map(tmp_path / "planes.nii.gz", values, grid)
     assert (tmp_path / "whole.nii.gz").read_bytes() == (tmp_path / "planes.nii.gz").read_bytes()
     assert np.array_equal(io.load(tmp_path / "planes.nii.gz").volumes["planes"].voxels[0], values)
+
+
+def test_probabilities_are_written_so_that_other_tools_read_0_to_1(tmp_path: Path) -> None:
+    import nibabel as nib
+
+    grid = Geometry.from_spacing((1, 2, 3), (4, 5, 6)).reoriented("LPS")
+    values = np.random.default_rng(0).integers(0, 256, (3, *grid.shape)).astype(np.uint8)
+    io.write_probabilities(tmp_path / "p.nii.gz", values, grid)
+    image = nib.load(tmp_path / "p.nii.gz")
+    assert np.allclose(np.moveaxis(image.get_fdata(), 3, 0), values / 255)
+    assert np.allclose(image.affine, grid.affine)
+    with pytest.raises(ValueError, match="do not fit the grid"):
+        io.write_probabilities(tmp_path / "q.nii.gz", values[:, 1:], grid)

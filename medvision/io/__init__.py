@@ -14,4 +14,5 @@ from medvision.io.read import read_labels as read_labels
 from medvision.io.read import read_volume as read_volume
 from medvision.io.write import write_labels as write_labels
 from medvision.io.write import write_map as write_map
+from medvision.io.write import write_probabilities as write_probabilities
 from medvision.io.write import write_volume as write_volume

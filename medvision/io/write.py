@@ -55,6 +55,23 @@ def write_map(path: Path, values: NDArray[np.float32], geometry: Geometry) -> No
     _write(path, [values.astype(np.float32, copy=False)], geometry)
 
 
+def write_probabilities(path: Path, values: NDArray[np.uint8], geometry: Geometry) -> None:
+    """Write (classes, I, J, K) probabilities, of which 255 is 1, as ``.nii.gz`` with the classes along a fourth axis.
+
+    The header states the scale, so that other tools read 0 to 1. Classes are written one after another.
+
+    Raises
+    ------
+    GeometryError
+        ``grid-differs``: the values do not fit the grid.
+    OutputError
+        As :func:`write_labels`.
+    """
+    if values.shape[1:] != geometry.shape:
+        raise GeometryError("grid-differs", f"values {values.shape} do not fit the grid {geometry.shape}", path=path)
+    _write(path, list(values), geometry, slope=1 / 255)
+
+
 def write_volume(path: Path, volume: Volume) -> None:
     """Write a volume of one channel as ``.nii.gz``, in its own type where NIfTI tools know it.
 
@@ -123,8 +140,11 @@ def _known(kind: np.dtype[Any], parts: Sequence[NDArray[Any]], path: Path) -> np
     raise InputError("too-large", f"values of {least} to {most} need 64 bits, which few tools read", path=path)
 
 
-def _write(path: Path, parts: Sequence[NDArray[Any]], geometry: Geometry, step_s: float | None = None) -> None:
+def _write(
+    path: Path, parts: Sequence[NDArray[Any]], geometry: Geometry, step_s: float | None = None, *, slope: float = 1
+) -> None:
     header = _header(parts[0].dtype, geometry, len(parts), step_s)
+    header["scl_slope"] = slope
     with replacing(path) as temporary, temporary.open("wb") as file:
         _compress(file, [header.binaryblock + bytes(4)], *map(_bytes_of, parts))
 
@@ -139,7 +159,7 @@ def _header(kind: np.dtype[Any], geometry: Geometry, volumes: int, step_s: float
     header.set_data_dtype(kind)
     header.set_data_shape(sizes)
     header.set_data_offset(int(header["sizeof_hdr"]) + 4)
-    header["scl_slope"], header["scl_inter"] = 1, 0
+    header["scl_inter"] = 0
     header["pixdim"][4] = step_s or 0
     _place(header, geometry)
     header.set_xyzt_units("mm" if geometry.physical else "unknown", "sec" if step_s else "unknown")
