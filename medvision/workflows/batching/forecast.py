@@ -81,8 +81,8 @@ def forecast_of(
     preparing = image + 2 * _FLOAT * header.voxels * header.channels
     answers = _FLOAT * classes * (asked.held + (threads + 2) * asked.size)
     planes = _FLOAT * classes * min(_PLANES * (seen // prepared[slab_axis(prepared, dimensions)]), seen)
-    results = header.voxels * (1 + _FLOAT) if classes else 0
-    asking = image + _FLOAT * seen * header.channels + seen + results + answers + _TEMPORARIES * planes + engine
+    each_way = _FLOAT * seen * header.channels + (seen + (1 + _FLOAT) * header.voxels if classes else 0)
+    asking = image + ways * each_way + answers + _TEMPORARIES * planes + engine
     work = inputs * seconds * choice.threads / threads
     rest = _CASE + _SLOW * header.voxels + _SLOW_CLASS * classes * seen * ways
     return Forecast((base_bytes + _LIBRARIES + max(preparing, asking)) / 2**20, work + rest, inputs)
