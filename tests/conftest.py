@@ -93,6 +93,20 @@ def engines_untried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pytest
         yield patched
 
 
+@pytest.fixture(scope="module", autouse=True)
+def in_this_process(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let runs analyse in this process where no number of workers is asked for: another one loads torch for seconds.
+
+    But for the tests on what other processes and machines do.
+    """
+    if any(word in request.module.__name__ for word in ("faults", "cluster", "workers", "engine")):
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(run, "workers_for", lambda cases, engine, wanted=None: wanted or 0)
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared_data(request: pytest.FixtureRequest) -> Path:
     """Return the folder of real data beside the repository; the test is left out where there is none."""

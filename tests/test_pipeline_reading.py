@@ -44,7 +44,7 @@ def test_a_classification_has_an_output_a_label() -> None:
     [
         # what does not exist, with what there is and what was meant
         (("spacing_mm = ", "spacing = "), "steps.2.resample.spacing: there is no such key (did you mean 'spacing_mm'"),
-        (("spacing_mm = ", "spacing = "), "there are order, spacing_mm, use"),
+        (("spacing_mm = ", "spacing = "), "there are blur, keeps, order, spacing_mm, use"),
         (("[train]", "[trian]"), "trian: there is no such key (did you mean 'train'?); there are card, contract,"),
         (("epochs = 3", "epoch = 3"), "train.epoch: there is no such key (did you mean 'epochs'?)"),
         (("epochs = 3", "zzz = 3"), "train.zzz: there is no such key; there are augmentation, average,"),
@@ -55,8 +55,8 @@ def test_a_classification_has_an_output_a_label() -> None:
         # a name that nothing has, and one that is missing
         (('"dynunet"', '"unet"'), "network: nothing is called 'unet'; there are 'dynunet', 'segresnet', 'resnet'"),
         (('"resample"', '"resampel"'), "steps.2: nothing is called 'resampel'; there are 'reorient', 'resample'"),
-        (('use = "reorient"', ""), "steps.1: the key 'use' is missing; it names one of clip, crop_foreground, pad"),
-        (('use = "dynunet"', ""), "network: the key 'use' is missing; it names one of densenet, dynunet, resnet"),
+        (('use = "reorient"', ""), "steps.1: the key 'use' is missing; it names one of clip, crop_foreground, crop_nonzero, normalise, pad"),
+        (('use = "dynunet"', ""), "network: the key 'use' is missing; it names one of densenet, dynunet, plain-unet, resenc-unet, residual-unet, resnet"),
         (('name = "tiny"', ""), "name: Field required"),
         # another type or a value that is not allowed
         (("epochs = 3", 'epochs = "3"'), "train.epochs: Input should be a valid integer, got '3'"),

@@ -115,7 +115,7 @@ def test_provenance_and_checks_are_shown() -> None:
     record, volume, labels = spot_case(geometry, (4, 4, 4))
     record = replace(record, checks={"orientation": {"as given": 0.95}}, files={"mask": "mask.nii.gz"}, modality=None)
     text = " ".join(page_of(record, volume, labels).text.split())
-    for expected in (MANIFEST.command, "aa11", "bb22", "cc33", "medvision 0.1.0", "cpu, fp32", "mask.nii.gz"):
+    for expected in (MANIFEST.command, "aa11", "bb22", "cc33", "medvision 0.1.0", "cpu, torch-fp32", "mask.nii.gz"):
         assert expected in text
     assert "Modality not stated by the file" in text
     assert "orientation: as given 0.95" in text

@@ -318,9 +318,9 @@ def test_the_shipped_pipelines_choose_nothing_and_keep_their_hashes() -> None:
     hashes = {name: PipelineFolder.open(name).settings_sha256 for name in builtin_names()}
     assert all(PipelineFolder.open(name).settings.select is None for name in hashes)
     assert hashes == {
-        "ct-adrenal": "ceda130feea02780d859ca67f1b1510dd996dfd6072fe0732f31b39200fea2b1",
-        "cxr-pneumonia": "8e550ee4545ea387d7334d20fbb9c904e7a78b051bf1562edf476a1350e98be4",
-        "mr-hippocampus": "185cca0c7af3fb83858ae8036ee160050703b8805919fff924ee3f7ae1f73847",
+        "ct-adrenal": "6000917cc5ae6ea53fc1c3ddd123b7e6a7175030e657f7ccf0a255fb2b35f2eb",
+        "cxr-pneumonia": "5c9175b6ed877dadafa97c553a200e1a307abaa696e552d55b027484a4cbaa9a",
+        "mr-hippocampus": "c9b5caa9cb9d4bc3de6c2975822d640be722e12b214730977e6ba585daed3306",
     }
 
 
