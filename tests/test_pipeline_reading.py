@@ -55,8 +55,14 @@ def test_a_classification_has_an_output_a_label() -> None:
         # a name that nothing has, and one that is missing
         (('"dynunet"', '"unet"'), "network: nothing is called 'unet'; there are 'dynunet', 'segresnet', 'resnet'"),
         (('"resample"', '"resampel"'), "steps.2: nothing is called 'resampel'; there are 'reorient', 'resample'"),
-        (('use = "reorient"', ""), "steps.1: the key 'use' is missing; it names one of clip, crop_foreground, crop_nonzero, normalise, pad"),
-        (('use = "dynunet"', ""), "network: the key 'use' is missing; it names one of densenet, dynunet, plain-unet, resenc-unet, residual-unet, resnet"),
+        (
+            ('use = "reorient"', ""),
+            "steps.1: the key 'use' is missing; it names one of clip, crop_foreground, crop_nonzero, normalise, pad",
+        ),
+        (
+            ('use = "dynunet"', ""),
+            "network: the key 'use' is missing; it names one of densenet, dynunet, plain-unet, resenc-unet",
+        ),
         (('name = "tiny"', ""), "name: Field required"),
         # another type or a value that is not allowed
         (("epochs = 3", 'epochs = "3"'), "train.epochs: Input should be a valid integer, got '3'"),
