@@ -22,7 +22,7 @@ from phantoms import write_nifti
 
 from medvision import io
 from medvision.engines import Choice, Row
-from medvision.errors import InputError
+from medvision.errors import ExtraMissingError, InputError
 from medvision.frameworks import versions
 from medvision.measure import measure
 from medvision.pipeline import PipelineFolder
@@ -105,6 +105,11 @@ def lightly_opened(work: job.Work) -> job.Opened:
     """Return what analyses a case by thresholds; it is called in a process of its own."""
     job.analyse = _by_thresholds  # type: ignore[assignment]
     return job.Opened(work, None)  # type: ignore[arg-type]
+
+
+def lacking(work: job.Work) -> job.Opened:
+    """Fail as where the engine's package is not installed."""
+    raise ExtraMissingError("extra-missing", "the engine needs a package", cure="Install it.")
 
 
 def untried(engines: Engines, cases: Sequence[Case], *, alone: bool) -> Choice:
@@ -192,6 +197,7 @@ def _raise(error: BaseException) -> None:
 
 HARMS: dict[str, Callable[[], Any]] = {
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "kill-parent": lambda: (os.kill(os.getppid(), signal.SIGKILL), time.sleep(60)),
     "crash": lambda: os.kill(os.getpid(), signal.SIGSEGV),
     "exit": lambda: os._exit(3),
     "hang": lambda: time.sleep(600),

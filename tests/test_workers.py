@@ -327,3 +327,14 @@ def test_cores_are_those_that_the_container_is_given(tmp_path: Path, monkeypatch
         quota.write_text(text, encoding="ascii")
         found.append(cores())
     assert found == [8, 8, 2, 1]
+
+
+def test_what_is_raised_meanwhile_ends_all_work_in_order(tmp_path: Path) -> None:
+    def look() -> None:
+        if (tmp_path / "begun").exists():
+            raise KeyError("enough")
+
+    with pytest.raises(KeyError, match="enough"):
+        list(in_processes(stay, [tmp_path], 1, meanwhile=look))
+    assert (tmp_path / "tidied").exists()
+    assert gone(int((tmp_path / "begun").read_text()))

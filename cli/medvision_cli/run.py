@@ -48,6 +48,26 @@ ShardOption = Annotated[
         show_default=False,
     ),
 ]
+SchedulerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="Analyse on the workers of this Dask cluster, e.g. tcp://node1:8786.",
+        show_default=False,
+    ),
+]
+SlurmOption = Annotated[
+    int | None,
+    typer.Option("--slurm", metavar="JOBS", min=1, help="Analyse in so many jobs of Slurm.", show_default=False),
+]
+SlurmPartitionOption = Annotated[
+    str | None,
+    typer.Option("--slurm-partition", metavar="NAME", help="Where; by default Slurm's own.", show_default=False),
+]
+SlurmHoursOption = Annotated[float, typer.Option("--slurm-hours", help="For how long each job at most.")]
+SlurmCoresOption = Annotated[int, typer.Option("--slurm-cores", min=1, help="Of each job, for a case at a time.")]
+SlurmMemoryOption = Annotated[float, typer.Option("--slurm-memory", help="Of each job, in GB.")]
 
 
 def command(
@@ -63,6 +83,12 @@ def command(
     max_minutes: MaxMinutesOption = None,
     rerun: RerunOption = None,
     shard: ShardOption = None,
+    scheduler: SchedulerOption = None,
+    slurm: SlurmOption = None,
+    slurm_partition: SlurmPartitionOption = None,
+    slurm_hours: SlurmHoursOption = 4.0,
+    slurm_cores: SlurmCoresOption = 4,
+    slurm_memory: SlurmMemoryOption = 16.0,
     allow_gaps: reading.AllowGapsOption = False,
     merge_series: reading.MergeSeriesOption = False,
     assume_ras: reading.AssumeRasOption = False,
@@ -79,6 +105,7 @@ def command(
     Exit codes: 0 all good, 3 no image found, 4 some cases refused or failed, 5 all of them.
     """
     from medvision.batch import Shard
+    from medvision.errors import UsageError
     from medvision.pipeline import PipelineFolder
     from medvision.workflows import run
     from medvision.workflows.batching.limits import rerun_of
@@ -96,6 +123,13 @@ def command(
         found = run.plan(inputs, split=split, reading=how, select=opened.settings.select)
         summary.tell_plan(found, run.notes_on(found), as_json=as_json)
         return
+    cluster: run.Cluster | None = None if scheduler is None else run.DaskScheduler(scheduler)
+    if slurm is not None:
+        if scheduler is not None:
+            raise UsageError("usage", "--scheduler and --slurm are two clusters: give one")
+        cluster = run.SlurmJobs(
+            jobs=slurm, partition=slurm_partition, hours=slurm_hours, cores=slurm_cores, memory_gb=slurm_memory
+        )
     limits = run.Limits(workers=workers, memory_gb=max_memory, case_minutes=max_minutes)
     with ending.told_to_end(), shell.progress("analysing") as progress:
         result = run.run(
@@ -109,6 +143,7 @@ def command(
             limits=limits,
             rerun=rerun_of(rerun),
             shard=None if shard is None else Shard.parse(shard),
+            cluster=cluster,
             progress=progress,
         )
     exit_code = result.exit_code(strict=strict)

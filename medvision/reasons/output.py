@@ -85,6 +85,21 @@ RUNNING: Mapping[str, Reason] = {
         "The case has no result; what other processes have done is whole.",
         "Mend what the message says; where memory may have run out, give fewer --workers. The same command goes on.",
     ),
+    "worker-refused": Reason(
+        "A worker of the cluster takes no part, or none came.",
+        "Its results would not be those of this machine, or could not be written where they belong.",
+        "Start workers in the same environment, with the same folders under the same paths; see their logs.",
+    ),
+    "scheduler-unreachable": Reason(
+        "The Dask scheduler does not answer.",
+        "Without it no worker can be given a case; cases that are done stay done.",
+        "See whether it runs, and whether the address and the network let it be reached; then give the command again.",
+    ),
+    "slurm-refused": Reason(
+        "Slurm does not take the jobs.",
+        "No case can be analysed there.",
+        "Correct the options that begin with --slurm; `sinfo` lists partitions and what they offer.",
+    ),
     "out-of-memory": Reason(
         "Memory ran out while a case was worked on.",
         "The case has no result; no part of one is kept.",

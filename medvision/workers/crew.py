@@ -62,6 +62,7 @@ def in_processes(
     terms: Terms = _PLAIN,
     fit: Callable[[Item, Sequence[Item]], bool] | None = None,
     named: Callable[[Item], str] | None = None,
+    meanwhile: Callable[[], None] | None = None,
 ) -> Generator[Done[Item, Value]]:
     """Yield what `function` makes of each item, computed in some processes.
 
@@ -92,6 +93,8 @@ def in_processes(
         that is alone is always taken. Not with a chunk of several.
     named
         What an item is called in messages, without patient data; its number where None.
+    meanwhile
+        Called many times a second while answers are awaited; what it raises ends all work.
 
     Raises
     ------
@@ -107,7 +110,7 @@ def in_processes(
     """
     if processes < 1:
         raise UsageError("usage", f"{processes} processes cannot work on anything")
-    crew = _Crew(packed((function, begins)), terms, named)
+    crew = _Crew(packed((function, begins)), terms, named, meanwhile)
     orders = _Orders(iter(items), chunk, fit)
     finished: dict[int, Done[Any, Any]] = {}
     try:
@@ -158,10 +161,17 @@ class _Orders:
 class _Crew:
     """The processes, and what they have to say."""
 
-    def __init__(self, task: bytes, terms: Terms, named: Callable[[Any], str] | None) -> None:
+    def __init__(
+        self,
+        task: bytes,
+        terms: Terms,
+        named: Callable[[Any], str] | None,
+        meanwhile: Callable[[], None] | None,
+    ) -> None:
         self._task = task
         self._terms = terms
         self._named = named
+        self._meanwhile = meanwhile
         self._children: list[Child] = []
         self._told: dict[Any, Any] = {}  # warnings that were shown
         self._kills = memory_kills()
@@ -187,7 +197,10 @@ class _Crew:
         """Wait until there is an answer, or a limit is to be looked at, and return all answers that are there."""
         by_connection = {child.connection: child for child in self.busy}
         found = {}
-        ready = wait(list(by_connection), _LOOK_SECONDS if self._terms.watched else None)
+        watched = self._terms.watched or self._meanwhile is not None
+        ready = wait(list(by_connection), _LOOK_SECONDS if watched else None)
+        if self._meanwhile is not None:
+            self._meanwhile()
         if self._terms.watched and time.monotonic() >= self._looks:
             self._looks = time.monotonic() + _LOOK_SECONDS
             self._look()

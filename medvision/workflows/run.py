@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from medvision import io
 from medvision.batch import Entry, Ledger, Log, Shard, State, require_writable
@@ -20,7 +21,13 @@ from medvision.selection import Selection, chosen
 from medvision.study import AS_IT_STANDS, Case, Collection, Reading, by_image
 from medvision.workers import available_bytes
 from medvision.workflows.batching.attempts import entries_of, threads_for, workers_for
+from medvision.workflows.batching.cluster import entries_on
+from medvision.workflows.batching.connecting import Cluster as Cluster
+from medvision.workflows.batching.connecting import DaskScheduler as DaskScheduler
+from medvision.workflows.batching.connecting import SlurmJobs as SlurmJobs
+from medvision.workflows.batching.connecting import connected, require_cluster
 from medvision.workflows.batching.engine import Engines, chosen_engine, digests_of
+from medvision.workflows.batching.fleet import Asked
 from medvision.workflows.batching.job import Work, opened
 from medvision.workflows.batching.limits import NO_LIMITS as NO_LIMITS
 from medvision.workflows.batching.limits import Limits as Limits
@@ -43,6 +50,7 @@ def run(
     limits: Limits = NO_LIMITS,
     rerun: Rerun | None = None,
     shard: Shard | None = None,
+    cluster: Cluster | None = None,
     progress: Progress = silent,
 ) -> BatchResult:
     """Analyse every case found in `inputs`, and write results, pages and a table to `out`.
@@ -79,6 +87,8 @@ def run(
     shard
         Only this share of the cases, beside other processes that do the others; pages and table are written when all
         are merged: :func:`medvision.workflows.merge.merge`. None for all.
+    cluster
+        Where cases are analysed, one at a time on each of its workers; None: on this machine.
     progress
         Told of every case.
 
@@ -88,12 +98,17 @@ def run(
         The pipeline has no weights, or not its own.
     UsageError
         Two inputs would write to the same place; no case is of that split; `out` is an input, or holds results of
-        another pipeline; the engine cannot be used.
+        another pipeline; the engine cannot be used; the cluster cannot be reached, or `limits` say how many workers it
+        has.
     OutputError, BusyError
         `out` cannot be written, or another run holds it.
     WorkerError
-        No process can be started, or it ended before it had a case.
+        No process can be started, or it ended before it had a case; no worker of the cluster takes part.
     """
+    if cluster is not None and limits.workers is not None:
+        raise UsageError("usage", "the cluster says how many workers there are: leave --workers out")
+    if cluster is not None:
+        require_cluster(cluster)
     pipeline.require_weights()
     pipeline.check_weights()
     if out.resolve() in {path.resolve() for path in inputs}:
@@ -121,8 +136,8 @@ def run(
         log.say(f"{len(missing)} cases to analyse, {done_before} done before, {len(rejections)} inputs without a case")
         work = Work(pipeline, out.absolute(), notice=notice)
         with _room(out, missing, done):
-            _analyse(missing, work, ledger, log, engine=engine, limits=limits, progress=progress)
-            seen_now = {case.id for case in missing} | (left if rerun is None else set())
+            _analyse(missing, work, ledger, log, engine=engine, limits=limits, cluster=cluster, progress=progress)
+            seen_now = {case.id for case in missing if cluster is None} | (left if rerun is None else set())
             if shard is None:
                 write_cohort(ledger, pipeline, verified=seen_now)
         named = {case.id for case in found.cases} | {entry.id for entry in rejections if entry.state == "refused"}
@@ -179,19 +194,47 @@ def _scanned(inputs: Sequence[Path], split: str | None, reading: Reading) -> Col
 
 
 def _analyse(
-    missing: Sequence[Case], work: Work, ledger: Ledger, log: Log, *, engine: str, limits: Limits, progress: Progress
+    missing: Sequence[Case],
+    work: Work,
+    ledger: Ledger,
+    log: Log,
+    *,
+    engine: str,
+    limits: Limits,
+    cluster: Cluster | None,
+    progress: Progress,
 ) -> None:
     """Analyse what is missing, and enter what came of each case as soon as it is known."""
     if not missing:
         return
     progress(0, len(missing), "")
+    with contextlib.ExitStack() as held:
+        if cluster is None:
+            entries = _here(missing, work, ledger, log, engine=engine, limits=limits)
+        else:
+            client = held.enter_context(connected(cluster, ledger.folder))
+            patient = isinstance(cluster, SlurmJobs)  # a queue can be long
+            asked = Asked(work=work, engine=engine, limits=limits, choose=chosen_engine, begin=opened, patient=patient)
+            entries = _there(client, missing, asked, ledger, log, progress)
+        held.enter_context(contextlib.closing(entries))
+        for number, entry in enumerate(entries, 1):
+            ledger.enter(entry)
+            log.tell(entry)
+            progress(number, len(missing), entry.id)
+    progress(len(missing), len(missing), "pages")
+
+
+def _here(
+    missing: Sequence[Case], work: Work, ledger: Ledger, log: Log, *, engine: str, limits: Limits
+) -> Generator[Entry]:
+    """Yield what came of each case, analysed on this machine."""
     everything = Engines(work.pipeline, engine, threads_for(1))
     choice = chosen_engine(everything, missing, alone=limits.workers != 0)
     log.say(f"the engine is {choice.engine}")
     limits = limits.within(available_bytes())
     workers = workers_for(len(missing), choice.engine, limits.workers)
     threads = threads_for(workers)
-    entries = entries_of(
+    return entries_of(
         _cleared(missing, ledger),
         replace(work, threads=threads, choice=choice, memory_gb=limits.memory_gb),
         workers,
@@ -199,12 +242,21 @@ def _analyse(
         begin=opened,
         say=log.say,
     )
-    with contextlib.closing(entries):
-        for number, entry in enumerate(entries, 1):
-            ledger.enter(entry)
-            log.tell(entry)
-            progress(number, len(missing), entry.id)
-    progress(len(missing), len(missing), "pages")
+
+
+def _there(
+    client: Any, missing: Sequence[Case], asked: Asked, ledger: Ledger, log: Log, progress: Progress
+) -> Generator[Entry]:
+    """Yield what came of each case, analysed on a cluster."""
+
+    def prepare(case: Case) -> None:
+        ledger.remove_files(case.id)
+
+    def warn(words: str) -> None:
+        log.say(words)
+        progress(0, 0, words)
+
+    return entries_on(client, missing, asked, prepare=prepare, say=log.say, warn=warn)
 
 
 @contextlib.contextmanager

@@ -14,7 +14,8 @@ from medvision.study import Case
 from medvision.workers import Done, Terms, cores, in_processes
 from medvision.workflows.batching.job import Work, opened, unfinished
 
-_LOST = ("worker-lost", "out-of-memory")
+LOST = ("worker-lost", "out-of-memory")
+"""The codes of a case that may be done in a fresh process."""
 
 
 def ignored(words: str) -> None:
@@ -59,15 +60,15 @@ def entries_of(
     work = replace(work, ours=True)
     lost: list[Case] = []
     for done in _done(cases, partial(begin, work), workers, terms):
-        entry = _entry(done, work)
-        if entry.problem is not None and entry.problem.code in _LOST and _may_succeed(entry, workers):
+        entry = entry_of(done, work)
+        if entry.problem is not None and entry.problem.code in LOST and _may_succeed(entry, workers):
             say(f"{entry.problem.message} [{entry.problem.code}]; it is tried once more, alone")
             lost.append(done.item)
         else:
             yield entry
     for case in lost:
         for done in _done([case], partial(begin, work), 1, terms):
-            yield _entry(done, work)
+            yield entry_of(done, work)
 
 
 def workers_for(cases: int, engine: str, wanted: int | None = None) -> int:
@@ -91,6 +92,22 @@ def threads_for(workers: int) -> int:
     return max(1, available // max(1, workers))
 
 
+def entry_of(done: Done[Case, Entry], work: Work) -> Entry:
+    """Return the entry of a case; of one that was lost with its process, why.
+
+    Raises
+    ------
+    OutputError
+        Results cannot be written.
+    """
+    if done.error is None:
+        return done.result()
+    if isinstance(done.error, OutputError):
+        raise done.error
+    unfinished(done.item, work)
+    return _lost_entry(done.item, done.error, work)
+
+
 def _done(
     cases: Iterable[Case], begin: Callable[[], Callable[[Case], Entry]], workers: int, terms: Terms
 ) -> Iterator[Done[Case, Entry]]:
@@ -105,16 +122,6 @@ def _done(
 def _may_succeed(entry: Entry, workers: int) -> bool:
     """Whether a case that was lost may be done when it is alone: memory that ran out was not short for others' sake."""
     return workers > 1 or (entry.problem is not None and entry.problem.code != "out-of-memory")
-
-
-def _entry(done: Done[Case, Entry], work: Work) -> Entry:
-    """Return the entry of a case; of one that was lost with its process, why."""
-    if done.error is None:
-        return done.result()
-    if isinstance(done.error, OutputError):
-        raise done.error
-    unfinished(done.item, work)
-    return _lost_entry(done.item, done.error, work)
 
 
 def _lost_entry(case: Case, error: MedvisionError, work: Work) -> Entry:
