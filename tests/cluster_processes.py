@@ -7,13 +7,20 @@ import getpass
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+
+from medvision import io
+from medvision.pipeline import PipelineFolder
+from medvision.study import Case, Collection
+from medvision.workflows import run as run_module
+from medvision.workflows.run import BatchResult, DaskScheduler, run
 
 TESTS = Path(__file__).resolve().parent
 
@@ -48,7 +55,8 @@ class DaskCluster:
     def start(self, *names: str, nanny: bool = False, first: Path | None = None, **environment: str) -> None:
         """Start workers, and wait until they are there."""
         for name in names:
-            words = (self.address, "--nthreads", "1", "--name", name, "--nanny" if nanny else "--no-nanny")
+            words = [self.address, "--nthreads", "1", "--name", name, "--nanny" if nanny else "--no-nanny"]
+            words += ["--local-directory", str(self.folder)]
             self.workers[name] = self._started("worker", *words, name=name, first=first, environment=environment)
         until(lambda: all("Registered to" in self.said(name) for name in names))
 
@@ -57,16 +65,10 @@ class DaskCluster:
         return (self.folder / f"{name}.log").read_text(encoding="utf-8")
 
     def close(self) -> None:
-        """End all processes."""
-        everyone = [*self.workers.values(), self.scheduler]
-        for process in everyone:
-            process.terminate()
-        for process in everyone:
-            try:
-                process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        """End all processes; those that they have started end with them."""
+        for process in (*self.workers.values(), self.scheduler):
+            process.kill()
+            process.wait()
 
     def _started(
         self,
@@ -84,6 +86,42 @@ class DaskCluster:
                 env=os.environ | {"PYTHONPATH": search_path(first)} | dict(environment or {}),
                 cwd=self.folder,
             )
+
+
+def lines(folder: Path) -> list[tuple[object, ...]]:
+    """Return what the ledger says of cases, but for dates, durations and memory."""
+    database = sqlite3.connect(folder / "ledger.sqlite")
+    try:
+        return database.execute(
+            "SELECT id, state, verdict, source, images, input_sha256, pipeline_sha256, code, message, cure, files"
+            " FROM cases ORDER BY id"
+        ).fetchall()
+    finally:
+        database.close()
+
+
+def log(out: Path) -> str:
+    """Return what a run said."""
+    return (out / "logs" / "run.log").read_text(encoding="utf-8")
+
+
+def done_in(out: Path) -> int:
+    """Return how many cases have their pages."""
+    return len(list(out.glob("cases/*/report.html")))
+
+
+def run_with(
+    pipeline: PipelineFolder, images: Sequence[Path], out: Path, bad: Sequence[Case], dask: DaskCluster
+) -> BatchResult:
+    """Run over images and over cases that no scan could find."""
+    scan = io.scan
+
+    def found(*arguments: object) -> Collection:
+        return scan(*arguments).merged([Collection(tuple(bad))])  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(run_module.io, "scan", found)
+        return run(pipeline, images, out, cluster=DaskScheduler(dask.address))
 
 
 _SLURM = """

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import signal
-import sqlite3
-import subprocess
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cluster_processes import DaskCluster, until
-from fault_runs import command, harmful, lacking, lightly_opened, make_image, make_images, make_pipeline, tree
+from cluster_processes import DaskCluster, lines, log, run_with
+from fault_runs import harmful, lacking, lightly_opened, make_image, make_images, make_pipeline, tree
 
-from medvision import io
 from medvision.errors import ExtraMissingError, WorkerError
 from medvision.pipeline import PipelineFolder
-from medvision.study import Case, Collection, Source
+from medvision.study import Case, Source
 from medvision.workflows import run as run_module
 from medvision.workflows.batching import cluster as cluster_module
 from medvision.workflows.batching import fleet as fleet_module
-from medvision.workflows.run import BatchResult, DaskScheduler, Limits, run
+from medvision.workflows.run import DaskScheduler, Limits, run
 
 CASES = 6
-pytestmark = pytest.mark.filterwarnings("default::ResourceWarning")  # of Dask's own connections
 
 
 @pytest.fixture(scope="module")
@@ -70,40 +64,6 @@ def whole(pipeline: PipelineFolder, images: Path, tmp_path_factory: pytest.TempP
     return out
 
 
-def lines(folder: Path) -> list[tuple[object, ...]]:
-    """Return what the ledger says of cases, but for dates, durations and memory."""
-    database = sqlite3.connect(folder / "ledger.sqlite")
-    try:
-        return database.execute(
-            "SELECT id, state, verdict, source, images, input_sha256, pipeline_sha256, code, message, cure, files"
-            " FROM cases ORDER BY id"
-        ).fetchall()
-    finally:
-        database.close()
-
-
-def log(out: Path) -> str:
-    return (out / "logs" / "run.log").read_text(encoding="utf-8")
-
-
-def done_in(out: Path) -> int:
-    return len(list(out.glob("cases/*/report.html")))
-
-
-def run_with(
-    pipeline: PipelineFolder, images: Sequence[Path], out: Path, bad: Sequence[Case], dask: DaskCluster
-) -> BatchResult:
-    """Run over images and over cases that no scan could find."""
-    scan = io.scan
-
-    def found(*arguments: object) -> Collection:
-        return scan(*arguments).merged([Collection(tuple(bad))])  # type: ignore[arg-type]
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(run_module.io, "scan", found)
-        return run(pipeline, images, out, cluster=DaskScheduler(dask.address))
-
-
 def test_two_workers_come_to_what_one_process_comes_to_and_a_second_run_has_nothing_to_do(
     dask: DaskCluster, pipeline: PipelineFolder, images: Path, whole: Path, tmp_path: Path
 ) -> None:
@@ -147,85 +107,6 @@ def test_cases_that_end_their_process_cost_themselves_alone_and_no_worker(
     written = {path.parent.name for path in (tmp_path / "out" / "cases").rglob("*") if path.is_file()}
     assert written.isdisjoint(causes), "no half result stands"
     assert all(process.poll() is None for process in dask.workers.values())
-
-
-def test_a_worker_that_is_killed_costs_time_and_nothing_else(
-    frail: DaskCluster, pipeline: PipelineFolder, images: Path, whole: Path, tmp_path: Path
-) -> None:
-    frail.start("one", "two", FAULT_RUNS_SECONDS="1.5")
-    out = tmp_path / "out"
-    words = ("run", pipeline.folder, images, "--out", out, "--scheduler", frail.address)
-    process = subprocess.Popen(command(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    until(lambda: done_in(out) > 0)
-    time.sleep(0.3)
-    frail.workers["one"].kill()
-    frail.start("three")
-    shown, said = process.communicate(timeout=60)
-    assert process.returncode == 4, said  # of the file that is none
-    assert f"{CASES + 1} cases: {CASES} analysed now, 1 refused" in shown
-    assert "the Dask worker one is lost" in log(out)
-    assert log(out).count("it is tried once more") == 1
-    assert tree(out) == tree(whole)
-    assert lines(out) == lines(whole)
-
-
-def test_a_case_that_takes_two_workers_with_it_has_failed_and_the_others_are_done(
-    frail: DaskCluster, pipeline: PipelineFolder, images: Path, tmp_path: Path
-) -> None:
-    frail.start("one", "two", nanny=True)
-    bad = [harmful(make_image(tmp_path / "bad.nii.gz"), "kill-parent")]
-    result = run_with(pipeline, [images / "case0.nii.gz", images / "case1.nii.gz"], tmp_path / "out", bad, frail)
-    (problem,) = [entry.problem for entry in result.entries if entry.problem]
-    assert problem.code == "worker-lost"
-    assert problem.message.startswith("case kill-parent: the Dask worker ")
-    assert problem.message.endswith(" was lost while it worked on it")
-    assert result.count("done") == 2
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_a_run_that_is_ended_leaves_idle_workers_and_the_same_command_goes_on(
-    frail: DaskCluster, pipeline: PipelineFolder, images: Path, whole: Path, tmp_path: Path, number: int
-) -> None:
-    frail.start("one", "two", FAULT_RUNS_SECONDS="1")
-    out = tmp_path / "out"
-    words = command("run", pipeline.folder, images, "--out", out, "--scheduler", frail.address)
-    process = subprocess.Popen(
-        words,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
-    until(lambda: done_in(out) > 0)
-    process.send_signal(number)
-    began = time.monotonic()
-    _, said = process.communicate(timeout=20)
-    until(lambda: not any(helpers(each.pid) for each in frail.workers.values()), 10)
-    assert time.monotonic() - began < 10
-    if number == signal.SIGINT:
-        assert process.returncode == 130
-        assert "The same command goes on where this one stopped." in said
-        assert "Traceback" not in said
-        assert not list(out.glob(".medvision-*"))
-        assert done_in(out) == len([path for path in (out / "cases").iterdir() if any(path.iterdir())])
-    subprocess.run(words, check=False, capture_output=True)
-    assert tree(out) == tree(whole)
-    assert lines(out) == lines(whole)
-
-
-def test_a_scheduler_that_ends_ends_the_run_and_what_is_done_stays(
-    frail: DaskCluster, pipeline: PipelineFolder, images: Path, tmp_path: Path
-) -> None:
-    frail.start("one", FAULT_RUNS_SECONDS="1")
-    out = tmp_path / "out"
-    words = ("run", pipeline.folder, images, "--out", out, "--scheduler", frail.address)
-    process = subprocess.Popen(command(*words), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-    until(lambda: done_in(out) > 0)
-    frail.scheduler.kill()
-    _, said = process.communicate(timeout=40)
-    assert process.returncode == 5
-    assert "the Dask scheduler is no more, or cannot be reached any more [scheduler-unreachable]" in said
-    assert lines(out)
 
 
 def test_a_worker_with_another_version_takes_no_part_and_is_named(
@@ -281,15 +162,3 @@ def test_an_engine_that_cannot_run_on_any_worker_ends_the_run_with_the_reason(
     with pytest.raises(ExtraMissingError, match="takes no part: the engine needs a package"):
         run(pipeline, [images], tmp_path / "out", cluster=DaskScheduler(dask.address))
     assert not lines(tmp_path / "out") or all(line[1] != "failed" for line in lines(tmp_path / "out"))
-
-
-def helpers(pid: int) -> list[str]:
-    """Return the processes that a worker has started for its cases."""
-    try:
-        return Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split() + [
-            child
-            for task in Path(f"/proc/{pid}/task").iterdir()
-            for child in (task / "children").read_text(encoding="ascii").split()
-        ]
-    except OSError:
-        return []

@@ -217,7 +217,9 @@ def test_without_a_worker_the_run_ends_after_a_while_or_waits(
             self.looks += 1
             return super().nthreads() if self.looks > 40 else {}
 
-    assert len(over(Later({"a": facts("a")}, done), cases, pipeline, tmp_path / "out", patient=True)[0]) == 3
+    entries, told = over(Later({"a": facts("a")}, done), cases, pipeline, tmp_path / "out", patient=True)
+    assert len(entries) == 3
+    assert sum("the jobs wait in the queue, or cannot reach this machine" in words for words in told) == 1
 
 
 def test_a_scheduler_that_is_no_more_or_answers_with_an_error_ends_the_run(

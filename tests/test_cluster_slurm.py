@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cluster_processes import search_path, slurm, until
+from cluster_processes import done_in, search_path, slurm, until
 from fault_runs import command, make_images, make_pipeline, tree
 
 CASES = 6
@@ -50,10 +50,6 @@ def jobs(*states: str) -> list[str]:
     chosen = ["--states", ",".join(states)] if states else []
     shown = subprocess.run(["squeue", "-h", "-r", "-o", "%A", *chosen], capture_output=True, text=True, check=True)
     return shown.stdout.split()
-
-
-def done_in(out: Path) -> int:
-    return len(list(out.glob("cases/*/report.html")))
 
 
 def test_an_array_of_four_shards_of_which_one_is_killed_and_run_again_is_merged_to_the_same(

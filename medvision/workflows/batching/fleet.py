@@ -141,6 +141,7 @@ class Fleet:
         self._refusals: list[MedvisionError] = []
         self._events: queue.SimpleQueue[tuple[Member, Any]] = queue.SimpleQueue()
         self._looked = 0.0
+        self._told = False  # that none has come yet
         self._hope = time.monotonic()  # when there was a worker that may take part
 
     @property
@@ -231,9 +232,14 @@ class Fleet:
         """Raise where no worker takes part, and it is unlikely that one will."""
         if self._refusals and seconds > _REFUSED_SECONDS:
             raise self._refusals[0]
-        if not self._asked.patient and seconds > _NONE_SECONDS:
-            message = f"there has been no Dask worker for {_NONE_SECONDS:.0f} seconds"
+        if seconds <= _NONE_SECONDS:
+            return
+        message = f"there has been no Dask worker for {_NONE_SECONDS:.0f} seconds"
+        if not self._asked.patient:
             raise WorkerError("worker-refused", message, cure="Start workers, then give the same command again.")
+        if not self._told:
+            self._told = True
+            self._warn(f"{message}: the jobs wait in the queue, or cannot reach this machine (see logs/slurm)")
 
     def _heard(self, member: Member) -> Iterator[Done[Case, Entry] | Case]:
         """Take in what a worker has done."""
