@@ -56,7 +56,7 @@ def work(item: str) -> Any:
         "print": lambda: (sys.stdout.write("from a child\n"), sys.stdout.flush()),
         "reserve": lambda: len(mmap.mmap(-1, 8 * GIB)),
         "fill": lambda: [b"\1" * (GIB // 64) for _ in range(512)],
-        "wait": lambda: time.sleep(1.0),
+        "wait": lambda: time.sleep(5.0),
         "hang": lambda: time.sleep(600),
         "spin": lambda: [None for _ in iter(int, 1)],
         "compute": _compute,
