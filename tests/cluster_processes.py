@@ -191,4 +191,8 @@ def slurm(folder: Path) -> Iterator[None]:
             if command[0] == programs["munged"]:
                 until((folder / "munge.socket").exists)
         until(lambda: "idle" in subprocess.run(["sinfo", "-h", "-o", "%t"], capture_output=True, text=True).stdout)
-        yield
+        try:
+            yield
+        finally:  # of a test that failed
+            subprocess.run(["scancel", "--user", getpass.getuser()], check=False)
+            until(lambda: not subprocess.run(["squeue", "-h"], capture_output=True).stdout)
