@@ -20,7 +20,9 @@ from medvision.steps import Resample
 from medvision.study import Case, Source
 from medvision.workers import available_bytes
 from medvision.workflows import run as run_module
+from medvision.workflows.batching.attempts import fitting
 from medvision.workflows.batching.forecast import Forecast, forecast_of
+from medvision.workflows.batching.job import Work
 from medvision.workflows.run import Limits, run
 
 MEGABYTE = 2**20
@@ -117,6 +119,23 @@ def test_a_case_that_would_take_more_memory_than_there_is_is_refused_and_the_led
         ((memory, seconds),) = database.execute("SELECT forecast_memory_mb, forecast_seconds FROM cases")
     assert memory > 5e9 / MEGABYTE
     assert seconds > 0.1
+
+
+def test_cases_begin_beside_each_other_where_what_they_take_is_there(pipeline: PipelineFolder, tmp_path: Path) -> None:
+    large = Choice("torch-fp32", "auto", 1, 1, (Row("torch-fp32", seconds=0.1, memory=Memory(0, 10**9, 0)),))
+    one, two, three = io.scan([make_images(tmp_path / "in", 3)]).cases
+    work = Work(pipeline, tmp_path / "out", choice=large, memory_gb=2.7)
+    fit = fitting(work)
+    assert fit is not None
+    assert fit(one, [])
+    assert fit(one, [two])
+    assert not fit(one, [two, three])
+    assert fitting(replace(work, memory_gb=None)) is None
+    assert fitting(replace(work, choice=None)) is None
+    (tmp_path / "in" / "case2.nii.gz").write_bytes(b"no image")
+    unread = fitting(work)
+    assert unread is not None
+    assert unread(one, [two, three]), "what cannot be read takes nothing, and is refused when it is"
 
 
 def test_what_is_free_is_the_limit_where_none_is_given() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -12,8 +12,10 @@ from medvision.batch import Entry
 from medvision.errors import MedvisionError, OutputError
 from medvision.study import Case
 from medvision.workers import Done, Terms, cores, in_processes
+from medvision.workflows.batching.forecast import expected_of
 from medvision.workflows.batching.job import Work, opened, unfinished
 
+_BASE = 70 << 20  # bytes, of a process that has not begun with a case
 LOST = ("worker-lost", "out-of-memory")
 """The codes of a case that may be done in a fresh process."""
 
@@ -59,7 +61,7 @@ def entries_of(
         return
     work = replace(work, ours=True)
     lost: list[Case] = []
-    for done in _done(cases, partial(begin, work), workers, terms):
+    for done in _done(cases, partial(begin, work), workers, terms, fitting(work)):
         entry = entry_of(done, work)
         if entry.problem is not None and entry.problem.code in LOST and _may_succeed(entry, workers):
             say(f"{entry.problem.message} [{entry.problem.code}]; it is tried once more, alone")
@@ -108,12 +110,43 @@ def entry_of(done: Done[Case, Entry], work: Work) -> Entry:
     return _lost_entry(done.item, done.error, work)
 
 
+def fitting(work: Work) -> Callable[[Case, Sequence[Case]], bool] | None:
+    """Return whether a case may begin beside others: what all of them are to take is to be there."""
+    choice, most = work.choice, work.memory_gb
+    if choice is None or most is None:
+        return None
+
+    known: dict[str, float] = {}
+
+    def needed(case: Case) -> float:
+        if case.id not in known:
+            found = expected_of(case, work.pipeline.settings, choice, threads=work.threads, base_bytes=_BASE)
+            known[case.id] = 0.0 if found is None else found.memory_mb * 2**20
+        return known[case.id]
+
+    def fit(case: Case, others: Sequence[Case]) -> bool:
+        return needed(case) + sum(map(needed, others)) <= most * 1e9
+
+    return fit
+
+
 def _done(
-    cases: Iterable[Case], begin: Callable[[], Callable[[Case], Entry]], workers: int, terms: Terms
+    cases: Iterable[Case],
+    begin: Callable[[], Callable[[Case], Entry]],
+    workers: int,
+    terms: Terms,
+    fit: Callable[[Case, Sequence[Case]], bool] | None = None,
 ) -> Iterator[Done[Case, Entry]]:
     function: Callable[[Case], Entry] = begin  # type: ignore[assignment]  # called once in a process, it gives it
     processes = in_processes(
-        function, cases, workers, ordered=False, begins=True, terms=terms, named=lambda case: f"case {case.id}"
+        function,
+        cases,
+        workers,
+        ordered=False,
+        begins=True,
+        terms=terms,
+        named=lambda case: f"case {case.id}",
+        fit=fit if workers > 1 else None,
     )
     with contextlib.closing(processes):
         yield from processes

@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 
 from medvision.engines import Choice
-from medvision.io import ImageHeader
+from medvision.errors import MedvisionError
+from medvision.io import ImageHeader, read_header
 from medvision.pipeline import Settings
 from medvision.predict import Demand, demand, mirrors, slab_axis
 from medvision.steps import grid_after
@@ -39,6 +40,15 @@ class Forecast:
     memory_mb: float
     seconds: float
     inputs: int
+
+
+def expected_of(case: Case, settings: Settings, choice: Choice, *, threads: int, base_bytes: int) -> Forecast | None:
+    """Return what a case will take, as :func:`forecast_of`; None also where its headers cannot be read."""
+    try:
+        header = read_header(case)
+        return forecast_of(case, header, settings, choice, threads=threads, base_bytes=base_bytes)
+    except (MedvisionError, OSError):  # told when its voxels are read
+        return None
 
 
 def forecast_of(

@@ -22,7 +22,7 @@ from medvision.report import overlay_png
 from medvision.results import Regression, Segmentation, map_names
 from medvision.study import Case
 from medvision.workflows.batching.engine import Engines, digest_with
-from medvision.workflows.batching.forecast import Forecast, forecast_of
+from medvision.workflows.batching.forecast import Forecast, expected_of
 from medvision.workflows.cases.analyse import Analysis, analyse
 from medvision.workflows.cases.network import ReadyNetwork
 from medvision.workflows.report import PAGE, write_case_page
@@ -186,12 +186,8 @@ def _expected(case: Case, at: Opened) -> Forecast | None:
     work = at.work
     if work.choice is None:
         return None
-    try:
-        header = io.read_header(case)
-        settings = work.pipeline.settings
-        return forecast_of(case, header, settings, work.choice, threads=work.threads, base_bytes=at.base_bytes)
-    except (MedvisionError, OSError):  # told when its voxels are read
-        return None
+    settings = work.pipeline.settings
+    return expected_of(case, settings, work.choice, threads=work.threads, base_bytes=at.base_bytes)
 
 
 def _short(expected: Forecast | None, work: Work, case: Case) -> Finding | None:
