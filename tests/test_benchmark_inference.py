@@ -28,12 +28,6 @@ def module(monkeypatch: pytest.MonkeyPatch) -> Any:
     return lambda name: import_module(f"benchmarks.{name}")
 
 
-@pytest.fixture
-def on_linux() -> None:
-    if sys.platform != "linux":
-        pytest.skip("processes are looked at in /proc")
-
-
 def python(code: str) -> list[str]:
     return [sys.executable, "-c", code]
 
@@ -43,7 +37,7 @@ def run_of(module: Any, wall_s: float = 10.0, **more: Any) -> Any:
     return module("inference_process").Measured(wall_s, **given)
 
 
-def test_memory_and_time_of_child_processes_count(module: Any, on_linux: None) -> None:
+def test_memory_and_time_of_child_processes_count(module: Any) -> None:
     child = "import time; kept = b'x' * 300_000_000; time.sleep(1.0)"
     busy = "import time; start = time.process_time()\nwhile time.process_time() - start < 0.5: pass"
     code = f"import subprocess, sys; a = subprocess.Popen([sys.executable, '-c', {child!r}]);"
@@ -60,7 +54,7 @@ def test_memory_and_time_of_child_processes_count(module: Any, on_linux: None) -
     assert run.second_of("nothing") is None
 
 
-def test_a_command_beyond_its_memory_is_killed(module: Any, on_linux: None) -> None:
+def test_a_command_beyond_its_memory_is_killed(module: Any) -> None:
     code = "import time; kept = b'x' * 300_000_000; time.sleep(60)"
     run = module("inference_process").measured(python(code), limit_bytes=200_000_000)
     assert run.over_limit
@@ -68,7 +62,7 @@ def test_a_command_beyond_its_memory_is_killed(module: Any, on_linux: None) -> N
     assert run.wall_s < 30
 
 
-def test_memory_of_a_process_that_has_ended_is_none(module: Any, on_linux: None) -> None:
+def test_memory_of_a_process_that_has_ended_is_none(module: Any) -> None:
     assert module("inference_process").memory_of(2**22 + 1) == 0
 
 
